@@ -1,0 +1,107 @@
+"""Augmentation of whole batches on the device; every random choice comes from a generator.
+
+Each function is one idea and can be left out on its own: a recipe switches them.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def flip_alternating(images: Tensor, indices: Tensor, epoch: int, seed: int) -> Tensor:
+    """Mirrors each picture in every other epoch; which epochs come first is random a picture.
+
+    Over two epochs the network sees both views of every picture, where independent coin flips
+    would show a quarter of them the same way twice (Jordan 2024, arXiv:2404.00498).
+
+    Args:
+        images: (N, C, H, W).
+        indices: Row of each picture in its dataset, int64 (N,).
+        epoch: Counts from 0.
+        seed: Picks the first view.
+
+    Returns:
+        The pictures, some mirrored, (N, C, H, W).
+    """
+    # A multiplicative hash (Knuth): the coin belongs to the picture, on any device and process.
+    coin = ((indices + 31 * seed + 1) * 2654435761 % 2**32) >> 16
+    mirrored = (coin + epoch) % 2 == 1  # (N,)
+    return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+
+
+def translate(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
+    """Shifts each picture by up to `pad` pixels each way, the border filled by reflection.
+
+    Args:
+        images: (N, C, H, W), any type.
+        pad: Largest shift in pixels, below H and W.
+        generator: Source of chance, on the CPU.
+
+    Returns:
+        (N, C, H, W).
+    """
+    n, chans, height, width = images.shape
+    shift = torch.randint(-pad, pad + 1, (2, n, 1), generator=generator).to(images.device)
+
+    def source(size: int, shift: Tensor) -> Tensor:
+        at = (torch.arange(size, device=images.device) + shift).abs()  # (N, size)
+        return torch.minimum(at, 2 * (size - 1) - at)
+
+    rows = source(height, shift[0])[:, None, :, None]  # (N, 1, H, 1)
+    columns = source(width, shift[1])[:, None, None, :]  # (N, 1, 1, W)
+    first = torch.arange(n, device=images.device)[:, None, None, None]
+    return images[first, torch.arange(chans, device=images.device)[:, None, None], rows, columns]
+
+
+def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Blanks a square at a random place in each picture (DeVries and Taylor 2017, 1708.04552).
+
+    Args:
+        images: Normalised pictures (N, C, H, W): 0 is the mean colour.
+        size: Side of the square in pixels; it lies wholly inside.
+        generator: Source of chance, on the CPU.
+
+    Returns:
+        (N, C, H, W).
+    """
+    n, _, height, width = images.shape
+
+    def inside(length: int) -> Tensor:
+        start = torch.randint(0, max(length - size, 0) + 1, (n, 1), generator=generator)
+        at = torch.arange(length) - start  # (N, length)
+        return ((at >= 0) & (at < size)).to(images.device)
+
+    hole = inside(height)[:, None, :, None] & inside(width)[:, None, None, :]  # (N, 1, H, W)
+    return images.masked_fill(hole, 0)
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Scales float pictures to (N, C, size, size), antialiased; early epochs can be small."""
+    if images.shape[-1] == size:
+        return images
+    return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+
+
+def normalize(
+    images: Tensor,
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Turns bytes into floats of zero mean and unit variance, in channels_last order.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        mean: Of each channel, in [0, 1].
+        std: Of each channel, in [0, 1].
+        dtype: Float type of the result.
+
+    Returns:
+        (N, C, H, W).
+    """
+    scale = 1 / (255 * torch.tensor(std, device=images.device, dtype=torch.float32))
+    shift = -torch.tensor(mean, device=images.device, dtype=torch.float32) * 255 * scale
+    images = images.contiguous(memory_format=torch.channels_last).float()
+    return torch.addcmul(shift[:, None, None], images, scale[:, None, None]).to(dtype)

@@ -1,0 +1,297 @@
+"""The model card README.md: every number in it is read from results.json."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+MOST_ROWS = 20  # of the table of classes before it is folded away
+FIGURES = {
+    "learning_curves": "Learning curves",
+    "confusion_matrix": "Confusion matrix of the test split",
+    "reliability": "Stated probability against actual accuracy",
+    "per_class": "Accuracy of each class",
+    "confident_mistakes": "The most confident mistakes",
+}
+SOURCES = (
+    "Page, *How to train your ResNet* (2018): whitened first layer, pooling before normalisation.",
+    "tysam-code, *hlb-CIFAR10* (2023): whitening computed from the data, GELU, scaled head.",
+    "Jordan, *94% on CIFAR-10 in 3.29 seconds on a single GPU* (2024), arXiv:2404.00498: layout, "
+    "partial-identity initialisation, alternating flip, test-time augmentation.",
+    "Jordan et al., *Muon: an optimizer for hidden layers in neural networks* (2024).",
+    "He et al., *Deep residual learning for image recognition* (2016), arXiv:1512.03385.",
+    "Wightman, *PyTorch image models* (timm, 2019).",
+)
+LOADING = """\
+This folder is a model in the Hugging Face hub's layout. Put its path, or its id on the hub, in the
+place of `MODEL`, and run this inside a checkout of the cifarnet code:
+
+```python
+from model import Classifier, from_pretrained
+
+classify = Classifier.from_pretrained("MODEL")
+print(classify("photo.jpg").top(3))
+
+network = from_pretrained("MODEL")  # a torch module: normalised (N, 3, {size}, {size}) -> logits
+```
+
+```sh
+python -m model photo.jpg --model MODEL
+python -m model.evaluation MODEL --dataset {dataset}
+```
+
+timm loads it as well, once `import model` has registered the architecture:
+
+```python
+import model, timm
+
+network = timm.create_model("local-dir:MODEL", pretrained=True)  # or "hf-hub:MODEL"
+```"""
+
+
+def model_card(
+    results: dict[str, Any], config: dict[str, Any], *, figures: Sequence[str] = ()
+) -> str:
+    """Writes the card of a trained model.
+
+    Args:
+        results: Content of results.json.
+        config: Content of config.json.
+        figures: Names of the PNG files that lie in the folder `figures` beside the card.
+
+    Returns:
+        Markdown with the front matter that the hub reads.
+    """
+    size = config["pretrained_cfg"]["input_size"][-1]
+    dataset = _dataset_name(results)
+    sections = [
+        f"# {results['model']['architecture']} on {dataset}\n\n{headline_sentence(results, size)}",
+        _headline(results),
+        "## Classes\n\n" + _per_class(results["test"]["plain"]),
+        "## What it confuses\n\n" + _confusions(results["test"]["plain"]),
+        "## Intended use and limits\n\n" + _limits(results, size),
+        "## How to load it\n\n" + _loading(results, size),
+        "## Training\n\n" + _training(results),
+        "## Data\n\n" + _data(results, size),
+        "## Figures\n\n" + _figures(figures) if figures else "",
+        "## Sources\n\n" + _bullets(SOURCES),
+    ]
+    body = "\n\n".join(section for section in sections if section)
+    return str(ModelCard(f"---\n{_front_matter(results).to_yaml()}\n---\n\n{body}\n"))
+
+
+def _front_matter(results: dict[str, Any]) -> ModelCardData:
+    dataset, hub_id = _dataset_name(results), _hub_id(results)
+    plain, averaged = results["test"]["plain"], results["test"]["tta"]
+    measured = (
+        ("accuracy", "Accuracy", plain["accuracy"]),
+        ("accuracy", "Accuracy with test-time augmentation", averaged["accuracy"]),
+        ("f1", "Macro F1", plain["f1_macro"]),
+        ("ece", "Expected calibration error (15 bins)", plain["ece"]),
+    )
+    return ModelCardData(
+        library_name="timm",
+        license="apache-2.0",
+        pipeline_tag="image-classification",
+        tags=["image-classification", "timm", "pytorch", "safetensors", "cifarnet"],
+        datasets=[hub_id] if hub_id else None,
+        metrics=["accuracy", "f1"],
+        model_name=results["model"]["architecture"],
+        eval_results=[
+            EvalResult(
+                task_type="image-classification",
+                task_name="Image classification",
+                dataset_type=dataset,
+                dataset_name=dataset,
+                dataset_split="test",
+                metric_type=kind,
+                metric_name=name,
+                metric_value=value,
+            )
+            for kind, name, value in measured
+        ],
+    )
+
+
+def headline_sentence(results: dict[str, Any], size: int) -> str:
+    """The result in two sentences."""
+    plain, sizes = results["test"]["plain"], results["dataset"]["sizes"]
+    return (
+        f"A small convolutional network that names what a picture of {size} x {size} pixels shows, "
+        f"out of {len(results['dataset']['label_names'])} classes. It is right on "
+        f"**{plain['accuracy']:.2%}** of the {plain['count']:,} test images, after training on "
+        f"{sizes['train']:,} images for {results['training']['seconds']:,.0f} seconds on "
+        f"{_device(results)}. The test images were looked at once, after training."
+    )
+
+
+def _headline(results: dict[str, Any]) -> str:
+    columns = {
+        f"{name}{suffix}": results[split][view]
+        for split, name in (("test", "test"), ("validation", "validation"))
+        if results[split]
+        for view, suffix in (("plain", ""), ("tta", ", averaged over six views"))
+    }
+    rows: list[list[str]] = [
+        ["accuracy", *(f"{report['accuracy']:.2%}" for report in columns.values())],
+        ["top-5 accuracy", *(f"{report['top5_accuracy']:.2%}" for report in columns.values())],
+        ["macro F1", *(f"{report['f1_macro']:.4f}" for report in columns.values())],
+        ["calibration error (ECE)", *(f"{report['ece']:.2%}" for report in columns.values())],
+        ["negative log-likelihood", *(f"{report['nll']:.4f}" for report in columns.values())],
+        ["images", *(f"{report['count']:,}" for report in columns.values())],
+    ]
+    network = results["model"]
+    return (
+        f"{_table(['', *columns], rows)}\n\n"
+        f"{network['parameters']:,} parameters, {network['multiply_adds']:,} multiply-adds an "
+        "image. Averaging over six views (mirrored, shifted by a pixel) takes six times the work; "
+        "everything below is without it."
+    )
+
+
+def _per_class(report: dict[str, Any]) -> str:
+    rows = []
+    for name, row in report["per_class"].items():
+        shares = [f"{row[key]:.1%}" for key in ("recall", "precision")]
+        rows.append([name, *shares, f"{row['f1']:.3f}", f"{row['support']:,}"])
+    header = ["class", "found (recall)", "right when named (precision)", "F1", "test images"]
+    table = _table(header, rows)
+    if len(rows) <= MOST_ROWS:
+        return table
+    return f"<details><summary>All {len(rows)} classes</summary>\n\n{table}\n\n</details>"
+
+
+def _confusions(report: dict[str, Any]) -> str:
+    if not report["most_confused"]:
+        return "Nothing: every test image was named correctly."
+    rows = []
+    for pair in report["most_confused"]:
+        support = report["per_class"][pair["true"]]["support"]
+        share = f"{pair['count'] / support:.1%}"
+        rows.append([pair["true"], pair["predicted"], f"{pair['count']:,}", share])
+    return _table(["shows", "was taken for", "times", "of its images"], rows)
+
+
+def _limits(results: dict[str, Any], size: int) -> str:
+    report = results["test"]["plain"]
+    worst = min(report["per_class"], key=lambda name: report["per_class"][name]["recall"])
+    bins = [row for row in report["reliability"] if row["count"]]
+    stated = sum(row["count"] * row["confidence"] for row in bins) / report["count"]
+    kind = "below" if stated < report["accuracy"] else "above"
+    return _bullets(
+        (
+            "Meant for teaching, for experiments and as a fast baseline. Not for decisions about "
+            "people or safety.",
+            f"It knows {len(report['per_class'])} classes and nothing else: a picture of anything "
+            "else still gets one of their names, at times with a high probability.",
+            f"It sees the largest centred square, scaled to {size} x {size} pixels: what is small "
+            "or off the centre is lost.",
+            f"Its weakest class is {_escape(worst)}: {report['per_class'][worst]['recall']:.1%} of "
+            "those are found.",
+            f"Its stated probabilities average {stated:.1%}, {kind} the accuracy of "
+            f"{report['accuracy']:.1%}; bin by bin they are off by {report['ece']:.2%}.",
+            "It was measured on images of the same origin as those it learned from. On photos from "
+            "elsewhere expect less.",
+        )
+    )
+
+
+def _loading(results: dict[str, Any], size: int) -> str:
+    generated = results["dataset"]["name"] == "synthetic"
+    named = _hub_id(results) or ("synthetic" if generated else "DATASET_FOLDER")
+    return LOADING.format(size=size, dataset=named)
+
+
+def _training(results: dict[str, Any]) -> str:
+    run, machine = results["training"], results["machine"]
+    facts = [
+        ("epochs", f"{len(run['epochs'])}"),
+        ("time for training and validation", f"{run['seconds']:,.1f} s"),
+        ("speed", f"{run['images_per_second']:,.0f} images a second"),
+        ("peak memory", _known(run["peak_memory_mib"], "MiB")),
+        ("processes", f"{run.get('processes', 1)}"),
+        ("date", run.get("date")),
+        ("processor", f"{machine['cpu']}, {machine['cores']} cores"),
+        ("device", machine["device"]),
+        ("memory of the machine", _known(machine["memory_gib"], "GiB")),
+        ("system", machine["system"]),
+        ("versions", ", ".join(f"{name} {v}" for name, v in results["versions"].items())),
+    ]
+    recipe = [[f"`{name}`", _value(value)] for name, value in run["recipe"].items()]
+    return (
+        f"{_table(['', 'measured'], [[name, value] for name, value in facts if value])}\n\n"
+        "The recipe, which `train.py --from-config config.json` repeats:\n\n"
+        f"{_table(['option', 'value'], recipe)}"
+    )
+
+
+def _data(results: dict[str, Any], size: int) -> str:
+    dataset, hub_id = results["dataset"], _hub_id(results)
+    name = f"[{hub_id}](https://huggingface.co/datasets/{hub_id})" if hub_id else None
+    parts = ", ".join(f"{count:,} {split}" for split, count in dataset["sizes"].items())
+    prints = _bullets(
+        f"fingerprint of the {split} split: `{value}`"
+        for split, value in dataset["fingerprint"].items()
+    )
+    return (
+        f"{name or _escape(_dataset_name(results))}, {parts} images, scaled to {size} x {size} "
+        f"pixels. Classes: {', '.join(map(_escape, dataset['label_names']))}.\n\n{prints}"
+    )
+
+
+def _figures(names: Iterable[str]) -> str:
+    known = [f"{stem}.png" for stem in FIGURES]
+    ordered = sorted(names, key=lambda name: (known.index(name) if name in known else 99, name))
+    return "\n\n".join(
+        f"![{FIGURES.get(Path(name).stem, Path(name).stem)}](figures/{name})" for name in ordered
+    )
+
+
+def _hub_id(results: dict[str, Any]) -> str | None:
+    """The dataset's id on the hub; None for a local folder and for generated data."""
+    name = results["dataset"]["name"]
+    return name if HUB_ID.fullmatch(name) and not Path(name).exists() else None
+
+
+def _dataset_name(results: dict[str, Any]) -> str:
+    """A name to show: a folder's own name without the path to it, which is nobody's business."""
+    name = results["dataset"]["name"]
+    return _hub_id(results) or Path(name).name or name
+
+
+def _device(results: dict[str, Any]) -> str:
+    machine = results["machine"]
+    if machine["device"] == "cpu":
+        return f"{machine['cores']} processor cores ({machine['cpu']})"
+    return machine["device"]
+
+
+def _known(value: float | None, unit: str) -> str | None:
+    return None if value is None else f"{value:,.1f} {unit}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(":".join(map(str, part)) for part in value)
+    return str(value)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are aligned right if they hold numbers."""
+    rows = list(rows)
+    numeric = [all(cell[:1].isdigit() for cell in column) for column in zip(*rows, strict=True)]
+    ruler = ["---:" if is_numeric else "---" for is_numeric in numeric]
+    lines = [header, ruler, *([_escape(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _bullets(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _escape(text: str) -> str:
+    """Keeps class names from ending a table cell or starting HTML."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,261 @@
+"""The pictures beside results.json: five PNG files whose titles say what they show."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from model.style import (
+    BLUE,
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    RUST,
+    STYLE,
+    headed_figure,
+    legend_above,
+    percent,
+    save,
+    short,
+)
+
+MOST_NUMBERED = 20  # classes up to which the confusion matrix has room for numbers
+MOST_ROWS = 100  # classes that the per-class figure shows
+
+ImagesOf = Callable[[list[int]], np.ndarray]
+
+
+def write_figures(
+    directory: str | Path, results: dict[str, Any], images_of: ImagesOf | None
+) -> list[Path]:
+    """Draws what results.json holds into `directory`/figures, each file complete or not at all.
+
+    The numbers are those without test-time augmentation, of the test split if it is there.
+
+    Args:
+        directory: Exists; its folder `figures` is made.
+        results: Content of results.json; without "training" there are no learning curves.
+        images_of: Gives images uint8 (n, S, S, 3) for rows of the split, in their order; None
+            leaves out the sheet of mistakes.
+
+    Returns:
+        The files written: learning_curves, confusion_matrix, reliability, per_class and
+        confident_mistakes, all .png.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    split = next(name for name in ("test", "validation", "train") if results.get(name))
+    report, names = results[split]["plain"], results["dataset"]["label_names"]
+    folder = Path(directory) / "figures"
+    folder.mkdir(exist_ok=True)
+    drawings: dict[str, Callable[[], Figure]] = {
+        "confusion_matrix": lambda: confusion_matrix(report, names, split),
+        "reliability": lambda: reliability(report, split),
+        "per_class": lambda: per_class(report, split),
+    }
+    if results.get("training", {}).get("epochs"):
+        drawings["learning_curves"] = lambda: learning_curves(results["training"])
+    if images_of:
+        drawings["confident_mistakes"] = lambda: confident_mistakes(report, images_of, split)
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # A class name in a script that the font lacks is drawn as boxes; that is no error.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        return [save(draw(), folder / f"{name}.png") for name, draw in drawings.items()]
+
+
+def learning_curves(training: dict[str, Any]) -> Figure:
+    """Loss and validation accuracy by epoch; without validation only the training loss."""
+    rows = training["epochs"]
+    checked = [row for row in rows if row["validation_accuracy"] is not None]
+    if checked:
+        best = max(checked, key=lambda row: row["validation_accuracy"])
+        title = (
+            f"Validation accuracy reaches {percent(best['validation_accuracy'])} "
+            f"in epoch {best['epoch']} of {rows[-1]['epoch']}"
+        )
+    elif len(rows) == 1:
+        title = f"Training loss is {rows[0]['train_loss']:.2f} after one epoch"
+    else:
+        title = (
+            f"Training loss goes from {rows[0]['train_loss']:.2f} to {rows[-1]['train_loss']:.2f}"
+        )
+    smoothing = training.get("recipe", {}).get("label_smoothing", 0)
+    note = f"Training loss: on augmented images, label smoothing {smoothing:g}"
+    figure = headed_figure(8 if checked else 5.5, 3.4, title, note)
+    axes = figure.subplots(1, 2 if checked else 1, squeeze=False)[0]
+    _curve(axes[0], rows, "train_loss", BLUE, "training")
+    if checked:
+        _curve(axes[0], checked, "validation_loss", RUST, "validation")
+        legend_above(axes[0])
+        _curve(axes[1], checked, "validation_accuracy", RUST, "validation")
+        axes[1].set_ylabel("validation accuracy")
+        axes[1].yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axes[0].set_ylabel("loss, nats")
+    for ax in axes:
+        ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        ax.margins(y=0.12)
+        if len(rows) == 1:
+            ax.set_xticks([rows[0]["epoch"]])
+    return figure
+
+
+def confusion_matrix(report: dict[str, Any], names: list[str], split: str) -> Figure:
+    """Rows are true classes; what is right is blue, what is wrong rust, each on its own scale."""
+    matrix = np.array(report["confusion_matrix"], dtype=float)
+    classes = len(matrix)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)  # (C, C)
+    right = np.eye(classes, dtype=bool)
+    numbered = classes <= MOST_NUMBERED
+    side = max(6.0, 0.56 * classes if numbered else min(3.5 + 0.105 * classes, 15))
+    title = f"No {split} image is misclassified"
+    if report["most_confused"]:
+        worst = report["most_confused"][0]
+        often = "once" if worst["count"] == 1 else f"{worst['count']:,} times"
+        title = f"{worst['true']} is taken for {worst['predicted']} {often}"
+    note = f"{report['count']:,} {split} images, {percent(report['accuracy'])} right"
+    cells = "; blue: % of the class, rust: images" if numbered else ""
+    figure = headed_figure(side, side, title, note + cells)
+    ax = figure.subplots()
+    for part, color, top in ((right, BLUE, 1.0), (~right, RUST, share[~right].max(initial=0))):
+        shades = LinearSegmentedColormap.from_list("shades", [PAPER, color])
+        shown = np.ma.masked_array(share, ~part)
+        norm = PowerNorm(0.7, 0, top or 1)  # lifts what is rare into sight
+        ax.imshow(shown, cmap=shades, norm=norm, interpolation="nearest")
+    _class_axes(ax, names)
+    if numbered:
+        _cell_numbers(ax, matrix, share)
+    return figure
+
+
+def reliability(report: dict[str, Any], split: str) -> Figure:
+    """Accuracy of each confidence bin against the diagonal, over the bins' sizes."""
+    bins = [row for row in report["reliability"] if row["count"]]
+    gap = sum(r["count"] * (r["confidence"] - r["accuracy"]) for r in bins) / report["count"]
+    points = f"{abs(gap) * 100:.1f} points"
+    title = f"Confidence is on average {points} too {'high' if gap > 0 else 'low'}"
+    if abs(gap) < 0.0005:
+        title = "Confidence is on average right"
+    ece = percent(report["ece"], digits=2)
+    note = f"{report['count']:,} {split} images; expected calibration error {ece}"
+    figure = headed_figure(5.5, 5.6, title, note)
+    ax, counts = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    middle = [(row["low"] + row["high"]) / 2 for row in bins]
+    width = 0.86 / len(report["reliability"])
+    stated, reached = ([row[k] for row in bins] for k in ("confidence", "accuracy"))
+    ax.bar(middle, reached, width, color=BLUE, label="accuracy reached")
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    ax.plot(stated, stated, "o", color=RUST, markersize=5, label="confidence stated")
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
+    counts.bar(middle, [row["count"] / report["count"] for row in bins], width, color=MUTED)
+    counts.set(xlabel="confidence", ylabel="images")
+    counts.yaxis.set_major_locator(MaxNLocator(2))
+    counts.tick_params(axis="x", pad=7)
+    legend_above(ax)
+    for axis in (ax.yaxis, counts.yaxis, counts.xaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    return figure
+
+
+def per_class(report: dict[str, Any], split: str) -> Figure:
+    """Precision and recall of each class, the best by F1 on top."""
+    ranked = sorted(report["per_class"].items(), key=lambda item: item[1]["f1"])
+    (worst, low), (best, high) = ranked[0], ranked[-1]
+    title = f"{worst} is the hardest class, {best} the easiest"
+    if low["f1"] == high["f1"]:
+        title = "All classes are equally hard"
+    note = f"F1 {percent(low['f1'])}, {percent(high['f1'])}; {report['count']:,} {split} images"
+    if len(ranked) > MOST_ROWS:
+        note += f"; the {MOST_ROWS} hardest of {len(ranked)} classes"
+        ranked = ranked[:MOST_ROWS]
+    step = 0.3 if len(ranked) <= MOST_NUMBERED else 0.17
+    figure = headed_figure(6.5, 1.4 + step * len(ranked), title, note)
+    ax = figure.subplots()
+    rows = np.arange(len(ranked))
+    precision, recall = ([row[k] for _, row in ranked] for k in ("precision", "recall"))
+    ax.hlines(rows, precision, recall, color=GRID, linewidth=3, zorder=1)
+    ax.scatter(precision, rows, s=46, color=BLUE, label="precision")
+    ax.scatter(recall, rows, s=18, color=RUST, label="recall")
+    ax.set_yticks(rows, [short(name) for name, _ in ranked], color=INK)
+    ax.set_ylim(-0.7, len(ranked) - 0.3)
+    ax.yaxis.grid(False)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    low_end = min(*precision, *recall, 0.95)
+    ax.set_xlim(low_end - 0.03 * (1 - low_end), 1 + 0.03 * (1 - low_end))
+    ax.tick_params(axis="y", labelsize=9 if len(ranked) <= MOST_NUMBERED else 7)
+    ax.spines["left"].set_visible(False)
+    legend_above(ax)
+    return figure
+
+
+def confident_mistakes(report: dict[str, Any], images_of: ImagesOf, split: str) -> Figure:
+    """The mistakes made with the highest probability, as a sheet of images."""
+    mistakes = report["confident_mistakes"]
+    if not mistakes:
+        return headed_figure(
+            6, 0.9, f"No {split} image is misclassified", f"{report['count']:,} images"
+        )
+    images = images_of([row["index"] for row in mistakes])
+    columns = min(5, len(mistakes))
+    lines = -(-len(mistakes) // columns)
+    first = mistakes[0]
+    title = (
+        f"Most certain mistake: {first['true']} taken for {first['predicted']} "
+        f"at {percent(first['probability'])}"
+    )
+    note = "The mistakes made with the highest probability: true → predicted"
+    figure = headed_figure(max(1.75 * columns, 6), 2.15 * lines + 0.7, title, note)
+    for ax in figure.subplots(lines, columns, squeeze=False).flat:
+        ax.set_axis_off()
+    for ax, row, image in zip(figure.axes, mistakes, images, strict=False):
+        ax.imshow(image, interpolation="nearest")
+        offset: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        for name, above in ((f"{short(row['true'])} →", 16.5), (short(row["predicted"]), 5)):
+            ax.annotate(name, (0, 1), (0, above), fontsize=8.5, **offset)
+        where: Any = {"transform": ax.transAxes, "fontsize": 7.5, "va": "top"}
+        ax.text(0, -0.03, percent(row["probability"]), color=RUST, weight="bold", **where)
+        ax.text(1, -0.03, f"no. {row['index']}", color=MUTED, ha="right", **where)
+    return figure
+
+
+def _curve(ax: Axes, rows: list[dict[str, Any]], key: str, color: str, label: str) -> None:
+    x, y = [row["epoch"] for row in rows], [row[key] for row in rows]
+    size = 3.5 if len(rows) <= 40 else 0  # a point each epoch, while they stand apart
+    ax.plot(x, y, color=color, label=label, marker="o", markersize=size, linewidth=1.6)
+
+
+def _class_axes(ax: Axes, names: list[str]) -> None:
+    every = -(-len(names) // 100)  # beyond 100 classes there is room for some names only
+    at = range(0, len(names), every)
+    style: Any = {"fontsize": 9 if len(names) <= MOST_NUMBERED else 6, "color": INK}
+    shown = [short(names[i]) for i in at]
+    ax.set_xticks(at, shown, rotation=90, **style)
+    ax.set_yticks(at, shown, **style)
+    if len(names) <= MOST_NUMBERED:
+        for label in ax.get_xticklabels():
+            label.set(rotation=45, ha="right", rotation_mode="anchor")
+    ax.set(xlabel="predicted class", ylabel="true class")
+    ax.grid(False)
+    lines = np.arange(0, len(names) + 1, 1 if len(names) <= MOST_NUMBERED else 5) - 0.5
+    for draw in (ax.hlines, ax.vlines):
+        draw(lines, -0.5, len(names) - 0.5, color=GRID, linewidth=0.5)
+    ax.spines[:].set_visible(False)
+
+
+def _cell_numbers(ax: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
+    wrong = share[~np.eye(len(share), dtype=bool)].max(initial=0)
+    for (i, j), count in np.ndenumerate(matrix):
+        if count:
+            dark = share[i, j] > (0.5 if i == j else 0.6 * wrong)
+            text = f"{share[i, j] * 100:.1f}" if i == j else f"{count:.0f}"
+            style: Any = {"color": PAPER if dark else INK, "weight": "bold" if i == j else "normal"}
+            ax.text(j, i, text, ha="center", va="center", fontsize=8, **style)

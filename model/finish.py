@@ -1,0 +1,119 @@
+"""The end of a run: the one look at the test split, and everything that is saved."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from model import figures, hub
+from model.cost import describe
+from model.evaluation import evaluate_split
+from model.machine import machine, peak_memory_mib, versions
+from model.recipe import DataOptions, Recipe
+from model.splits import TrainingData
+
+PIECE = 5000  # images of the test split at a time: bounded memory whatever its size
+
+
+def measure(
+    network: nn.Module,
+    data: TrainingData,
+    recipe: Recipe,
+    *,
+    history: list[dict[str, Any]],
+    seconds: float,
+    device: torch.device,
+    processes: int,
+) -> dict[str, Any]:
+    """Evaluates a trained network and collects what results.json tells.
+
+    Args:
+        network: The result of training.
+        data: What it was trained on; its test split is read here for the first time.
+        recipe: As resolved for this run.
+        history: One row an epoch.
+        seconds: Spent in training and validation.
+        device: Where the network runs.
+        processes: That trained together.
+    """
+    names = data.source.label_names
+    pieces = data.source.iter_batches("test", None, PIECE, device)
+    test = evaluate_split(network, pieces, names, device=device)
+    validation = (
+        evaluate_split(network, data.validation, names, device=device) if data.validation else None
+    )
+    images = data.sizes["train"] * len(history)
+    return {
+        "version": 1,
+        "model": describe(network),
+        "dataset": {
+            "name": data.source.name,
+            "label_names": list(names),
+            "fingerprint": {split: data.source.fingerprint(split) for split in ("train", "test")},
+            "sizes": {**data.sizes, "test": test["plain"]["count"]},
+        },
+        "validation": validation,
+        "test": test,
+        "training": {
+            "recipe": recipe.to_dict(),
+            "seconds": round(seconds, 2),
+            "images_per_second": round(images / seconds, 1),
+            "peak_memory_mib": peak_memory_mib(),
+            "processes": processes,
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            "epochs": history,
+        },
+        "machine": machine(device),
+        "versions": versions(),
+    }
+
+
+def save(
+    network: nn.Module,
+    directory: Path,
+    data: TrainingData,
+    options: DataOptions,
+    recipe: Recipe,
+    results: dict[str, Any],
+) -> None:
+    """Writes the hub's layout: figures, results, card, weights and, last, the config card."""
+    source = data.source
+
+    def images_of(indices: list[int]) -> np.ndarray:
+        rows = source.load("test", torch.tensor(indices)).images
+        return rows.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
+
+    figures.write_figures(directory, results, images_of)
+    extra = {
+        "recipe": recipe.to_dict(),
+        "data": {
+            "name": source.name,  # of a local folder only the last part: paths are private
+            "image_column": source.image_column,
+            "label_column": source.label_column,
+            "image_size": options.image_size,
+            "fingerprint": results["dataset"]["fingerprint"]["train"],
+        },
+    }
+    hub.save_pretrained(
+        network, directory, label_names=list(source.label_names), results=results, extra=extra
+    )
+
+
+def summary(results: dict[str, Any]) -> str:
+    """The short table a run ends with."""
+    plain, averaged = results["test"]["plain"], results["test"]["tta"]
+    worst = min(plain["per_class"], key=lambda name: plain["per_class"][name]["recall"])
+    rows = [
+        ("test accuracy", f"{plain['accuracy']:.2%}"),
+        ("  with test-time augmentation", f"{averaged['accuracy']:.2%}"),
+        ("worst class", f"{worst} ({plain['per_class'][worst]['recall']:.1%} found)"),
+        ("calibration error", f"{plain['ece']:.2%}"),
+        ("training time", f"{results['training']['seconds']:,.1f} s"),
+    ]
+    if (peak := results["training"]["peak_memory_mib"]) is not None:
+        rows.append(("peak memory", f"{peak:,.0f} MiB"))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

@@ -1,0 +1,260 @@
+"""Pictures in any common form -> upright 8-bit RGB -> a small square of pixels."""
+
+import io
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image, features
+from torchvision.io import decode_image
+
+from model.errors import ImageError
+
+Pixels: TypeAlias = Image.Image | str | os.PathLike[str] | bytes | np.ndarray
+
+# Pillow chooses a decoder by content; without a list it would start Ghostscript for EPS, say.
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM") + (
+    ("AVIF",) if features.check("avif") else ()
+)
+MAX_PIXELS = 89_000_000  # a 267 MB picture; just below where Pillow starts to warn of bombs
+
+ORIENTATION = 0x0112  # EXIF tag; the values say how to turn the stored picture upright
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_warnings_lock = threading.Lock()  # the list of warning filters belongs to all threads
+
+
+def read_image(source: Pixels, *, at_least: int | None = None) -> Image.Image:
+    """Turns a picture in any common form into upright RGB.
+
+    Transparent parts become white, an animation its first frame, 16-bit values 8-bit ones.
+
+    Args:
+        source: Path or content of an image file in one of `FORMATS`; a Pillow image; or an array
+            (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16, or floats in [0, 1].
+        at_least: Lets large JPEG files be decoded several times faster at a reduced size whose
+            sides have at least this many pixels.
+
+    Raises:
+        ImageError: If there is no such file, it is no picture, it is damaged, or has more than
+            `MAX_PIXELS` pixels; or if an array has another shape, type or range.
+    """
+    if isinstance(source, Image.Image):
+        return _decode(source, "The image")
+    if isinstance(source, np.ndarray):
+        return _composite(_from_array(source), "The array")
+    if isinstance(source, bytes):
+        return _read_file(io.BytesIO(source), "The image", at_least)
+    if not isinstance(source, str | os.PathLike):
+        raise ImageError(
+            f"A {type(source).__name__} is not a picture; pass a path, bytes, a Pillow image or a "
+            "NumPy array (H, W, 3)."
+        )
+    path = Path(source)
+    if not path.is_file():
+        problem = "is not a file" if path.exists() else "does not exist"
+        raise ImageError(f"{path} {problem}; name an image file on this machine.")
+    try:
+        with path.open("rb") as file:
+            return _read_file(file, str(path), at_least)
+    except OSError as error:
+        raise ImageError(
+            f"{path} cannot be opened ({error.strerror}); check its permissions."
+        ) from None
+
+
+def to_square(image: Image.Image, size: int) -> np.ndarray:
+    """Cuts out the largest centred square and scales it, with antialiasing, to size x size.
+
+    An RGB image that has this size already comes back unchanged.
+
+    Args:
+        image: Of any size; what is not RGB is converted as by `read_image`.
+        size: Side of the square in pixels.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    if image.mode != "RGB":
+        image = read_image(image)
+    if image.size != (size, size):
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.resize(
+            (size, size),
+            Image.Resampling.BICUBIC,
+            box=(left, top, left + side, top + side),
+            reducing_gap=3.0,  # fast averaging first where the picture is far larger
+        )
+    return np.array(image)  # (size, size, 3)
+
+
+def read_square(source: Pixels, size: int) -> np.ndarray:
+    """`read_image` and `to_square` in one step, the fastest way from a photo to a network.
+
+    Args:
+        source: See `read_image`.
+        size: Side of the square in pixels.
+
+    Returns:
+        uint8 (size, size, 3).
+
+    Raises:
+        ImageError: See `read_image`.
+    """
+    if isinstance(source, bytes) and _is_plain_png(source, size):
+        return _decode_png(source)
+    return to_square(read_image(source, at_least=4 * size), size)
+
+
+def _is_plain_png(content: bytes, size: int) -> bool:
+    """Whether the bytes claim to be an 8-bit RGB PNG of this size without anything to apply."""
+    side = size.to_bytes(4, "big")
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + side + side + b"\x08\x02"
+    return content.startswith(header) and b"tRNS" not in content and b"eXIf" not in content
+
+
+def _decode_png(content: bytes) -> np.ndarray:
+    """Decodes a plain PNG outside Python's lock: uint8 (H, W, 3), the same bytes as Pillow's.
+
+    Datasets are full of such images, and Pillow's work on small ones holds the lock, so that
+    threads would slow one another down.
+    """
+    try:
+        pixels = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8))  # (3, H, W)
+    except RuntimeError:
+        raise ImageError("The image is damaged; save or download it again.") from None
+    return pixels.permute(1, 2, 0).numpy()  # (H, W, 3)
+
+
+def _read_file(file: IO[bytes], name: str, at_least: int | None) -> Image.Image:
+    try:
+        with _quiet():
+            image = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{name} is too large: {error} Scale it to at most {MAX_PIXELS:,} pixels."
+        ) from None
+    except Exception:  # damaged headers raise errors of every kind
+        raise ImageError(
+            f"{name} is not a picture that can be read, or is damaged; the formats are "
+            f"{', '.join(FORMATS)}."
+        ) from None
+    with image:
+        return _decode(image, name, at_least)
+
+
+def _decode(image: Image.Image, name: str, at_least: int | None = None) -> Image.Image:
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(
+            f"{name} is too large: {image.width} x {image.height} pixels. Scale it to at most "
+            f"{MAX_PIXELS:,} pixels."
+        )
+    if 0 in image.size:
+        raise ImageError(f"{name} is empty: {image.width} x {image.height} pixels.")
+    try:
+        if at_least:
+            image.draft(None, (at_least, at_least))  # does nothing but for JPEG files
+        image.load()
+    except Exception as error:  # damaged files raise errors of every kind
+        raise ImageError(f"{name} is damaged ({error}); save or download it again.") from None
+    turn = UPRIGHT.get(_orientation(image))
+    rgb = _composite(_eight_bit(image, name), name)
+    return rgb.transpose(turn) if turn is not None else rgb
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation of a loaded image; broken EXIF data does not make a picture unreadable."""
+    with _quiet(), suppress(Exception):
+        return image.getexif().get(ORIENTATION, 1)
+    return 1
+
+
+def _eight_bit(image: Image.Image, name: str) -> Image.Image:
+    """Scales 16-bit and float pixels to 8 bit; Pillow's own conversion would clip them."""
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image)  # (H, W)
+    if image.mode == "F":
+        return Image.fromarray(_floats_to_bytes(values, f"{name} has"))
+    if values.min() < 0 or values.max() > 65535:
+        raise ImageError(
+            f"{name} has 32-bit pixels from {values.min()} to {values.max()}; convert them to 16 "
+            "or 8 bits."
+        )
+    grey = Image.fromarray(_words_to_bytes(values))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _composite(image: Image.Image, name: str) -> Image.Image:
+    """Lays transparent pictures on white and converts everything else to RGB."""
+    try:
+        if not image.has_transparency_data:
+            return image.convert("RGB")
+        image = image.convert("RGBA")
+    except ValueError as error:
+        raise ImageError(
+            f"{name} has colours of type {image.mode} ({error}); save it as RGB."
+        ) from None
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    return white
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
+        raise ImageError(
+            f"An array of shape {array.shape} is not a picture; expected (H, W), (H, W, 1), "
+            "(H, W, 3) or (H, W, 4), with the channels last."
+        )
+    if array.dtype == np.uint16:
+        array = _words_to_bytes(array)
+    elif np.issubdtype(array.dtype, np.floating):
+        array = _floats_to_bytes(array, "The array has")
+    elif array.dtype != np.uint8:
+        raise ImageError(
+            f"An array of type {array.dtype} is not a picture; expected uint8, uint16, or floats "
+            "from 0 to 1."
+        )
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
+
+
+def _words_to_bytes(values: np.ndarray) -> np.ndarray:
+    """0..65535 -> 0..255, rounded: uint8 of the same shape."""
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _floats_to_bytes(values: np.ndarray, subject: str) -> np.ndarray:
+    """0..1 -> 0..255, rounded: uint8 of the same shape."""
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 1):  # also true for NaN
+        raise ImageError(
+            f"{subject} values from {low:g} to {high:g}; floats must lie between 0 and 1 and not "
+            "be NaN (divide by 255 or by the largest value)."
+        )
+    return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Pillow's warnings (size, broken EXIF data) to itself: we refuse or accept ourselves."""
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,96 @@
+"""Muon for convolution filters, SGD with Nesterov momentum for the rest, one schedule for both."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from timm.optim.muon import zeropower_via_newtonschulz
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from model.recipe import Recipe
+
+NEWTON_SCHULZ = [(3.4445, -4.7750, 2.0315)]
+
+
+class Muon(Optimizer):
+    """Momentum made orthogonal, on filters of fixed norm (Jordan et al. 2024, "Muon").
+
+    The direction is timm's Newton-Schulz iteration. Two things that its optimizer does not offer
+    are why this class exists: the filters are kept at the norm sqrt(out_channels), so that the
+    rate is a share of the weights and needs no weight decay, and the iteration runs in float32 on
+    CPUs, of which many have no bfloat16 units and would be slower by far.
+
+    Args:
+        params: Filters (out, in, h, w).
+        lr: Learning rate.
+        momentum: Nesterov momentum in [0, 1).
+        steps: Newton-Schulz iterations.
+    """
+
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float, momentum: float, steps: int
+    ) -> None:
+        super().__init__(params, dict(lr=lr, momentum=momentum, steps=steps))
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Moves every filter that has a gradient."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is None:
+                    continue
+                state = self.state[param]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(param)
+                buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(param.grad)
+                gradient = param.grad.add(buffer, alpha=group["momentum"])
+                param.mul_(len(param) ** 0.5 / param.norm())
+                param.add_(orthogonal(gradient, group["steps"]), alpha=-group["lr"])
+
+
+def orthogonal(gradient: Tensor, steps: int) -> Tensor:
+    """The nearest semi-orthogonal matrix, roughly: all singular values between 0.7 and 1.2.
+
+    Args:
+        gradient: (out, in, h, w).
+        steps: Newton-Schulz iterations.
+
+    Returns:
+        The same shape, float32.
+    """
+    return zeropower_via_newtonschulz(
+        gradient.flatten(1),  # (out, in * h * w)
+        steps=steps,
+        coefficients=NEWTON_SCHULZ,
+        dtype=torch.bfloat16 if gradient.is_cuda else torch.float32,
+    ).view_as(gradient)
+
+
+def build_optimizers(network: nn.Module, recipe: Recipe) -> tuple[Muon, SGD]:
+    """Sorts a network's trained parameters: filters to Muon; biases and the classifier to SGD."""
+    filters, biases, heads = [], [], []
+    for name, param in network.named_parameters():
+        if param.requires_grad:
+            group = filters if param.ndim == 4 else heads if name.startswith("head.") else biases
+            group.append(param)
+    muon = Muon(filters, recipe.learning_rate, recipe.momentum, recipe.newton_schulz_steps)
+    rates = (recipe.bias_learning_rate, recipe.head_learning_rate)
+    groups = [
+        # SGD multiplies decay by the rate: divide, so that the recipe's is the share a step takes.
+        dict(params=params, lr=rate, weight_decay=recipe.weight_decay / rate if rate else 0.0)
+        for params, rate in zip((biases, heads), rates, strict=True)
+    ]
+    return muon, SGD(groups, momentum=recipe.sgd_momentum, nesterov=recipe.sgd_momentum > 0)
+
+
+def triangle(step: int, steps: int, warmup: float) -> float:
+    """Factor of the learning rate: linear from 0 to 1 in the warm-up, then linear to 0.
+
+    Args:
+        step: Counts from 0.
+        steps: Steps in the whole run.
+        warmup: Share of the steps that climb.
+    """
+    done = (step + 1) / (steps + 1)
+    return min(done / warmup if warmup else 1.0, (1 - done) / (1 - warmup))

@@ -1,0 +1,163 @@
+"""Command line of train.py: a recipe, single fields over it, and where data and results are."""
+
+import argparse
+import dataclasses
+import difflib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model import files
+from model.checkpoint import load_checkpoint
+from model.errors import ConfigError, TrainingError
+from model.recipe import RECIPES, DataOptions, Recipe
+
+DEFAULT_DATASET = "uoft-cs/cifar10"
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that was asked for on the command line."""
+
+    recipe: Recipe
+    data: DataOptions
+    cache_limit: float
+    output: Path | None
+    track: str | None
+    resume: Path | None
+
+
+def parse(arguments: list[str] | None = None) -> Options:
+    """Reads the command line.
+
+    Raises:
+        ConfigError: If options are out of range or contradict each other.
+        SystemExit: On --help and on unknown options, as argparse does.
+    """
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    given = {k: v for k, v in vars(args).items() if v is not None}
+    if args.resume:
+        return _resumed(args, given)
+    recipe, data = _base(args)
+    fields = {field.name for field in dataclasses.fields(Recipe)} - {"name"}
+    recipe = dataclasses.replace(recipe, **{k: v for k, v in given.items() if k in fields})
+    given["name"] = given.get("dataset", data.name)
+    overrides = {f.name: given[f.name] for f in dataclasses.fields(DataOptions) if f.name in given}
+    data = dataclasses.replace(data, **overrides)
+    if not 24 <= data.image_size <= 64:
+        raise ConfigError(f"--image-size {data.image_size} is out of range: 24 to 64 pixels.")
+    if args.cache_limit < 0:
+        raise ConfigError(f"--cache-limit {args.cache_limit} is out of range: 0 GiB or more.")
+    return Options(recipe, data, args.cache_limit, args.output, args.track, None)
+
+
+def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
+    """Recipe and data before single flags override them."""
+    if args.from_config:
+        if args.recipe:
+            raise ConfigError("--recipe and --from-config both name a recipe: give one of them.")
+        ours = files.read_json(args.from_config).get("cifarnet")
+        if not isinstance(ours, dict) or not {"recipe", "data"} <= ours.keys():
+            raise ConfigError(
+                f"{args.from_config} holds no training recipe; name the config.json of a run."
+            )
+        return Recipe.from_dict(ours["recipe"]), _data_of_run(args.from_config, ours["data"])
+    dataset = args.dataset or DEFAULT_DATASET
+    name = args.recipe or ("flash" if dataset == SYNTHETIC else "default")
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"--recipe {name} is unknown: choose from {', '.join(RECIPES)}{hint}")
+    return RECIPES[name], DataOptions(dataset)
+
+
+def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
+    """Which data a run read: its checkpoint knows a local folder's path, which is not published."""
+    with suppress(TrainingError):
+        _, values = load_checkpoint(config.parent)
+        return DataOptions(**values["data"])
+    kept = {f.name for f in dataclasses.fields(DataOptions)}
+    return DataOptions(**{k: v for k, v in published.items() if k in kept})
+
+
+def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Options:
+    """A resumed run has its options in its checkpoint; only those of this machine may change."""
+    fixed = sorted(given.keys() - {"resume", "cache_limit", "track"})
+    if fixed:
+        flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
+        raise ConfigError(f"--resume goes on with the run's own options: leave out {flags}.")
+    # Placeholders: train.py takes recipe and data from the checkpoint.
+    data = DataOptions(DEFAULT_DATASET)
+    return Options(Recipe(), data, args.cache_limit, args.resume, args.track, args.resume)
+
+
+def _resolution(text: str) -> tuple[tuple[float, float], ...]:
+    """Reads "0.4:0.75,1:1"."""
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return tuple((float(end), float(scale)) for end, scale in pairs)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not share:scale,... such as 0.4:0.75,1:1"
+        ) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="train.py",
+        description="Trains an image classifier; start it with `accelerate launch train.py`.",
+    )
+    add = parser.add_argument
+    add(
+        "--dataset",
+        metavar="DIR_OR_ID",
+        help="hub id, local folder in hub layout, folder of class folders, or "
+        f"'{SYNTHETIC}' (generated, no network) (default: {DEFAULT_DATASET})",
+    )
+    add("--image-column", help="column of the images (default: found by type)")
+    add("--label-column", help="column of the labels (default: found by type and name)")
+    add("--image-size", type=int, help="side the images are scaled to, in pixels (default: 32)")
+    add(
+        "--cache-limit",
+        type=float,
+        default=4.0,
+        metavar="GIB",
+        help="larger datasets are streamed in every epoch, in GiB of pixels (default: %(default)s)",
+    )
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run, new or empty (default: runs/NETWORK-TIME)",
+    )
+    add("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
+    add("--from-config", type=Path, metavar="FILE", help="repeat the run that wrote config.json")
+    add(
+        "--track", metavar="NAME", help="also log to trackio, tensorboard, wandb, ... (default: no)"
+    )
+    recipe = parser.add_argument_group("recipe (defaults are those of the recipe named default)")
+    recipe.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help=f"{', '.join(RECIPES)} (default: default; for {SYNTHETIC} data: flash)",
+    )
+    for field in dataclasses.fields(Recipe):
+        if field.name != "name":
+            _add_field(recipe, field)
+    return parser
+
+
+def _add_field(group: Any, field: dataclasses.Field[Any]) -> None:
+    flag = "--" + field.name.replace("_", "-")
+    shown = field.default
+    if field.name == "resolution":
+        shown = ",".join(f"{end:g}:{scale:g}" for end, scale in field.default)  # type: ignore[union-attr]
+    text = f"{field.metadata['help']} (default: {shown})".replace("%", "%%")
+    if field.type is bool:
+        group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        return
+    kind = _resolution if field.name == "resolution" else field.type
+    group.add_argument(flag, type=kind, help=text, metavar=field.name.split("_")[-1].upper())

@@ -1,0 +1,74 @@
+"""`python -m model.release runs/NAME`: makes a run's model the default one, at the project's root."""
+
+import argparse
+import re
+from pathlib import Path
+
+from model import card, config, files
+from model.errors import ConfigError, exit_on_error
+from model.hub import from_pretrained
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("summary", "card")  # of README.md, between <!-- NAME --> and <!-- /NAME -->
+
+
+def release(run: Path, root: Path = ROOT) -> None:
+    """Copies a finished run's model, results and figures to the root and rewrites README.md.
+
+    Args:
+        run: Folder of a finished run.
+        root: Folder with the README.md to rewrite.
+
+    Raises:
+        ConfigError: If the run is not finished.
+        WeightsError: If its weights are damaged.
+    """
+    from_pretrained(run)  # refuse what cannot be loaded before anything is replaced
+    if not (run / "results.json").is_file():
+        raise ConfigError(f"{run} holds no results.json; name the folder of a finished run.")
+    (root / "figures").mkdir(exist_ok=True)
+    for figure in (run / "figures").glob("*.png"):
+        files.write_bytes(root / "figures" / figure.name, figure.read_bytes())
+    for name in ("model.safetensors", "results.json", config.NAME):
+        files.write_bytes(root / name, (run / name).read_bytes())
+    files.write_text(root / "README.md", readme(root))
+
+
+def readme(root: Path = ROOT) -> str:
+    """README.md as it should be: its hand-written text with the measured parts filled in.
+
+    Args:
+        root: Folder with README.md, config.json, results.json and figures.
+
+    Raises:
+        ConfigError: If a part's place is not marked in README.md.
+    """
+    results = files.read_json(root / "results.json")
+    names = sorted(path.name for path in (root / "figures").glob("*.png"))
+    settings = config.load(root / config.NAME)
+    size = settings["pretrained_cfg"]["input_size"][-1]
+    whole = card.model_card(results, settings, figures=names)
+    _, front, body = whole.split("---\n", 2)
+    _, _, body = body.strip().split("\n\n", 2)  # heading and summary stand elsewhere
+    text = (root / "README.md").read_text(encoding="utf-8")
+    text = re.sub(r"\A(---\n.*?\n---\n)?", lambda _: f"---\n{front}---\n", text, flags=re.DOTALL)
+    for name, part in zip(PARTS, (card.headline_sentence(results, size), body), strict=True):
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+        if not marked.search(text):
+            raise ConfigError(f"README.md lacks the marks <!-- {name} --> and <!-- /{name} -->.")
+        text = marked.sub(lambda found, part=part: found[1] + part + found[2], text)  # type: ignore[misc]
+    return text
+
+
+def main() -> None:
+    """Releases the run named on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m model.release", description=__doc__)
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    args = parser.parse_args()
+    with exit_on_error():
+        release(args.run)
+        print(f"{args.run} is the default model now; look at README.md, then commit.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""`python -m model.evaluation`: a model's numbers on a dataset, compared with its results.json."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from model import data, figures, files, hub
+from model.cost import describe
+from model.errors import ConfigError, DataError, exit_on_error
+from model.evaluation import evaluate_split
+from model.machine import machine, versions
+from model.recipe import Recipe
+
+PIECE = 5000  # images decoded at a time: bounded memory whatever the split's size
+MOST_LISTED = 20  # differing numbers that are printed
+
+Base = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Whether numbers are those of results.json."""
+
+    status: Literal["identical", "different", "impossible"]
+    reason: str = ""
+    """Why no comparison is possible."""
+    differences: list[str] = field(default_factory=list)
+    """A line each number that differs."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Evaluates as the command line asks.
+
+    Raises:
+        SystemExit: With code 2 after an error a user can cause, 130 after Ctrl-C.
+    """
+    args = _parser().parse_args(arguments)
+    try:
+        with exit_on_error():
+            _run(args)
+    except KeyboardInterrupt:
+        print("\nStopped; nothing was written.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def compare(
+    reports: dict[str, Any], saved: dict[str, Any] | None, split: str, fingerprint: str
+) -> Comparison:
+    """Compares reports of a split with those of results.json, digit by digit.
+
+    Args:
+        reports: {"plain": REPORT, "tta": REPORT}.
+        saved: Content of results.json; None if the model has none.
+        split: "test", "validation" or "train".
+        fingerprint: Of the dataset's part that the split is taken from.
+    """
+    if saved is None:
+        return Comparison("impossible", "the model has no results.json")
+    base = _base(split)
+    if saved.get("dataset", {}).get("fingerprint", {}).get(base) != fingerprint:
+        return Comparison(
+            "impossible", "results.json tells of another dataset (fingerprints differ)"
+        )
+    if not saved.get(split):
+        return Comparison("impossible", f"results.json has no numbers of the {split} split")
+    differences = _differences(split, reports, saved[split])
+    return Comparison("different" if differences else "identical", differences=differences)
+
+
+def _run(args: argparse.Namespace) -> None:
+    config = hub.read_config(args.model)
+    ours = config.get("cifarnet") or {}
+    if args.output and args.output.resolve() == Path(args.model).resolve():
+        raise ConfigError(
+            f"--output {args.output} is the model's own folder, whose results.json would be "
+            "overwritten; name another one."
+        )
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    network = hub.from_pretrained(args.model, device=device)
+    source = _open(args, ours.get("data") or {}, network)
+    names = _checked_names(source, config)
+    saved, base = _saved_results(args.model), _base(args.split)
+    fingerprint = source.fingerprint(base)
+    positions = _positions(args.split, source, ours)
+    total = len(source.labels(base) if positions is None else positions)
+    with tqdm(total=total, unit=" images", file=sys.stderr, dynamic_ncols=True) as bar:
+        pieces = source.iter_batches(base, positions, PIECE, device)
+        reports = evaluate_split(network, pieces, names, progress=bar.update)
+    comparison = compare(reports, saved, args.split, fingerprint)
+    results = _results(network, source, args.split, fingerprint, reports, device)
+    if args.output:
+        _write(args.output, results, source)
+    if args.json:
+        print(json.dumps(results | {"comparison": asdict(comparison)}, indent=2))
+    else:
+        print(table(f"{args.model} on {source.name}, {args.split} split", reports))
+        print(_sentence(comparison))
+
+
+def _open(args: argparse.Namespace, saved: dict[str, Any], network: nn.Module) -> data.Source:
+    """The dataset asked for, by default the one that the model was trained on."""
+    name = args.dataset or saved.get("name")
+    if not name:
+        raise ConfigError("The model's config.json names no dataset: give one with --dataset.")
+    columns = {key: getattr(args, key) for key in ("image_column", "label_column")}
+    if name == saved.get("name"):
+        columns = {key: value or saved.get(key) for key, value in columns.items()}
+    settings: Any = network.pretrained_cfg
+    size = saved.get("image_size") or settings["input_size"][-1]
+    return data.open_dataset(name, image_size=size, **columns)
+
+
+def _checked_names(source: data.Source, config: dict[str, Any]) -> list[str]:
+    names, known = list(source.label_names), list(config.get("label_names") or [])
+    if known and names != known:
+        raise DataError(
+            f"The dataset {source.name} has the classes {_listed(names)}, but the model knows "
+            f"{_listed(known)}, in this order; evaluate it on a dataset with its own classes."
+        )
+    return names
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:12])
+    return f"[{shown}, ... {len(names)} in all]" if len(names) > 12 else f"[{shown}]"
+
+
+def _base(split: str) -> Base:
+    return "test" if split == "test" else "train"
+
+
+def _positions(split: str, source: data.Source, ours: dict[str, Any]) -> Tensor | None:
+    """Rows of the training data that are the validation or training split; None: all of test."""
+    if split == "test":
+        return None
+    if "recipe" not in ours:
+        raise ConfigError(
+            "The model's config.json holds no recipe, so its validation split is unknown; "
+            "use --split test."
+        )
+    recipe = Recipe.from_dict(ours["recipe"])
+    if source.fingerprint("train") != (ours.get("data") or {}).get("fingerprint"):
+        raise DataError(
+            f"The training images of {source.name} are not those that the model was trained on "
+            f"(fingerprints differ), so its {split} split cannot be rebuilt; use --split test."
+        )
+    train, held_back = data.train_validation_split(
+        source.labels("train"), recipe.val_size, recipe.seed
+    )
+    if split == "validation" and len(held_back) == 0:
+        raise DataError("The model was trained on all images (val_size 0); use --split test.")
+    return held_back if split == "validation" else train
+
+
+def _saved_results(model: str) -> dict[str, Any] | None:
+    """The model's results.json, from its folder or from the hub; None if there is none."""
+    path = Path(model) / "results.json"
+    if not Path(model).is_dir():
+        try:
+            path = Path(hf_hub_download(model, path.name, library_name="cifarnet"))
+        except (EntryNotFoundError, OfflineModeIsEnabled):
+            return None
+    return files.read_json(path) if path.is_file() else None
+
+
+def _results(
+    network: nn.Module,
+    source: data.Source,
+    split: str,
+    fingerprint: str,
+    reports: dict[str, Any],
+    device: str,
+) -> dict[str, Any]:
+    """The same layout as a training run's results.json, less what only training knows."""
+    return {
+        "version": 1,
+        "model": describe(network),
+        "dataset": {
+            "name": source.name,
+            "label_names": list(source.label_names),
+            "fingerprint": {_base(split): fingerprint},
+            "sizes": {split: reports["plain"]["count"]},
+        },
+        split: reports,
+        "machine": machine(device),
+        "versions": versions(),
+    }
+
+
+def _write(directory: Path, results: dict[str, Any], source: data.Source) -> None:
+    split: Base = "test" if "test" in results else "train"
+
+    def images_of(indices: list[int]) -> np.ndarray:
+        rows = source.load(split, torch.tensor(indices)).images
+        return rows.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
+
+    directory.mkdir(parents=True, exist_ok=True)
+    figures.write_figures(directory, results, images_of)
+    files.write_json(directory / "results.json", results)
+
+
+def _differences(path: str, here: Any, there: Any) -> list[str]:
+    """A line for each value that differs between two nested structures."""
+    if isinstance(here, dict) and isinstance(there, dict):
+        pairs: Any = [(key, here.get(key), there.get(key)) for key in {**here, **there}]
+    elif isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
+        pairs = [(i, *pair) for i, pair in enumerate(zip(here, there, strict=True))]
+    else:
+        return [] if here == there else [f"{path}: {here} here, {there} in results.json"]
+    return [line for key, a, b in pairs for line in _differences(f"{path}.{key}", a, b)]
+
+
+def table(title: str, reports: dict[str, Any]) -> str:
+    """Reports as text: the main numbers, then each class without test-time augmentation."""
+    plain, averaged = reports["plain"], reports["tta"]
+    lines = [f"{title}: {plain['count']:,} images", ""]
+    lines.append(f"{'':<20}{'plain':>10}{'with TTA':>10}")
+    for key, name in (
+        ("accuracy", "accuracy"),
+        ("top5_accuracy", "top-5 accuracy"),
+        ("f1_macro", "macro F1"),
+        ("ece", "calibration error"),
+    ):
+        lines.append(f"{name:<20}{plain[key]:>10.2%}{averaged[key]:>10.2%}")
+    lines.append(f"{'log loss (nats)':<20}{plain['nll']:>10.4f}{averaged['nll']:>10.4f}")
+    width = max(20, *(len(name) + 2 for name in plain["per_class"]))
+    lines += ["", f"{'class':<{width}}{'precision':>10}{'recall':>10}{'F1':>10}{'images':>8}"]
+    for name, row in plain["per_class"].items():
+        numbers = f"{row['precision']:>10.2%}{row['recall']:>10.2%}{row['f1']:>10.2%}"
+        lines.append(f"{name:<{width}}{numbers}{row['support']:>8,}")
+    return "\n".join([*lines, ""])
+
+
+def _sentence(comparison: Comparison) -> str:
+    if comparison.status == "identical":
+        return "identical to results.json"
+    if comparison.status == "impossible":
+        return f"no comparison with results.json is possible: {comparison.reason}"
+    found = comparison.differences
+    lines = [f"{len(found)} number(s) differ from results.json:", *found[:MOST_LISTED]]
+    if len(found) > MOST_LISTED:
+        lines.append(f"... and {len(found) - MOST_LISTED} more")
+    return "\n  ".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.evaluation",
+        description="Evaluates a model and says whether results.json tells the same numbers.",
+    )
+    add = parser.add_argument
+    add("model", help="folder of a model, or its id on the hub")
+    add(
+        "--dataset",
+        metavar="DIR_OR_ID",
+        help="hub id, local folder or 'synthetic' (default: what the model was trained on)",
+    )
+    add("--split", choices=("test", "validation", "train"), default="test")
+    add("--image-column", help="column of the images (default: as in training, or found)")
+    add("--label-column", help="column of the labels (default: as in training, or found)")
+    add("--device", help="such as cpu or cuda (default: a GPU if there is one)")
+    add("--json", action="store_true", help="print everything as one JSON object")
+    add("--output", type=Path, metavar="DIR", help="also write results.json and figures there")
+    return parser

@@ -1,0 +1,108 @@
+"""From an opened dataset to what a training run needs: batches, validation images, statistics."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model import data
+from model.errors import ConfigError
+from model.recipe import DataOptions, Recipe
+
+SAMPLE = 10_000  # training images that statistics come from where all of them do not fit in memory
+WHITENING_SAMPLE = 5_000
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Everything that training reads; the test split is not among it."""
+
+    source: data.Source
+    batches: data.Batches
+    validation: data.Split | None
+    """Held-back training images, on the device."""
+    sample: Tensor
+    """Random training images for the whitening layer, uint8 (n, 3, S, S)."""
+    mean: tuple[float, ...]
+    """Of each channel of the training images, in [0, 1]."""
+    std: tuple[float, ...]
+    """Of each channel of the training images, in [0, 1]."""
+    sizes: dict[str, int]
+    """Images for "train" and "validation"."""
+    cached: bool
+    """Whether the training images are in memory."""
+
+
+def prepare(
+    options: DataOptions,
+    recipe: Recipe,
+    *,
+    cache_limit: float,
+    device: torch.device,
+    rank: int = 0,
+    world_size: int = 1,
+    progress: Progress | None = None,
+) -> TrainingData:
+    """Opens a dataset, splits it, and reads what fits in memory.
+
+    Args:
+        options: Which dataset, and how to read it.
+        recipe: Batch size, validation size and seed.
+        cache_limit: GiB of pixels up to which the training images are decoded once and kept.
+        device: Where images go.
+        rank: This process.
+        world_size: Processes that share each batch.
+        progress: Called with images read and images in all.
+
+    Raises:
+        DataError: If the dataset cannot be used.
+        ConfigError: If the validation size leaves nothing to train on.
+    """
+    source = data.open_dataset(
+        options.name,
+        image_column=options.image_column,
+        label_column=options.label_column,
+        image_size=options.image_size,
+    )
+    labels = source.labels("train")
+    if recipe.val_size >= len(labels):
+        raise ConfigError(
+            f"--val-size {recipe.val_size} leaves none of the {len(labels)} training images to "
+            "train on; choose a smaller one."
+        )
+    train, held_back = data.train_validation_split(labels, recipe.val_size, recipe.seed)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values
+    shared = dict(seed=recipe.seed, rank=rank, world_size=world_size)
+    cached = source.nbytes("train") <= cache_limit * 2**30
+    batches: data.Batches
+    if cached:
+        every = source.load("train", device=device, progress=progress)
+        split, validation = _pick(every, train), _pick(every, held_back)
+        del every  # a second copy of all images otherwise lives on
+        mean, std = data.channel_statistics(split.images)
+        sample = split.images[torch.searchsorted(train, some).to(device)]
+        batches = data.CachedBatches(split, recipe.batch_size, **shared)
+    else:
+        sample = source.load("train", some, device=device, progress=progress).images
+        mean, std = data.channel_statistics(sample)
+        validation = source.load("train", held_back, device=device)
+        batches = data.StreamedBatches(source, train, recipe.batch_size, device=device, **shared)
+    return TrainingData(
+        source=source,
+        batches=batches,
+        validation=validation if len(held_back) else None,
+        sample=sample[torch.randperm(len(sample), generator=generator)[:WHITENING_SAMPLE]],
+        mean=mean,
+        std=std,
+        sizes={"train": len(train), "validation": len(held_back)},
+        cached=cached,
+    )
+
+
+def _pick(split: data.Split, positions: Tensor) -> data.Split:
+    rows = positions.to(split.labels.device)
+    return data.Split(split.images[rows], split.labels[rows], split.indices[rows])

@@ -1,0 +1,91 @@
+"""Batches of a dataset that does not fit in memory: read again and shuffled in every epoch."""
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from model.batches import epoch_generator
+from model.source import Row, Source
+
+
+class StreamedBatches:
+    """Batches from a stream, through a buffer that mixes the order, shared by processes.
+
+    In every epoch the stream's shards come in another order; each process takes every
+    `world_size`-th of the wanted rows, keeps some encoded in its buffer, draws from it at random,
+    and decodes only its own. Over all processes each image is seen exactly once (but for what a
+    last batch that is not full leaves out).
+
+    Args:
+        source: The opened dataset.
+        positions: Rows of the training split to use, int64 (N,).
+        batch_size: Images of a global batch, a multiple of `world_size`.
+        seed: Decides the orders.
+        rank: This process.
+        world_size: Processes.
+        device: Where batches go.
+        buffer_size: Encoded images in the buffers of all processes together.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        positions: Tensor,
+        batch_size: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        device: str | torch.device = "cpu",
+        buffer_size: int = 10_000,
+    ) -> None:
+        self.source, self.seed, self.device = source, seed, device
+        self.rank, self.world_size = rank, world_size
+        self.batch_size = min(batch_size, len(positions))
+        self.steps = len(positions) // self.batch_size
+        self.buffer_size = max(1, buffer_size // world_size)
+        self.wanted = torch.zeros(len(source.labels("train")), dtype=torch.bool)
+        self.wanted[positions] = True
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yields this process's share of each batch; see `Batches`."""
+        rows = self._shuffled(epoch)
+        share = len(torch.arange(self.batch_size).tensor_split(self.world_size)[self.rank])
+        with ThreadPoolExecutor(1) as pool:  # the next batch is decoded while this one trains
+            waiting = pool.submit(self._batch, rows, share)
+            for step in range(self.steps):
+                images, labels, indices = waiting.result()
+                if len(labels) < share:
+                    return
+                if step + 1 < self.steps:
+                    waiting = pool.submit(self._batch, rows, share)
+                yield images, labels, indices
+
+    def _batch(self, rows: Iterator[Row], size: int) -> tuple[Tensor, Tensor, Tensor]:
+        chosen = list(islice(rows, size))
+        return (
+            self.source.decode(chosen, "train").to(self.device),
+            torch.tensor([label for _, _, label in chosen]).to(self.device),
+            torch.tensor([position for position, _, _ in chosen]).to(self.device),
+        )
+
+    def _shuffled(self, epoch: int) -> Iterator[Row]:
+        """This process's rows, in an order that seed and epoch decide."""
+        generator = epoch_generator(self.seed, epoch)
+        shards = torch.randperm(self.source.shards("train"), generator=generator).tolist()
+        draw = random.Random(int(torch.randint(2**62, (), generator=generator)))
+        buffer: list[Row] = []
+        stream = self.source.encoded("train", self.wanted, shards)
+        for row in islice(stream, self.rank, None, self.world_size):
+            if len(buffer) < self.buffer_size:
+                buffer.append(row)
+                continue
+            at = draw.randrange(len(buffer))
+            yield buffer[at]
+            buffer[at] = row
+        draw.shuffle(buffer)
+        yield from buffer

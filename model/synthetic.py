@@ -1,0 +1,80 @@
+"""Generated pictures of ten shapes, for trying everything out without a network or any data."""
+
+import io
+
+import numpy as np
+from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
+from PIL import Image as Picture
+
+SYNTHETIC = "synthetic"
+NAMES = (
+    "disc", "ring", "square", "frame", "triangle", "cross", "stripes", "checkers", "star", "crescent",
+)  # fmt: skip
+SIZES = {"train": 4000, "test": 1000}
+SIDE = 32
+
+
+def synthetic() -> dict[str, IterableDataset]:
+    """The dataset "synthetic": streams of encoded pictures, the same on every machine.
+
+    A shape of random colour, size, place and rotation lies on a coloured, noisy background.
+
+    Returns:
+        "train" (4,000 pictures) and "test" (1,000), each with the columns image and label.
+    """
+    features = Features({"image": Image(), "label": ClassLabel(names=list(NAMES))})
+    streams = {}
+    for seed, (split, count) in enumerate(SIZES.items()):
+        rng = np.random.default_rng(seed)
+        labels = rng.permutation(np.arange(count) % len(NAMES))
+        pictures = [{"bytes": _png(picture(label, rng)), "path": None} for label in labels]
+        rows = Dataset.from_dict({"image": pictures, "label": labels.tolist()}, features=features)
+        streams[split] = rows.to_iterable_dataset(num_shards=4)
+    return streams
+
+
+def picture(label: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws one picture.
+
+    Args:
+        label: Index into `NAMES`.
+        rng: Source of chance.
+
+    Returns:
+        uint8 (32, 32, 3).
+    """
+    angle, scale = rng.uniform(-0.35, 0.35), rng.uniform(7.5, 12)
+    y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2 + rng.uniform(-4, 4, (2, 1, 1))
+    turned = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
+    mask = _inside(NAMES[label], turned[0] / scale, turned[1] / scale)  # (32, 32)
+    front, back = rng.uniform(0, 255, (2, 3))
+    while abs(front - back).max() < 70:  # a shape that nobody could see teaches nothing
+        front, back = rng.uniform(0, 255, (2, 3))
+    slope = (x * rng.uniform(-1, 1) + y * rng.uniform(-1, 1))[..., None]  # uneven light
+    image = np.where(mask[..., None], front, back) + slope + rng.normal(0, 22, (SIDE, SIDE, 3))
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def _inside(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which points belong to a shape of radius 1 around the origin."""
+    radius, angle = np.hypot(x, y), np.arctan2(y, x)
+    largest = np.maximum(abs(x), abs(y))
+    shapes = {
+        "disc": radius < 0.9,
+        "ring": (radius < 1) & (radius > 0.6),
+        "square": largest < 0.8,
+        "frame": (largest < 0.95) & (largest > 0.55),
+        "triangle": (y < 0.7) & (y > 1.7 * abs(x) - 1),
+        "cross": (np.minimum(abs(x), abs(y)) < 0.28) & (largest < 1),
+        "stripes": (largest < 1) & (np.floor(x * 2.5) % 2 == 0),
+        "checkers": (largest < 1) & ((np.floor(x * 2) + np.floor(y * 2)) % 2 == 0),
+        "star": radius < 0.62 + 0.38 * np.cos(5 * angle),
+        "crescent": (radius < 1) & (np.hypot(x - 0.45, y) > 0.75),
+    }
+    return shapes[name]
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Picture.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,257 @@
+"""The training loop's pieces: one step, one epoch, and a state that can be saved and taken up."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from model import augment
+from model.data import Batches
+from model.errors import TrainingError
+from model.optimizer import build_optimizers, triangle
+from model.recipe import Recipe
+
+CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it to arrive
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a progress bar wants to know."""
+
+    step: int
+    """Steps done in this epoch."""
+    steps: int
+    """Steps of an epoch."""
+    loss: float
+    """Mean training loss of the epoch so far."""
+    learning_rate: float
+    """Muon's."""
+    images_per_second: float
+    """Of this epoch so far, over all processes."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One epoch in numbers."""
+
+    loss: float
+    learning_rate: float
+    seconds: float
+    images: int
+
+
+class Trainer:
+    """A network, its optimizers and its weight average on their way through a recipe.
+
+    Everything random is a function of (seed, epoch, process), so an epoch can be taken up from
+    its beginning with the same result, bit for bit on a CPU.
+
+    Args:
+        network: Trained in place; its first layer should be whitened.
+        recipe: What to do.
+        batches: Where images come from.
+        mean: Of each channel, in [0, 1].
+        std: Of each channel, in [0, 1].
+        accelerator: Decides device, processes, precision and accumulation.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        batches: Batches,
+        *,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        accelerator: Accelerator,
+    ) -> None:
+        self.recipe = recipe
+        self.batches = batches
+        self.mean, self.std = mean, std
+        self.accelerator = accelerator
+        self.epochs_done = 0
+        self.stem_frozen = False
+        self.network = network.to(accelerator.device, memory_format=torch.channels_last)
+        self.average = (
+            ModelEmaV3(self.network, decay=recipe.average_decay) if recipe.average_decay else None
+        )
+        self.parallel: nn.Module = accelerator.prepare(self.network)
+        self.optimizers = [
+            accelerator.prepare(optimizer) for optimizer in build_optimizers(self.network, recipe)
+        ]
+        self.peaks = [[group["lr"] for group in opt.param_groups] for opt in self.optimizers]
+
+    @property
+    def result(self) -> nn.Module:
+        """The network to evaluate and save: the average where there is one."""
+        return self.average.module if self.average else self.network
+
+    def train_epoch(self, on_step: Callable[[StepReport], None] | None = None) -> EpochReport:
+        """Trains one epoch.
+
+        Args:
+            on_step: Called every few steps and at the epoch's end.
+
+        Raises:
+            TrainingError: If the loss is not finite; names step and learning rate.
+        """
+        epoch, steps, started = self.epochs_done, self.batches.steps, time.perf_counter()
+        generator = torch.Generator().manual_seed(self._seed(epoch))
+        total = torch.zeros((), device=self.accelerator.device)
+        images_seen = done = 0
+        rate = 0.0
+        self.parallel.train()
+        self._freeze_stem(epoch)
+        for images, labels, indices in self.batches.epoch(epoch):
+            rate = self._schedule(epoch * steps + done)
+            pixels = self._augment(images, indices, generator, epoch, done)
+            total += self._step(pixels, labels)
+            done += 1
+            images_seen += len(images) * self.accelerator.num_processes
+            if done % CHECK_EVERY == 0 or done == steps:
+                loss, speed = total.item() / done, images_seen / (time.perf_counter() - started)
+                report = StepReport(done, steps, loss, rate, speed)
+                self._check_finite(report, epoch)
+                if on_step:
+                    on_step(report)
+        if done != steps:
+            raise TrainingError(
+                f"Epoch {epoch + 1} had {done} steps instead of {steps}: the dataset ended early. "
+                "Check that it did not change, then go on with --resume."
+            )
+        self.epochs_done += 1
+        mean_loss = self.accelerator.reduce(total / steps, reduction="mean").item()
+        return EpochReport(mean_loss, rate, time.perf_counter() - started, images_seen)
+
+    def _freeze_stem(self, epoch: int) -> None:
+        """Freezes the first layer's bias in time: nothing before it then needs a gradient.
+
+        DistributedDataParallel wants the same set of gradients in every step, so there the bias
+        keeps its gradient and loses it before the optimizer sees it, to the same effect.
+        """
+        self.stem_frozen = epoch >= self.recipe.stem_bias_epochs
+        if self.accelerator.num_processes == 1:
+            self.network.stem.conv.bias.requires_grad_(not self.stem_frozen)
+
+    def _seed(self, epoch: int) -> int:
+        key = (self.recipe.seed, epoch, self.accelerator.process_index)
+        return hash(key) % 2**63  # a tuple of ints hashes the same in every process and run
+
+    def _schedule(self, step: int) -> float:
+        """Sets the learning rates of one step and returns Muon's."""
+        steps = self.batches.steps * self.recipe.epochs
+        factor = triangle(step, steps, self.recipe.warmup)
+        for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+        return self.peaks[0][0] * factor
+
+    def _augment(
+        self, images: Tensor, indices: Tensor, generator: torch.Generator, epoch: int, done: int
+    ) -> Tensor:
+        """Bytes (N, C, H, W) to augmented floats (N, C, h, w) at this step's resolution."""
+        recipe = self.recipe
+        if recipe.flip:
+            images = augment.flip_alternating(images, indices, epoch, recipe.seed)
+        if recipe.translate:
+            images = augment.translate(images, recipe.translate, generator)
+        pixels = augment.normalize(images, self.mean, self.std)
+        if recipe.cutout:
+            pixels = augment.cutout(pixels, recipe.cutout, generator)
+        steps = self.batches.steps
+        size = recipe.size_at(epoch * steps + done, steps * recipe.epochs, images.shape[-1])
+        return augment.resize(pixels, size)
+
+    def _step(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """One optimizer step, in as many parts as gradients are accumulated; the mean loss."""
+        parts = min(self.accelerator.gradient_accumulation_steps, len(pixels))
+        mean = torch.zeros((), device=pixels.device)
+        for x, y in zip(pixels.chunk(parts), labels.chunk(parts), strict=True):
+            with self.accelerator.accumulate(self.parallel):
+                with self.accelerator.autocast():
+                    logits = self.parallel(x)
+                loss = F.cross_entropy(
+                    logits.float(), y, label_smoothing=self.recipe.label_smoothing
+                )
+                self.accelerator.backward(loss)
+                if self.stem_frozen:
+                    self.network.stem.conv.bias.grad = None
+                for optimizer in self.optimizers:
+                    optimizer.step()
+                    optimizer.zero_grad()
+            mean += loss.detach() / parts
+        if self.average:
+            self.average.update(self.network)
+        return mean
+
+    def _check_finite(self, report: StepReport, epoch: int) -> None:
+        if not torch.isfinite(torch.tensor(report.loss)):
+            raise TrainingError(
+                f"The loss became {report.loss} in epoch {epoch + 1} by step {report.step} at "
+                f"learning rate {report.learning_rate:.3g}. Try a lower --learning-rate "
+                f"(half of {self.recipe.learning_rate:g}), a longer --warmup, or "
+                "--mixed-precision no."
+            )
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that the next epoch depends on: tensors on the CPU, and plain values."""
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        if self.average:
+            averaged = self.average.module.state_dict()
+            tensors |= {f"average.{k}": v for k, v in averaged.items()}
+        for name, optimizer, param in self._trained():
+            if (buffer := optimizer.state.get(param, {}).get("momentum_buffer")) is not None:
+                tensors[f"momentum.{name}"] = buffer
+        # channels_last tensors are not contiguous to safetensors
+        tensors = {
+            k: v.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+            for k, v in tensors.items()
+        }
+        scaler = self.accelerator.scaler
+        values = {
+            "epochs_done": self.epochs_done,
+            "scaler": scaler.state_dict() if scaler else None,
+        }
+        return tensors, values
+
+    def load_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Takes up a state that `state` gave.
+
+        Raises:
+            TrainingError: If it belongs to another network or recipe.
+        """
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        try:
+            self.network.load_state_dict(part("network."))
+            if self.average:
+                self.average.module.load_state_dict(part("average."))
+            saved = part("momentum.")
+            for name, optimizer, param in self._trained():
+                if name in saved:  # SGD without momentum keeps none
+                    buffer = torch.empty_like(param).copy_(saved[name])
+                    optimizer.state[param]["momentum_buffer"] = buffer
+            self.epochs_done = int(values["epochs_done"])
+        except (KeyError, RuntimeError) as error:
+            raise TrainingError(
+                f"The checkpoint does not fit this recipe ({str(error).splitlines()[0]}); "
+                "start a new run instead of resuming."
+            ) from None
+        if self.accelerator.scaler and values["scaler"]:
+            self.accelerator.scaler.load_state_dict(values["scaler"])
+
+    def _trained(self) -> Iterator[tuple[str, Any, nn.Parameter]]:
+        """Every trained parameter with its name and its optimizer."""
+        names = {id(param): name for name, param in self.network.named_parameters()}
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                for param in group["params"]:
+                    yield names[id(param)], optimizer, param

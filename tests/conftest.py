@@ -1,0 +1,88 @@
+"""Small datasets in the hub's layout, made by the tests, and a way to run the project's programs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ("cross", "ring", "stripes")
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach out by accident
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def picture(kind: int, rng: np.random.Generator, size: int = 32) -> np.ndarray:
+    """A noisy picture of one of `NAMES`, uint8 (size, size, 3)."""
+    y, x = np.mgrid[:size, :size] - size / 2 + rng.uniform(-4, 4, (2, 1, 1))
+    radius = np.hypot(x, y)
+    shape = (
+        (abs(x) < 3) | (abs(y) < 3),
+        (radius > 6) & (radius < 11),
+        (x.round().astype(int) // 4) % 2 == 0,
+    )[kind]
+    colour = rng.uniform(120, 255, 3)
+    image = rng.uniform(0, 80, (size, size, 3)) + shape[..., None] * colour * 0.7
+    return image.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of class folders: 80 training and 20 test pictures of three classes each."""
+    folder, rng = tmp_path_factory.mktemp("data") / "shapes", np.random.default_rng(0)
+    for split, count in (("train", 80), ("test", 20)):
+        for kind, name in enumerate(NAMES):
+            (folder / split / name).mkdir(parents=True)
+            for i in range(count):
+                image = Image.fromarray(picture(kind, rng))
+                image.save(folder / split / name / f"{i:03}.png")
+    return folder
+
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def program() -> Program:
+    """Runs `python ARGUMENTS` in the project's root to its end, away from any hub."""
+
+    def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+        options.setdefault("timeout", 300)
+        return subprocess.run(  # type: ignore[call-overload, no-any-return]
+            [sys.executable, *map(str, arguments)],
+            cwd=options.pop("cwd", ROOT),
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(options.pop("env", None) or {})},  # type: ignore[dict-item]
+            **options,
+        )
+
+    return run
+
+
+def kill_when(arguments: list[str | Path], ready: Callable[[], bool], sign: signal.Signals) -> str:
+    """Starts a program, sends a signal once `ready()`, and returns what it wrote to stderr."""
+    process = subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not ready():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.02)
+        process.send_signal(sign)
+        stderr = process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
+    assert process.returncode not in (0, 1), stderr
+    return stderr

@@ -1,0 +1,90 @@
+"""Augmentations on small pictures whose result is known."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from model import augment
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def picture(size: int = 4) -> Tensor:
+    """One picture whose pixels all differ, uint8 (1, 3, size, size)."""
+    return torch.arange(3 * size * size, dtype=torch.uint8).view(1, 3, size, size)
+
+
+def test_flip_shows_both_views_in_two_epochs_and_mixes_within_one() -> None:
+    images = picture().expand(400, -1, -1, -1)
+    indices = torch.arange(400)
+    first = augment.flip_alternating(images, indices, 0, seed=3)
+    second = augment.flip_alternating(images, indices, 1, seed=3)
+    third = augment.flip_alternating(images, indices, 2, seed=3)
+    mirrored = torch.tensor([bool((x == images[0].flip(-1)).all()) for x in first])
+    assert torch.equal(first, third)
+    assert torch.equal(second, torch.where(mirrored[:, None, None, None], images, images.flip(-1)))
+    assert 140 < int(mirrored.sum()) < 260
+
+
+def test_flip_belongs_to_the_picture_not_to_its_place() -> None:
+    images = picture().expand(50, -1, -1, -1)
+    order = torch.randperm(50, generator=generator())
+    straight = augment.flip_alternating(images, torch.arange(50), 0, seed=0)
+    shuffled = augment.flip_alternating(images, order, 0, seed=0)
+    assert torch.equal(shuffled, straight[order])
+
+
+def test_translate_gives_exactly_the_shifts_of_a_reflected_picture() -> None:
+    image = picture(6)
+    padded = torch.nn.functional.pad(image.float(), (2, 2, 2, 2), mode="reflect").byte()
+    allowed = {
+        padded[0, :, y : y + 6, x : x + 6].numpy().tobytes() for y in range(5) for x in range(5)
+    }
+    moved = augment.translate(image.expand(800, -1, -1, -1), 2, generator())
+    seen = {x.contiguous().numpy().tobytes() for x in moved}
+    assert seen == allowed
+    assert moved.dtype == torch.uint8
+
+
+def test_cutout_blanks_one_square_of_the_size_asked_for() -> None:
+    images = torch.ones(200, 3, 8, 8)
+    cut = augment.cutout(images, 3, generator())
+    holes = cut == 0
+    assert (holes.sum((1, 2, 3)) == 3 * 9).all()
+    assert torch.equal(holes[:, 0], holes[:, 2])
+    rows, columns = holes[:, 0].any(2).sum(1), holes[:, 0].any(1).sum(1)
+    assert (rows == 3).all()
+    assert (columns == 3).all()
+    assert holes.any(0)[0].all(), "every pixel can be blanked"
+
+
+def test_cutout_larger_than_the_picture_blanks_it() -> None:
+    assert not augment.cutout(torch.ones(2, 3, 4, 4), 9, generator()).any()
+
+
+@pytest.mark.parametrize("function", ["translate", "cutout"])
+def test_the_same_generator_gives_the_same_batch(function: str) -> None:
+    images = torch.rand(20, 3, 8, 8, generator=generator(1))
+    apply = getattr(augment, function)
+    assert torch.equal(apply(images, 2, generator(5)), apply(images, 2, generator(5)))
+    assert not torch.equal(apply(images, 2, generator(5)), apply(images, 2, generator(6)))
+
+
+def test_resize_averages() -> None:
+    images = torch.zeros(1, 1, 4, 4)
+    images[..., :2] = 1.0
+    small = augment.resize(images, 2)
+    assert small.shape == (1, 1, 2, 2)
+    assert small[0, 0, 0, 0] > 0.8
+    assert torch.allclose(small.mean(), torch.tensor(0.5))
+    assert augment.resize(images, 4) is images
+
+
+def test_normalize_values() -> None:
+    images = torch.tensor([0, 255, 51], dtype=torch.uint8).view(1, 3, 1, 1)
+    found = augment.normalize(images, mean=(0.5, 0.5, 0.1), std=(0.25, 0.5, 0.2))
+    assert found.flatten().tolist() == pytest.approx([-2.0, 1.0, 0.5], abs=1e-6)
+    half = augment.normalize(images, (0.5,) * 3, (0.5,) * 3, dtype=torch.bfloat16)
+    assert half.dtype == torch.bfloat16

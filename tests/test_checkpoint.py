@@ -1,0 +1,56 @@
+"""Checkpoints are whole, or refused with a reason."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from model.checkpoint import NAME, load_checkpoint, save_checkpoint
+from model.errors import TrainingError
+
+TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(7)}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, TENSORS, {"epoch": 3, "note": "ä"})
+    tensors, values = load_checkpoint(tmp_path)
+    assert values["epoch"] == 3
+    assert values["note"] == "ä"
+    assert all(torch.equal(tensors[k], TENSORS[k]) for k in TENSORS)
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+
+
+def test_none_there(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="holds no checkpoint"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_truncated(tmp_path: Path, keep: int) -> None:
+    save_checkpoint(tmp_path, TENSORS, {})
+    path = tmp_path / NAME
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(TrainingError, match="damaged"):
+        load_checkpoint(tmp_path)
+
+
+def test_foreign_safetensors(tmp_path: Path) -> None:
+    save_file(TENSORS, tmp_path / NAME)
+    with pytest.raises(TrainingError, match=r"not written by train\.py"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_failed_write_keeps_the_earlier_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path, TENSORS, {"epoch": 1})
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(tmp_path, TENSORS, {"epoch": 2})
+    assert load_checkpoint(tmp_path)[1]["epoch"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]

@@ -1,0 +1,173 @@
+"""Tests of model.classifier: any picture, alone or in a list, one honest answer."""
+
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+import model
+from model import classifier as classifier_module
+from model.classifier import Classifier, Prediction
+from model.errors import ConfigError, ImageError
+from model.hub import from_pretrained, save_pretrained
+
+NAMES = ["ant", "bee", "cat", "dog"]
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+SIZE = 24
+
+
+def make_network(classes: int = 4) -> Any:
+    torch.manual_seed(0)
+    network: Any = timm.create_model(
+        "cifarnet_nano", num_classes=classes, widths=(8, 8, 16), depths=(1, 1, 1)
+    )
+    network.pretrained_cfg |= dict(mean=MEAN, std=STD, input_size=(3, SIZE, SIZE))
+    with torch.no_grad():
+        network.stem.conv.weight.normal_(generator=torch.Generator().manual_seed(1))
+    return network.eval()
+
+
+def pixels(seed: int = 0, side: int = SIZE) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    return save_pretrained(make_network(), tmp_path / "run", label_names=NAMES)
+
+
+@pytest.fixture
+def classify(saved: Path) -> Classifier:
+    return Classifier.from_pretrained(saved)
+
+
+def test_answer_is_that_of_the_network(classify: Classifier, saved: Path) -> None:
+    image = pixels()
+    x = (torch.tensor(image).permute(2, 0, 1)[None] / 255).double()  # (1, 3, 24, 24)
+    x = (x - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    with torch.inference_mode():
+        logits = from_pretrained(saved)(x.float())[0].double()
+    odds = np.exp(logits.numpy() - logits.max().item())
+    expected = odds / odds.sum()
+    answer = classify(image)
+    assert list(answer.probabilities) == [NAMES[i] for i in np.argsort(-expected)]
+    np.testing.assert_allclose(list(answer.probabilities.values()), -np.sort(-expected), rtol=1e-4)
+    assert answer.label == NAMES[int(expected.argmax())]
+    assert answer.probability == answer.probabilities[answer.label]
+    assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 2, 17])
+def test_logits_are_bit_for_bit_those_of_from_pretrained(
+    count: int, classify: Classifier, saved: Path
+) -> None:
+    batch = torch.stack([classify.preprocess(pixels(i)) for i in range(count)])  # (N, 3, 24, 24)
+    network = from_pretrained(saved)
+    normalised = model.augment.normalize(batch, MEAN, STD)
+    with torch.inference_mode():
+        assert torch.equal(classify.logits(batch), network(normalised))
+
+
+def test_preprocess_cuts_out_the_centre(classify: Classifier) -> None:
+    wide = np.concatenate([pixels(1), pixels(2), pixels(3)], axis=1)  # (24, 72, 3)
+    expected = torch.tensor(pixels(2)).permute(2, 0, 1)  # (3, 24, 24)
+    found = classify.preprocess(wide)
+    assert found.dtype == torch.uint8
+    assert torch.equal(found, expected)
+
+
+def test_forms_of_a_picture_agree(classify: Classifier, tmp_path: Path) -> None:
+    image = Image.fromarray(pixels(side=50))
+    path = tmp_path / "photo.png"
+    image.save(path)
+    forms: list[Any] = [image, np.asarray(image), path, str(path), path.read_bytes()]
+    alone = [classify(form) for form in forms]
+    assert all(answer == alone[0] for answer in alone)
+    together = classify(forms)
+    assert len(together) == len(forms)
+    for answer in together:
+        assert answer.label == alone[0].label
+        assert answer.probability == pytest.approx(alone[0].probability, abs=1e-6)
+
+
+def test_lists(classify: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert classify([]) == []
+    images: list[Any] = [pixels(i) for i in range(7)]
+    whole = classify(images)
+    assert [answer.label for answer in classify(tuple(images))] == [a.label for a in whole]
+    monkeypatch.setattr(classifier_module, "BATCH_SIZE", 3)
+    for cut, answer in zip(classify(images), whole, strict=True):
+        assert cut.label == answer.label
+        assert cut.probability == pytest.approx(answer.probability, abs=1e-6)
+    assert isinstance(classify([images[0]]), list)
+
+
+def test_bad_pictures_are_named(classify: Classifier, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"gone\.jpg does not exist"):
+        classify(tmp_path / "gone.jpg")
+    with pytest.raises(ImageError, match=r"Picture 1 of the list.*not a picture"):
+        classify([pixels(), b"junk", pixels()])
+
+
+def test_prediction() -> None:
+    answer = Prediction("b", 0.5, {"b": 0.5, "a": 0.3, "c": 0.2})
+    assert answer.top(2) == [("b", 0.5), ("a", 0.3)]
+    assert answer.top(9) == [("b", 0.5), ("a", 0.3), ("c", 0.2)]
+    assert answer.top(0) == answer.top(-1) == []
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        answer.label = "a"  # type: ignore[misc]
+
+
+def test_ties_keep_the_order_of_the_classes() -> None:
+    network = make_network()
+    torch.nn.init.zeros_(network.head.fc.weight)
+    answer = Classifier(network, NAMES)(pixels())
+    assert list(answer.probabilities.items()) == [(name, 0.25) for name in NAMES]
+
+
+def test_constructor() -> None:
+    network = make_network().train()
+    classify = Classifier(network, NAMES)
+    assert classify(pixels()).label in NAMES
+    assert not network.training
+    assert Classifier(network).label_names == ("class 0", "class 1", "class 2", "class 3")
+    with pytest.raises(ConfigError, match="2 label names for 4 classes"):
+        Classifier(network, ["a", "b"])
+
+
+def test_models_without_names(tmp_path: Path) -> None:
+    save_pretrained(make_network(2), tmp_path)
+    classify = Classifier.from_pretrained(tmp_path)
+    assert set(classify(pixels()).probabilities) == {"class 0", "class 1"}
+
+
+def test_one_class(tmp_path: Path) -> None:
+    save_pretrained(make_network(1), tmp_path, label_names=["only"])
+    assert Classifier.from_pretrained(tmp_path)(pixels()).top(5) == [("only", 1.0)]
+
+
+def test_photo_from_a_phone(classify: Classifier) -> None:
+    """A photo on its side with a note in EXIF is seen upright."""
+    scene = np.zeros((48, 64, 3), np.uint8)
+    scene[:24] = 255  # bright sky above
+    sideways = Image.fromarray(np.ascontiguousarray(scene[:, ::-1].swapaxes(0, 1)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    sideways.save(buffer, "JPEG", exif=exif)
+    seen = classify.preprocess(buffer.getvalue()).float().mean(dim=(0, 2))  # (24,)
+    assert seen[:10].min() > 240
+    assert seen[-10:].max() < 15
+
+
+def test_package_exports() -> None:
+    assert model.Classifier is Classifier
+    assert model.Prediction is Prediction
+    assert model.from_pretrained is from_pretrained
+    assert model.save_pretrained is save_pretrained

@@ -1,0 +1,260 @@
+"""Logits, reports and the command line of evaluation, against values worked out independently."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import model  # noqa: F401  (registers the networks)
+from model.data import Split
+from model.errors import DataError, WeightsError
+from model.evaluation import evaluate_split, predict_logits, report
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+NAMES = ["ant", "bee", "cow"]
+
+
+class Patchwork(nn.Module):
+    """Sees where things are: a strided convolution, dropout and a linear layer."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 4, 3, stride=3)
+        self.norm = nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.5)
+        self.fc = nn.Linear(4 * 2 * 2, classes)
+        self.pretrained_cfg = {"mean": MEAN, "std": STD}
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.conv(x)))  # (N, 4, 2, 2)
+        return self.fc(self.drop(x.flatten(1)))  # (N, classes)
+
+
+def some_images(n: int, seed: int = 0, size: int = 8) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, 3, size, size), generator=generator, dtype=torch.uint8)
+
+
+def by_hand(network: nn.Module, images: Tensor) -> Tensor:
+    """Logits from the definition, in double precision: (N, C)."""
+    x = images.double().numpy() / 255
+    x = (x - np.array(MEAN)[:, None, None]) / np.array(STD)[:, None, None]
+    reference = Patchwork(network.fc.out_features).double().eval()  # type: ignore[union-attr, arg-type]
+    reference.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        return reference(torch.tensor(x))
+
+
+def shift(images: Tensor, by: int) -> Tensor:
+    """Moves content by pixels down and right (up and left if negative), borders reflected."""
+    size = images.shape[-1]
+    at = [abs(i - by) if i - by < size else 2 * (size - 1) - (i - by) for i in range(size)]
+    return images[:, :, at][:, :, :, at]
+
+
+def make_split(n: int, classes: int = 3) -> Split:
+    labels = torch.arange(n) % classes
+    return Split(images=some_images(n), labels=labels, indices=torch.arange(n) * 10 + 3)
+
+
+def test_plain_logits_follow_the_definition() -> None:
+    network, images = Patchwork(), some_images(7)
+    logits = predict_logits(network, images, mean=MEAN, std=STD)
+    assert logits.dtype == torch.float32
+    assert logits.device.type == "cpu"
+    torch.testing.assert_close(logits.double(), by_hand(network, images), rtol=1e-4, atol=1e-5)
+
+
+def test_tta_is_the_weighted_mean_of_six_views() -> None:
+    network, images = Patchwork(), some_images(5)
+    expected = torch.zeros(5, 3, dtype=torch.double)
+    for by, weight in ((0, 1 / 4), (1, 1 / 8), (-1, 1 / 8)):
+        for view in (shift(images, by), shift(images, by).flip(-1)):
+            expected += weight * by_hand(network, view)
+    logits = predict_logits(network, images, mean=MEAN, std=STD, tta=True)
+    torch.testing.assert_close(logits.double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_size_does_not_matter() -> None:
+    network, images = Patchwork(), some_images(11)
+    for tta in (False, True):
+        runs = [
+            predict_logits(network, images, mean=MEAN, std=STD, tta=tta, batch_size=size)
+            for size in (1, 4, 500)
+        ]
+        for logits in runs[1:]:
+            torch.testing.assert_close(logits, runs[0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_network_is_left_as_it_was() -> None:
+    network = Patchwork().train()
+    network.norm.eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    predict_logits(network, some_images(4), mean=MEAN, std=STD, tta=True)
+    assert network.training
+    assert network.drop.training
+    assert not network.norm.training
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+        assert value.stride() == before[name].stride(), name
+    assert not any(value.is_inference() for value in network.parameters())
+
+
+def test_logits_do_not_depend_on_mode_weight_order_or_autocast() -> None:
+    network = timm.create_model("cifarnet_nano", num_classes=3)
+    images = some_images(6, size=32)
+    expected = predict_logits(network.eval(), images, mean=MEAN, std=STD)
+    network = network.train().to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = predict_logits(network, images, mean=MEAN, std=STD)
+    assert torch.equal(logits, expected)
+
+
+def test_no_images_give_no_logits() -> None:
+    assert predict_logits(Patchwork(), some_images(0), mean=MEAN, std=STD).shape == (0, 3)
+
+
+def test_progress_counts_every_image() -> None:
+    counts: list[int] = []
+    predict_logits(
+        Patchwork(), some_images(11), mean=MEAN, std=STD, batch_size=4, progress=counts.append
+    )
+    assert counts == [4, 4, 3]
+
+
+def test_nan_weights_are_named() -> None:
+    network = Patchwork()
+    nn.init.constant_(network.fc.bias, float("nan"))
+    with pytest.raises(WeightsError, match="NaN or infinite"):
+        predict_logits(network, some_images(2), mean=MEAN, std=STD)
+
+
+# Probabilities worked out: row i of P, true classes below; predictions are 0, 1, 1, 0, 2.
+P = torch.tensor(
+    [[0.7, 0.2, 0.1], [0.1, 0.82, 0.08], [0.3, 0.6, 0.1], [0.9, 0.06, 0.04], [0.1, 0.2, 0.7]]
+)
+TRUE = torch.tensor([0, 1, 0, 1, 2])
+
+
+def test_report_by_hand() -> None:
+    result = report(P.log(), TRUE, NAMES, indices=torch.tensor([5, 6, 70, 80, 9]))
+    assert result["count"] == 5
+    assert result["accuracy"] == 0.6
+    assert result["top5_accuracy"] == 1.0
+    nll = -np.log([0.7, 0.82, 0.3, 0.06, 0.7]).mean()
+    assert result["nll"] == pytest.approx(nll, abs=1e-6)
+    # Confidences 0.7, 0.82, 0.6, 0.9, 0.7: right, right, wrong, wrong, right; 0.7 twice in a bin.
+    assert result["ece"] == pytest.approx((2 * 0.3 + 0.18 + 0.6 + 0.9) / 5, abs=1e-6)
+    assert result["confusion_matrix"] == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    assert result["per_class"] == {
+        "ant": {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2},
+        "bee": {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2},
+        "cow": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1},
+    }
+    assert result["f1_macro"] == round(2 / 3, 6)
+    assert result["most_confused"] == [
+        {"true": "ant", "predicted": "bee", "count": 1},
+        {"true": "bee", "predicted": "ant", "count": 1},
+    ]
+    first, second = result["confident_mistakes"]
+    assert first == {"index": 80, "true": "bee", "predicted": "ant", "probability": 0.9}
+    assert second == {"index": 70, "true": "ant", "predicted": "bee", "probability": 0.6}
+
+
+def test_report_has_the_layout_of_results_json() -> None:
+    result = report(P.log(), TRUE, NAMES)
+    assert set(result) == {
+        *("count", "accuracy", "top5_accuracy", "nll", "ece", "f1_macro", "per_class"),
+        *("confusion_matrix", "most_confused", "confident_mistakes", "reliability"),
+    }
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert [set(row) for row in result["reliability"]] == [
+        {"low", "high", "count", "confidence", "accuracy"}
+    ] * 15
+
+
+def test_report_without_indices_counts_rows() -> None:
+    assert [row["index"] for row in report(P.log(), TRUE, NAMES)["confident_mistakes"]] == [3, 2]
+
+
+def floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from floats(item)
+
+
+def test_floats_have_six_digits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(300, 7, generator=generator)
+    labels = torch.randint(0, 7, (300,), generator=generator)
+    result = report(logits, labels, [str(i) for i in range(7)])
+    assert all(value == round(value, 6) for value in floats(result))
+
+
+def test_most_confused_and_mistakes_are_sorted_and_cut() -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(500, 6, generator=generator)
+    labels = torch.randint(0, 6, (500,), generator=generator)
+    result = report(logits, labels, list("abcdef"))
+    counts = [row["count"] for row in result["most_confused"]]
+    off_diagonal = np.array(result["confusion_matrix"])[~np.eye(6, dtype=bool)]
+    assert counts == sorted(off_diagonal, reverse=True)[:10]
+    p, predicted = logits.double().softmax(1).max(1)
+    expected = sorted(p[predicted != labels].tolist(), reverse=True)[:20]
+    shown = [row["probability"] for row in result["confident_mistakes"]]
+    assert shown == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_perfect_network_has_no_mistakes() -> None:
+    result = report(10 * torch.eye(3), torch.arange(3), NAMES)
+    assert result["most_confused"] == result["confident_mistakes"] == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "message"),
+    [
+        (TRUE, ["ant", "bee"], "3 classes, but 2 label names"),
+        (TRUE + 1, NAMES, "label 3, but the network knows the classes 0 to 2"),
+        (TRUE - 1, NAMES, "label -1"),
+        (TRUE[:0], NAMES, "no images"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labels: Tensor, names: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        report(P.log()[: len(labels)], labels, names)
+
+
+def test_evaluate_split_reports_both_ways() -> None:
+    network, split = Patchwork(), make_split(30)
+    reports = evaluate_split(network, split, NAMES)
+    for name, tta in (("plain", False), ("tta", True)):
+        logits = predict_logits(network, split.images, mean=MEAN, std=STD, tta=tta)
+        assert reports[name] == report(logits, split.labels, NAMES, split.indices)
+    assert reports["plain"]["confident_mistakes"][0]["index"] % 10 == 3
+
+
+def test_pieces_of_a_split_give_the_numbers_of_the_whole() -> None:
+    network, whole = Patchwork(), make_split(50)
+    pieces = [
+        Split(whole.images[i : i + 20], whole.labels[i : i + 20], whole.indices[i : i + 20])
+        for i in (0, 20, 40)
+    ]
+    assert evaluate_split(network, iter(pieces), NAMES, batch_size=10) == evaluate_split(
+        network, whole, NAMES, batch_size=10
+    )
+
+
+def test_an_empty_split_is_refused() -> None:
+    with pytest.raises(DataError, match="no images"):
+        evaluate_split(Patchwork(), [], NAMES)
+    with pytest.raises(DataError, match="no images"):
+        evaluate_split(Patchwork(), make_split(0), NAMES)

@@ -1,0 +1,112 @@
+"""Tests of model.files and model.errors: whole files or none, one message an error."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model import errors, files
+from model.errors import CifarnetError, ConfigError
+
+
+def disk_full(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_writes_what_it_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    files.write_bytes(path, b"\0\r\n\xff")
+    assert path.read_bytes() == b"\0\r\n\xff"
+    files.write_text(path, "zwölf\n")
+    assert path.read_bytes() == b"zw\xc3\xb6lf\n"
+    files.write_json(path, {"b": [1, 2.5], "a": None})
+    assert path.read_text() == '{\n  "b": [\n    1,\n    2.5\n  ],\n  "a": null\n}\n'
+    assert files.read_json(path) == {"b": [1, 2.5], "a": None}
+    assert os.listdir(tmp_path) == ["data"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_full_disk_leaves_the_old_file(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data"
+    files.write_text(path, "old")
+    monkeypatch.setattr(files.os, step, disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["data"]
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.write_text(tmp_path / "gone" / "data", "")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_has_no_nan(value: float, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        files.write_json(tmp_path / "data", {"loss": value})
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"", "not valid JSON"),
+        (b'{"a": 1', "not valid JSON"),
+        (b"\xff\xfe{}", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"[1]", "a JSON list"),
+        (b"null", "a JSON NoneType"),
+    ],
+)
+def test_broken_json_is_named(content: bytes, part: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=part) as caught:
+        files.read_json(path)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_json_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.json does not exist"):
+        files.read_json(tmp_path / "gone.json")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (errors.DataError("No such data."), "error: No such data.\n"),
+        (OSError(28, "No space left", "/x"), "error: No space left (/x). Check free disk space"),
+        (OSError("odd"), "error: odd. Check"),
+    ],
+)
+def test_exit_on_error(error: Exception, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, errors.exit_on_error():
+        raise error
+    assert caught.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith(message)
+    assert shown.out == ""
+
+
+def test_bugs_keep_their_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), errors.exit_on_error():
+        raise ZeroDivisionError
+
+
+def test_errors_share_one_base() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    ours = [kind for kind in kinds if kind.__module__ == errors.__name__]
+    assert len(ours) == 7
+    assert all(issubclass(kind, CifarnetError) for kind in ours)
+
+
+def test_read_json_gives_plain_types(tmp_path: Path) -> None:
+    content = {"text": "ä", "list": [True, None, 1, 0.5], "nested": {"a": {}}}
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    assert files.read_json(tmp_path / "x.json") == content

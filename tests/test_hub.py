@@ -1,0 +1,280 @@
+"""Tests of model.hub: what was saved comes back, and damaged weights are refused."""
+
+import io
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from tiny_model import (
+    MEAN,
+    NAMES,
+    STD,
+    Change,
+    change_config,
+    change_weights,
+    logits_of,
+    make_network,
+    put,
+)
+
+from model import files, hub
+from model.errors import ConfigError, WeightsError
+from model.hub import from_pretrained, read_config, save_pretrained
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    return save_pretrained(make_network(), tmp_path / "run", label_names=NAMES)
+
+
+@pytest.mark.parametrize("architecture", timm.list_models("cifarnet_*"))
+def test_round_trip(architecture: str, tmp_path: Path) -> None:
+    network = make_network(architecture)
+    folder = save_pretrained(network, tmp_path / "deep" / "run", label_names=NAMES)
+    assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
+    loaded = from_pretrained(folder)
+    assert not loaded.training
+    assert torch.equal(logits_of(loaded), logits_of(network))
+    config: Any = loaded.pretrained_cfg
+    assert (config["mean"], config["std"], config["input_size"]) == (MEAN, STD, (3, 40, 40))
+    assert list(config["label_names"]) == NAMES
+    assert loaded.num_classes == 5
+    trained = {name: p.requires_grad for name, p in network.named_parameters()}
+    assert {name: p.requires_grad for name, p in loaded.named_parameters()} == trained
+
+
+def test_timm_loads_the_same_network(saved: Path) -> None:
+    theirs = timm.create_model(f"local-dir:{saved}", pretrained=True).eval()
+    assert torch.equal(logits_of(theirs), logits_of(from_pretrained(saved)))
+    config: Any = theirs.pretrained_cfg
+    assert (tuple(config["mean"]), tuple(config["std"])) == (MEAN, STD)
+    assert config["label_names"] == NAMES
+
+
+def test_what_timm_saves_can_be_loaded(tmp_path: Path) -> None:
+    network = make_network()
+    timm.models.save_for_hf(network, str(tmp_path), safe_serialization=True)
+    assert torch.equal(logits_of(from_pretrained(tmp_path)), logits_of(network))
+    assert "label_names" not in read_config(tmp_path)
+
+
+def test_config_card(tmp_path: Path) -> None:
+    extra = {"recipe": {"epochs": 3}, "data": {"name": "synthetic"}}
+    save_pretrained(make_network(), tmp_path, label_names=NAMES, extra=extra)
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert content["architecture"] == "cifarnet_nano"
+    assert (content["num_classes"], content["num_features"]) == (5, 16)
+    assert content["label_names"] == NAMES
+    assert content["pretrained_cfg"]["mean"] == list(MEAN)
+    assert content["cifarnet"] == {"version": 1, **extra}
+    assert read_config(tmp_path)["cifarnet"] == content["cifarnet"]
+
+
+def test_loaded_network_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
+    save_pretrained(from_pretrained(saved), tmp_path / "again")
+    for name in ("config.json", "model.safetensors"):
+        assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_new_classifier_loses_the_old_names(saved: Path, tmp_path: Path) -> None:
+    network: Any = from_pretrained(saved)
+    network.reset_classifier(2)
+    save_pretrained(network, tmp_path / "two")
+    assert "label_names" not in read_config(tmp_path / "two")
+    assert from_pretrained(tmp_path / "two").num_classes == 2
+
+
+def test_memory_format_and_mode_do_not_matter(tmp_path: Path, saved: Path) -> None:
+    network = make_network().to(memory_format=torch.channels_last).train()
+    save_pretrained(network, tmp_path / "last", label_names=NAMES)
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (tmp_path / "last", saved)]
+    assert weights[0] == weights[1]
+    assert network.training
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_on_disk(dtype: torch.dtype, saved: Path, tmp_path: Path) -> None:
+    folder = save_pretrained(make_network(), tmp_path / "half", label_names=NAMES, dtype=dtype)
+    sizes = [(path / "model.safetensors").stat().st_size for path in (folder, saved)]
+    assert sizes[0] < 0.65 * sizes[1]  # the header stays as long
+    loaded = from_pretrained(folder)
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    expected = make_network()
+    for name, value in expected.state_dict().items():
+        if value.is_floating_point():
+            assert torch.equal(loaded.state_dict()[name], value.to(dtype).float())
+    theirs = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    assert torch.equal(logits_of(theirs), logits_of(loaded))
+
+
+def test_loading_leaves_random_numbers_alone(saved: Path) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    from_pretrained(saved)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_loaded_weights_do_not_depend_on_the_file(saved: Path) -> None:
+    network = from_pretrained(saved)
+    before = logits_of(network)
+    with open(saved / "model.safetensors", "r+b") as file:
+        file.write(b"\xff" * (saved / "model.safetensors").stat().st_size)
+    assert torch.equal(logits_of(network), before)
+
+
+def test_unknown_parts_of_the_config_are_ignored_at_the_root(saved: Path) -> None:
+    change_config(saved, lambda c: c.update(temperature=1.5, cifarnet={"version": 1, "new": 2}))
+    assert read_config(saved)["temperature"] == 1.5
+    from_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    ("names", "part"),
+    [
+        (["a", "b"], "2 label names for 5 classes"),
+        (["a", "b", "c", "d", "a"], "'a' stands for two classes"),
+        (["a", "b", "c", "d", ""], "list of names"),
+        ([1, 2, 3, 4, 5], "list of names"),
+        ("abcde", "1 label names"),
+    ],
+)
+def test_label_names_must_fit(names: Any, part: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=part):
+        save_pretrained(make_network(), tmp_path / "run", label_names=names)
+    assert not (tmp_path / "run").exists()
+
+
+def test_diverged_networks_are_not_saved(tmp_path: Path) -> None:
+    network = make_network()
+    with torch.no_grad():
+        network.head.fc.weight[0, 0] = float("nan")
+    with pytest.raises(WeightsError, match=r"head\.fc\.weight holds NaN"):
+        save_pretrained(network, tmp_path / "run")
+    with torch.no_grad():
+        network.head.fc.weight[0, 0] = 1e6
+    with pytest.raises(WeightsError, match=r"infinite values as torch\.float16"):
+        save_pretrained(network, tmp_path / "run", dtype=torch.float16)
+    assert not (tmp_path / "run").exists()
+
+
+def test_foreign_networks_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'test_resnet' is unknown"):
+        save_pretrained(timm.create_model("test_resnet"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("fails_at", [0, 1])
+def test_full_disk_keeps_the_old_pair(
+    fails_at: int, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    written: list[Any] = []
+    write = files.write_bytes
+
+    def full(path: Path, data: bytes) -> None:
+        if len(written) == fails_at:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_pretrained(make_network(num_classes=2), saved)
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+
+
+def test_config_card_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    replace = os.replace
+
+    def recording(source: Any, target: Any) -> None:
+        order.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(hub.os, "replace", recording)
+    save_pretrained(make_network(), tmp_path)
+    arrived = [name for name in order if not name.startswith(".")]
+    assert arrived == ["model.safetensors", "config.json"]
+    assert all(name.startswith(".") for name in order[:2])
+
+
+def poison(name: str, value: float) -> Change:
+    def change(tensors: dict[str, torch.Tensor]) -> None:
+        tensors[name].view(-1)[-1] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda t: t.pop("head.fc.weight"), r"lacks weights \(1: head\.fc\.weight\)"),
+        (put("extra.weight", torch.zeros(1)), r"unknown weights \(1: extra\.weight\)"),
+        (lambda t: t.clear(), "lacks weights"),
+        (put("head.fc.weight", torch.zeros(6, 16)), r"shape \(6, 16\), \(5, 16\) was expected"),
+        (put("stem.conv.bias", torch.zeros(24, 1)), r"shape \(24, 1\)"),
+        (put("stem.conv.bias", torch.zeros(24, dtype=torch.int32)), "type I32"),
+        (put("stem.conv.bias", torch.zeros(24, dtype=torch.float64)), "type F64"),
+        (put("stages.0.norms.0.num_batches_tracked", torch.tensor(1.0)), "type F32.*I64"),
+        (poison("head.fc.weight", float("nan")), r"head\.fc\.weight holds NaN"),
+        (poison("stem.conv.bias", float("inf")), r"stem\.conv\.bias holds NaN or inf"),
+        (poison("stages.2.norms.2.running_var", -float("inf")), "running_var holds NaN or inf"),
+    ],
+)
+def test_wrong_weights(change: Change, part: str, saved: Path) -> None:
+    change_weights(saved, change)
+    with pytest.raises(WeightsError, match=part) as caught:
+        from_pretrained(saved)
+    assert str(saved / "model.safetensors") in str(caught.value)
+
+
+class Evil:
+    """Runs code where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (os.mkdir, ("unpickled",))
+
+
+def as_torch_save(content: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 7,
+        b"\0" * 4096,
+        b"\xff" * 4096,
+        (10**15).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"{}",
+        (4).to_bytes(8, "little") + b"null",
+        pickle.dumps(Evil()),
+        as_torch_save({"head.fc.weight": torch.zeros(5, 16)}),
+        as_torch_save(Evil()),
+        b"<!DOCTYPE html><html>not found</html>",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    ],
+)
+def test_junk_weights(content: bytes, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(saved)
+    (saved / "model.safetensors").write_bytes(content)
+    with pytest.raises(WeightsError):
+        from_pretrained(saved)
+    assert not (saved / "unpickled").exists()
+
+
+@pytest.mark.parametrize("keep", [4, 100, 0.5, -1])
+def test_truncated_weights(keep: float, saved: Path) -> None:
+    path = saved / "model.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep if keep != 0.5 else len(data) / 2)])
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
+        from_pretrained(saved)

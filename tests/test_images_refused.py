@@ -1,0 +1,142 @@
+"""Tests of model.images: what is no picture, damaged, too large or ambiguous is refused."""
+
+import contextlib
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model import images
+from model.errors import ImageError
+from model.images import read_image
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def asserts_refused(source: images.Pixels, *parts: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        read_image(source)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def png_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in (*chunks, (b"IEND", b"")):
+        check = zlib.crc32(kind + body)
+        data += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+    return data
+
+
+def test_sixteen_bit_grey_with_a_transparent_value() -> None:
+    data = png_chunks(
+        (b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 0, 0, 0, 0)),
+        (b"tRNS", struct.pack(">H", 1000)),
+        (b"IDAT", zlib.compress(b"\0" + struct.pack(">HH", 1000, 0))),
+    )
+    np.testing.assert_array_equal(np.asarray(read_image(data)), [[[255] * 3, [0] * 3]])
+
+
+def test_wide_integers_and_floats_of_tiff() -> None:
+    asserts_refused(Image.fromarray(np.array([[0, 70000]], np.int32)), "70000", "8 bits")
+    asserts_refused(Image.fromarray(np.array([[0, 3.5]], np.float32)), "3.5")
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (3,), (3, 32, 32), (32, 32, 2), (32, 32, 5), (1, 32, 32, 3), (0, 4, 3), (4, 0)]
+)
+def test_array_shapes_that_are_refused(shape: tuple[int, ...]) -> None:
+    asserts_refused(np.zeros(shape, np.uint8), str(shape), "(H, W, 3)")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int8", "bool", "complex64", "object", "U3"])
+def test_array_types_that_are_refused(dtype: str) -> None:
+    asserts_refused(np.zeros((4, 4, 3), dtype), str(np.dtype(dtype)), "uint8")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.01, 1.01, 255])
+def test_float_ranges_that_are_refused(value: float) -> None:
+    array = np.zeros((4, 4, 3))
+    array[1, 2, 0] = value
+    asserts_refused(array, f"{value:g}", "between 0 and 1")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0",
+        b"not a picture at all",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
+        b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\n",
+        b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
+        b"<!DOCTYPE html><html></html>",
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF89a",
+        b"\x80\x04\x95\x0b\0\0\0\0\0\0\0",
+    ],
+)
+def test_what_is_no_picture(content: bytes, tmp_path: Path) -> None:
+    asserts_refused(content, "The image", "PNG")
+    path = tmp_path / "photo.png"
+    path.write_bytes(content)
+    asserts_refused(path, str(path), "PNG")
+
+
+@pytest.mark.parametrize("kind", ["ICO", "PCX", "TGA", "JPEG2000"])
+def test_formats_not_on_the_list(kind: str) -> None:
+    asserts_refused(encoded(Image.new("RGB", (16, 16)), kind), "PNG")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM"])
+def test_truncated_files(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    asserts_refused(data[: len(data) // 2], "The image", "damaged")
+
+
+def test_damage_anywhere_gives_a_picture_or_our_error() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (16, 16, 3), np.uint8)
+    for kind in ("PNG", "JPEG", "GIF", "WEBP", "BMP", "PPM"):
+        data = bytearray(encoded(Image.fromarray(noise), kind))
+        for _ in range(60):
+            broken = bytearray(data)
+            broken[rng.integers(len(broken))] ^= int(rng.integers(1, 256))
+            with contextlib.suppress(ImageError):
+                assert read_image(bytes(broken)).mode == "RGB"
+
+
+@pytest.mark.parametrize("side", [9434, 12_000, 60_000])  # over our limit, Pillow's first, second
+def test_bombs_are_refused_by_their_header(side: int) -> None:
+    data = png_chunks(
+        (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"\0" * 9)),
+    )
+    asserts_refused(data, "too large", "89,000,000")
+
+
+def test_limit_names_the_size(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    Image.new("1", (10_000, 8_901)).save(path)
+    asserts_refused(path, str(path), "10000 x 8901", "89,000,000")
+
+
+def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
+    asserts_refused(tmp_path / "gone.jpg", "gone.jpg does not exist", "name an image file")
+    asserts_refused(tmp_path, str(tmp_path), "is not a file")
+    asserts_refused("http://example.org/cat.jpg", "does not exist")
+    asserts_refused("a\0b", "does not exist")
+    asserts_refused(3, "int")  # type: ignore[arg-type]
+
+
+def test_images_without_pixels_are_refused() -> None:
+    asserts_refused(Image.new("RGB", (0, 7)), "0 x 7")

@@ -1,0 +1,171 @@
+"""Tests of `python -m model`: a line a picture, one message an error."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from PIL import Image
+
+import model
+from model import __main__ as program
+from model.classifier import Classifier
+from model.hub import save_pretrained
+
+NAMES = ["100% wool", "bee", "cat", "dog", "elk", "fox", "gnu"]
+ROOT = Path(model.__file__).parent.parent
+
+
+@pytest.fixture
+def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    torch.manual_seed(0)
+    network = timm.create_model("cifarnet_nano", num_classes=7, widths=(8, 8, 8), depths=(1, 1, 1))
+    for name, colour in (("a.png", "red"), ("b c.jpg", "blue"), ("%.gif", "white")):
+        Image.new("RGB", (50, 40), colour).save(tmp_path / name)
+    (tmp_path / "junk.png").write_bytes(b"junk")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(program, "_silence_libraries", lambda: None)  # it would outlive the test
+    return save_pretrained(network, tmp_path / "run", label_names=NAMES)
+
+
+def test_a_line_a_picture(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = ["a.png", "b c.jpg", "%.gif"]
+    assert program.main([*images, "--model", str(saved), "--top", "3"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    lines = shown.out.splitlines()
+    for path, line in zip(images, lines, strict=True):
+        named = [
+            f"{label} {probability * 100:.1f} %"
+            for label, probability in Classifier.from_pretrained(saved)(path).top(3)
+        ]
+        assert line == f"{path}: {', '.join(named)}"
+
+
+def test_five_classes_unless_told(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program.main(["a.png", "--model", str(saved)])
+    assert len(re.findall(r"\d\.\d %", capsys.readouterr().out)) == 5
+    program.main(["a.png", "--model", str(saved), "--top", "99"])
+    assert len(re.findall(r"\d\.\d %", capsys.readouterr().out)) == 7
+
+
+def test_json_lines(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program.main(["a.png", "b c.jpg", "--model", str(saved), "--json", "--top", "2"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["image"] for row in rows] == ["a.png", "b c.jpg"]
+    answer = Classifier.from_pretrained(saved)("a.png")
+    assert rows[0]["label"] == answer.label
+    assert rows[0]["probability"] == answer.probability
+    assert rows[0]["probabilities"] == dict(answer.top(2))
+
+
+def test_bad_pictures_do_not_stop_the_others(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["gone.png", "a.png", "junk.png", "run", "%.gif"]
+    assert program.main([*asked, "--model", str(saved)]) == 1
+    shown = capsys.readouterr()
+    assert [line.split(":")[0] for line in shown.out.splitlines()] == ["a.png", "%.gif"]
+    errors = shown.err.splitlines()
+    assert len(errors) == 3
+    assert all(line.startswith("error: ") for line in errors)
+    assert "gone.png does not exist" in errors[0]
+    assert "junk.png is not a picture" in errors[1]
+    assert "run is not a file" in errors[2]
+
+
+@pytest.mark.parametrize("broken", ["folder", "config", "weights"])
+def test_bad_models_are_one_message(
+    broken: str, saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if broken == "config":
+        (saved / "config.json").write_text("{}")
+    if broken == "weights":
+        (saved / "model.safetensors").write_bytes(b"junk")
+    name = "./nowhere" if broken == "folder" else str(saved)
+    with pytest.raises(SystemExit) as caught:
+        program.main(["a.png", "--model", name])
+    assert caught.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+
+
+def test_default_model(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.ROOT == ROOT
+    monkeypatch.setattr(program, "ROOT", saved)
+    assert program.main(["a.png"]) == 0
+    assert capsys.readouterr().out.startswith("a.png: ")
+
+
+def test_missing_default_model(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "ROOT", saved.parent)
+    with pytest.raises(SystemExit) as caught:
+        program.main(["a.png"])
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert "No weights came with this code" in message
+    assert "--model" in message
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], ["a.png", "--top", "0"], ["a.png", "--top", "x"], ["a.png", "--nonsense"]]
+)
+def test_wrong_options(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        program.main(wrong)
+    assert caught.value.code == 2
+    assert "usage: python -m model" in capsys.readouterr().err
+
+
+def test_help_names_every_option_and_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        program.main(["--help"])
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for part in ("IMAGE", "--model DIR_OR_ID", "--top K", "(default: 5)", "--json"):
+        assert part in text
+    assert text.count("(default: ") == 3
+
+
+def test_as_a_program(saved: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+    done = subprocess.run(
+        [sys.executable, "-m", "model", "a.png", "junk.png", "--model", str(saved)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.startswith("a.png: ")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr.startswith("error: junk.png is not a picture")
+    assert done.stderr.count("\n") == 1
+
+
+def test_import_stays_light(tmp_path: Path) -> None:
+    code = (
+        "import sys, model\n"
+        "heavy = {'datasets', 'matplotlib', 'gradio', 'evaluate', 'sklearn', 'pandas'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"

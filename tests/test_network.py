@@ -1,0 +1,236 @@
+"""Every registered network keeps timm's contract; counts are worked out by hand."""
+
+import math
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+import model  # noqa: F401  (registers the networks)
+from model.cost import describe, multiply_adds
+
+NAMES = timm.list_models("cifarnet_*")
+LIMITS = {"cifarnet_nano": 0.3e6, "cifarnet_small": 2.5e6, "cifarnet_base": 6e6}
+
+
+def images(n: int = 2, chans: int = 3, size: int = 32) -> Tensor:
+    return torch.randn(n, chans, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_family_is_registered() -> None:
+    assert sorted(LIMITS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_size_stays_within_its_limit(name: str) -> None:
+    assert sum(p.numel() for p in timm.create_model(name).parameters()) <= LIMITS[name]
+
+
+def test_small_counts_worked_out_by_hand() -> None:
+    # Stem: 24 filters of 3*2*2 and 24 biases. A convolution from a to b channels: 9ab weights; its
+    # norm: scale and bias of b each. Classifier: 256*10, no bias.
+    stem = 24 * 12 + 24
+    stages = 9 * (24 * 64 + 64 * 64 + 64 * 256 + 3 * 256 * 256) + 2 * (2 * 64 + 4 * 256)
+    # Maps are 31 (stem and first convolution), 15 (pooled; first convolution of stage 2), 7, 3.
+    madds = (
+        31 * 31 * (24 * 12 + 9 * 24 * 64)
+        + 15 * 15 * 9 * (64 * 64 + 64 * 256)
+        + 7 * 7 * 9 * (256 * 256 + 256 * 256)
+        + 3 * 3 * 9 * 256 * 256
+        + 2560
+    )
+    network = timm.create_model("cifarnet_small")
+    assert sum(p.numel() for p in network.parameters()) == stem + stages + 2560 == 1_972_792
+    assert multiply_adds(network, (3, 32, 32)) == madds
+    assert describe(network) == {
+        "architecture": "cifarnet_small",
+        "parameters": 1_972_792,
+        "multiply_adds": madds,
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [24, 28, 32, 48, 64])
+def test_input_sizes(name: str, size: int) -> None:
+    assert timm.create_model(name).eval()(images(size=size)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("chans", "classes"), [(1, 10), (3, 100), (4, 2), (12, 7)])
+def test_any_channels_and_classes(name: str, chans: int, classes: int) -> None:
+    network = timm.create_model(name, in_chans=chans, num_classes=classes).eval()
+    assert network(images(chans=chans)).shape == (2, classes)
+    network.init_whitening(images(8, chans))
+    assert network(images(chans=chans)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_timm_attributes_and_named_layers(name: str) -> None:
+    network = timm.create_model(name)
+    assert (network.num_classes, network.in_chans) == (10, 3)
+    assert network.num_features == network.head_hidden_size == network.get_classifier().in_features
+    assert not network.grad_checkpointing
+    assert len(network.feature_info) == 3
+    parameters = dict(network.named_parameters())
+    for key in ("first_conv", "classifier"):
+        assert network.pretrained_cfg[key] + ".weight" in parameters
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forward_is_features_then_head(name: str) -> None:
+    network, x = timm.create_model(name).eval(), images()
+    features = network.forward_features(x)
+    assert features.shape == (2, network.num_features, 3, 3)
+    pooled = network.forward_head(features, pre_logits=True)
+    assert torch.equal(pooled, features.amax((2, 3)))
+    assert torch.equal(network.forward_head(features), network(x))
+    assert torch.allclose(pooled @ network.get_classifier().weight.T, network(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reset_classifier(name: str) -> None:
+    network, x = timm.create_model(name).eval(), images()
+    pooled = network.forward_head(network.forward_features(x), pre_logits=True)
+    network.reset_classifier(0)
+    assert torch.equal(network(x), pooled)
+    network.reset_classifier(0, "")
+    assert torch.equal(network(x), network.forward_features(x))
+    network.reset_classifier(5, "avg")
+    assert network(x).shape == (2, 5)
+    assert network.num_classes == 5
+    mean = network.forward_features(x).mean((2, 3))
+    assert torch.allclose(network.forward_head(network.forward_features(x), True), mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_intermediates_agree_with_features_only_and_hooks(name: str) -> None:
+    network, x = timm.create_model(name).eval(), images()
+    seen: list[Tensor] = []
+    for stage in network.stages:
+        stage.register_forward_hook(lambda _m, _i, output: seen.append(output))
+    last, maps = network.forward_intermediates(x)
+    assert torch.equal(last, network.forward_features(x))
+    for found, hooked in zip(maps, seen, strict=False):
+        assert torch.equal(found, hooked)
+    extractor = timm.create_model(name, features_only=True).eval()
+    extractor.load_state_dict(
+        {k.replace("stages.", "stages_"): v for k, v in network.state_dict().items()}, strict=False
+    )
+    for found, extracted in zip(maps, extractor(x), strict=True):
+        assert torch.equal(found, extracted)
+    assert extractor.feature_info.channels() == [info["num_chs"] for info in network.feature_info]
+    only = network.forward_intermediates(x, indices=[1], stop_early=True, intermediates_only=True)
+    assert len(only) == 1
+    assert torch.equal(only[0], maps[1])
+    with pytest.raises(ValueError, match="NLC"):
+        network.forward_intermediates(x, output_fmt="NLC")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prune_intermediate_layers(name: str) -> None:
+    network, x = timm.create_model(name).eval(), images()
+    wanted = network.forward_intermediates(x, indices=[0, 1], intermediates_only=True)
+    assert network.prune_intermediate_layers([0, 1]) == [0, 1]
+    assert len(network.stages) == 2
+    assert torch.equal(network(x), wanted[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_grad_checkpointing_changes_no_gradient(name: str) -> None:
+    network, x = timm.create_model(name).eval(), images()
+
+    def gradients() -> list[Tensor]:
+        network.zero_grad()
+        network(x).square().mean().backward()
+        return [p.grad.clone() for p in network.parameters() if p.grad is not None]
+
+    plain = gradients()
+    network.set_grad_checkpointing(True)
+    for a, b in zip(plain, gradients(), strict=True):
+        assert torch.allclose(a, b, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_group_matcher_covers_every_parameter(name: str) -> None:
+    network = timm.create_model(name)
+    groups = timm.models.group_parameters(network, network.group_matcher())
+    names = [name for members in groups.values() for name in members]
+    assert sorted(names) == sorted(n for n, _ in network.named_parameters())
+    assert len(groups) >= 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_script_and_export_give_the_same_logits(name: str) -> None:
+    network, x = timm.create_model(name).eval(), images()
+    expected = network(x).detach()
+    assert torch.allclose(torch.jit.script(network)(x), expected, atol=1e-5)
+    exported = torch.export.export(network, (x,)).module()
+    assert torch.allclose(exported(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_channels_last_and_bfloat16(name: str) -> None:
+    network, x = timm.create_model(name).eval(), images(8)
+    expected = network(x).detach()
+    network = network.to(memory_format=torch.channels_last)
+    last = network(x.contiguous(memory_format=torch.channels_last))
+    assert torch.allclose(last, expected, atol=1e-4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = network(x).float()
+    assert torch.allclose(half, expected, atol=0.05 * float(expected.abs().max()))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_on_a_gpu(name: str, dtype: torch.dtype) -> None:
+    network, x = timm.create_model(name).eval().cuda(), images(8).cuda()
+    expected = network(x).detach()
+    half = network.to(dtype)(x.to(dtype)).float()
+    assert torch.allclose(half, expected, atol=0.05 * float(expected.abs().max()))
+
+
+def test_compile_gives_the_same_logits() -> None:
+    network, x = timm.create_model("cifarnet_nano").eval(), images()
+    with torch.no_grad():
+        compiled = torch.compile(network, backend="aot_eager")(x)
+        assert torch.allclose(compiled, network(x), atol=1e-5)
+
+
+def test_whitening_decorrelates_patches() -> None:
+    """On the pictures it was set from, the stem's filters answer with unit variance, uncorrelated."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(64, 3, 16, 16, generator=generator).cumsum(2).cumsum(3) / 10
+    x -= x.mean((0, 2, 3), keepdim=True)
+    network = timm.create_model("cifarnet_nano")
+    network.stem.init_whitening(x, eps=0)
+    with torch.no_grad():
+        answers = nn.functional.conv2d(x, network.stem.conv.weight)  # (64, 24, 15, 15)
+    flat = answers.permute(1, 0, 2, 3).flatten(1)
+    second_moment = flat @ flat.T / flat.shape[1]  # (24, 24)
+    assert torch.allclose(second_moment[:12, :12], torch.eye(12), atol=1e-3)
+    assert torch.allclose(second_moment[:12, 12:], -torch.eye(12), atol=1e-3)
+    assert not network.stem.conv.weight.requires_grad
+
+
+def test_partial_identity_passes_channels_through() -> None:
+    conv = timm.create_model("cifarnet_small").stages[0].convs[0]
+    x = images(1, 24, 8)
+    assert torch.allclose(conv(x)[:, :24], x, atol=1e-6)
+
+
+def test_initial_logits_have_moderate_scale() -> None:
+    network = timm.create_model("cifarnet_small").eval()
+    network.init_whitening(images(16))
+    spread = float(network(images(64)).detach().std())
+    assert math.isfinite(spread)
+    assert 0.01 < spread < 20
+
+
+@pytest.mark.parametrize("bad", [{"widths": (8, 8)}, {"depths": ()}, {"widths": (0, 8, 8)}])
+def test_bad_shapes_name_their_values(bad: dict) -> None:
+    with pytest.raises(ValueError, match="widths="):
+        timm.create_model("cifarnet_nano", **bad)

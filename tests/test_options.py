@@ -1,0 +1,90 @@
+"""The command line of train.py."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from model import files, options
+from model.errors import ConfigError
+from model.recipe import RECIPES, Recipe
+
+
+def test_defaults() -> None:
+    asked = options.parse([])
+    assert asked.recipe == RECIPES["default"]
+    assert asked.data.name == "uoft-cs/cifar10"
+    assert asked.data.image_size == 32
+
+
+def test_synthetic_takes_the_quick_recipe_unless_told_otherwise() -> None:
+    assert options.parse(["--dataset", "synthetic"]).recipe.name == "flash"
+    asked = options.parse(["--dataset", "synthetic", "--recipe", "default"])
+    assert asked.recipe.name == "default"
+
+
+def test_flags_override_single_fields() -> None:
+    asked = options.parse(
+        "--recipe flash --epochs 3 --no-flip --learning-rate 0.5 --resolution 0.5:0.5,1:1 "
+        "--label-column fine_label --image-size 48".split()
+    )
+    assert asked.recipe == dataclasses.replace(
+        RECIPES["flash"],
+        epochs=3,
+        flip=False,
+        learning_rate=0.5,
+        resolution=((0.5, 0.5), (1.0, 1.0)),
+    )
+    assert asked.data.label_column == "fine_label"
+    assert asked.data.image_size == 48
+
+
+def test_every_recipe_field_has_a_flag_and_one_line_of_help(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        options.parse(["--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    for field in dataclasses.fields(Recipe):
+        if field.name != "name":
+            assert "--" + field.name.replace("_", "-") in text
+    assert text.count("default: ") >= len(dataclasses.fields(Recipe)) - 1
+
+
+def test_from_config_gives_the_recipe_back(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPES["flash"], seed=7)
+    data = dict(name="synthetic", image_column="image", label_column="label", image_size=32)
+    config = {"cifarnet": {"recipe": recipe.to_dict(), "data": {**data, "fingerprint": "ab"}}}
+    files.write_json(tmp_path / "config.json", config)
+    asked = options.parse(["--from-config", str(tmp_path / "config.json")])
+    assert asked.recipe == recipe
+    assert dataclasses.asdict(asked.data) == data
+    other = options.parse(
+        ["--from-config", str(tmp_path / "config.json"), "--dataset", "elsewhere", "--seed", "8"]
+    )
+    assert other.data.name == "elsewhere"
+    assert other.recipe.seed == 8
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("--recipe flsh", "did you mean flash"),
+        ("--epochs 0", "epochs=0"),
+        ("--image-size 8", "--image-size 8"),
+        ("--cache-limit -1", "--cache-limit -1"),
+        ("--resume runs/a --epochs 3 --dataset b", "leave out --dataset, --epochs"),
+        ("--recipe flash --from-config x.json", "give one of them"),
+        ("--from-config missing.json", "does not exist"),
+    ],
+)
+def test_mistakes_are_named(line: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        options.parse(line.split())
+
+
+def test_a_config_without_recipe_is_refused(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "config.json", {"architecture": "resnet18"})
+    with pytest.raises(ConfigError, match="no training recipe"):
+        options.parse(["--from-config", str(tmp_path / "config.json")])

@@ -1,0 +1,74 @@
+"""Recipes check themselves and survive JSON."""
+
+import dataclasses
+import json
+
+import pytest
+
+from model.errors import ConfigError
+from model.recipe import RECIPES, Recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_json_round_trip(name: str) -> None:
+    recipe = RECIPES[name]
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_a_recipe_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Recipe().epochs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("accumulation", 0),
+        ("val_size", -1),
+        ("momentum", 1.0),
+        ("label_smoothing", 1.5),
+        ("learning_rate", -0.1),
+        ("learning_rate", float("nan")),
+        ("mixed_precision", "fp8"),
+        ("resolution", ()),
+        ("resolution", ((0.5, 1.0),)),
+        ("resolution", ((0.8, 1.0), (0.5, 1.0), (1.0, 1.0))),
+        ("resolution", ((1.0, 9.0),)),
+    ],
+)
+def test_values_out_of_range_are_named(field: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=field):
+        dataclasses.replace(Recipe(), **{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"surprise": 1}, "surprise"),
+        ({"epochs": "12"}, "epochs"),
+        ({"epochs": True}, "epochs"),
+        ({"flip": 1}, "flip"),
+        ({"resolution": [[1]]}, "resolution"),
+        ({"resolution": 5}, "resolution"),
+    ],
+)
+def test_foreign_content_is_refused(change: dict, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        Recipe.from_dict(Recipe().to_dict() | change)
+
+
+def test_missing_fields_are_named() -> None:
+    content = Recipe().to_dict()
+    del content["epochs"]
+    with pytest.raises(ConfigError, match="epochs"):
+        Recipe.from_dict(content)
+
+
+def test_resolution_grows_at_its_shares() -> None:
+    recipe = Recipe(resolution=((0.25, 0.5), (0.5, 0.75), (1.0, 1.0)))
+    sizes = [recipe.size_at(step, 8, 32) for step in range(8)]
+    assert sizes == [16, 16, 24, 24, 32, 32, 32, 32]
+    assert recipe.size_at(2, 8, 28) == 20  # 21, to even
+    assert recipe.size_at(100, 8, 48) == 48

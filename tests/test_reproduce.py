@@ -1,0 +1,171 @@
+"""`python -m model.evaluation`: reproduces results.json, and says so or says why not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from PIL import Image
+from torch import Tensor
+
+from model import data, files, hub, reproduce
+from model.evaluation import evaluate_split
+from model.recipe import Recipe
+
+RECIPE_NETWORK = "cifarnet_nano"
+
+
+def noise(n: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, 3, 32, 32), generator=generator, dtype=torch.uint8)
+
+
+def saved_results(reports: dict[str, Any]) -> dict[str, Any]:
+    return {"dataset": {"fingerprint": {"train": "a", "test": "b"}}, "test": reports}
+
+
+def test_comparison_with_results() -> None:
+    reports = {"plain": {"accuracy": 0.5, "matrix": [[1, 2], [3, 4]]}}
+    saved = saved_results(reports)
+    assert reproduce.compare(reports, saved, "test", "b").status == "identical"
+    other = {"plain": {"accuracy": 0.25, "matrix": [[1, 2], [9, 4]]}}
+    different = reproduce.compare(other, saved, "test", "b")
+    assert different.status == "different"
+    assert different.differences == [
+        "test.plain.accuracy: 0.25 here, 0.5 in results.json",
+        "test.plain.matrix.1.0: 9 here, 3 in results.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("saved", "split", "fingerprint", "reason"),
+    [
+        (None, "test", "b", "no results.json"),
+        (saved_results({}), "test", "c", "another dataset"),
+        (saved_results({}), "train", "a", "no numbers of the train split"),
+        ({}, "test", "b", "another dataset"),
+    ],
+)
+def test_impossible_comparisons(
+    saved: dict[str, Any] | None, split: str, fingerprint: str, reason: str
+) -> None:
+    comparison = reproduce.compare({"plain": {}}, saved, split, fingerprint)
+    assert comparison.status == "impossible"
+    assert reason in comparison.reason
+
+
+def write_folders(root: Path, names: list[str], **sizes: int) -> str:
+    """A dataset of class folders, with `sizes` noise images a class in each split."""
+    for split, size in sizes.items():
+        for name in names:
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i, image in enumerate(noise(size, len(name) * 100 + len(split))):
+                Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
+    return str(root)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder as train.py writes it, of an untrained network on noise images."""
+    directory = tmp_path_factory.mktemp("model")
+    pictures = tmp_path_factory.mktemp("pictures")
+    dataset = write_folders(pictures, ["alpha", "beta", "gamma"], train=12, test=10)
+    source = data.open_dataset(dataset)
+    names = list(source.label_names)
+    torch.manual_seed(0)
+    network = timm.create_model(RECIPE_NETWORK, num_classes=len(names)).eval()
+    recipe = Recipe(network=RECIPE_NETWORK, val_size=9, seed=3)
+    _, held_back = data.train_validation_split(source.labels("train"), 9, 3)
+    fingerprint = {split: source.fingerprint(split) for split in ("train", "test")}
+    extra = {
+        "recipe": recipe.to_dict(),
+        "data": {
+            "name": dataset,
+            "image_column": source.image_column,
+            "label_column": source.label_column,
+            "image_size": 32,
+            "fingerprint": fingerprint["train"],
+        },
+    }
+    hub.save_pretrained(network, directory, label_names=names, extra=extra)
+    results = {
+        "dataset": {"name": source.name, "label_names": names, "fingerprint": fingerprint},
+        "test": evaluate_split(network, source.load("test"), names),
+        "validation": evaluate_split(network, source.load("train", held_back), names),
+    }
+    files.write_json(directory / "results.json", results)
+    return directory
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_command_line_reproduces_results(
+    trained: Path, split: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reproduce.main([str(trained), "--split", split, "--device", "cpu"])
+    printed = capsys.readouterr().out
+    assert "identical to results.json" in printed
+    saved = files.read_json(trained / "results.json")
+    assert f"{saved[split]['plain']['accuracy']:.2%}" in printed
+    for name in saved["dataset"]["label_names"]:
+        assert f"\n{name} " in printed
+
+
+def test_command_line_lists_differing_numbers(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in trained.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    results = files.read_json(tmp_path / "results.json")
+    results["test"]["plain"]["accuracy"] = 2.5
+    files.write_json(tmp_path / "results.json", results)
+    reproduce.main([str(tmp_path), "--device", "cpu"])
+    printed = capsys.readouterr().out
+    assert "1 number(s) differ" in printed
+    assert "2.5 in results.json" in printed
+
+
+def test_command_line_writes_json_and_figures(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    reproduce.main([str(trained), "--device", "cpu", "--json", "--output", str(out)])
+    printed = json.loads(capsys.readouterr().out)
+    written = files.read_json(out / "results.json")
+    saved = files.read_json(trained / "results.json")
+    assert printed.pop("comparison")["status"] == "identical"
+    assert printed == written
+    assert written["test"] == saved["test"]
+    assert len(list((out / "figures").glob("*.png"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "no/such/folder/here"], "no/such/folder/here"),
+        (["--output", "MODEL"], "model's own folder"),
+    ],
+)
+def test_command_line_errors_are_messages(
+    trained: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(trained) if word == "MODEL" else word for word in arguments]
+    with pytest.raises(SystemExit) as stop:
+        reproduce.main([str(trained), "--device", "cpu", *arguments])
+    assert stop.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert message in captured.err
+
+
+def test_command_line_refuses_other_classes(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_folders(tmp_path / "data", ["ant", "bee"], train=6, test=6)
+    with pytest.raises(SystemExit):
+        reproduce.main([str(trained), "--device", "cpu", "--dataset", other])
+    message = capsys.readouterr().err
+    assert "ant, bee" in message
+    assert files.read_json(trained / "config.json")["label_names"][0] in message

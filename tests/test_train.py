@@ -1,0 +1,230 @@
+"""train.py as a user runs it: to the end, interrupted, repeated, and with everything wrong."""
+
+import json
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, Program, kill_when
+from safetensors.torch import load_file
+
+from model.checkpoint import NAME
+from model.hub import from_pretrained
+
+QUICK = (
+    "--network cifarnet_nano --epochs 3 --batch-size 40 --accumulation 1 --val-size 30 "
+    "--resolution 0.6:0.5,1:0.75"
+).split()
+LAYOUT = {"config.json", "model.safetensors", "README.md", "results.json", "figures"}
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    x, y = load_file(a / "model.safetensors"), load_file(b / "model.safetensors")
+    return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
+
+
+@pytest.fixture(scope="session")
+def whole(shapes: Path, program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on the shapes, started as the README says."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "train.py"]
+    done = program(*launch, "--dataset", shapes, "--output", run, *QUICK)
+    assert done.returncode == 0, done.stderr
+    (run / "stdout.txt").write_text(done.stdout)
+    return run
+
+
+def test_a_run_prints_epochs_and_a_table(whole: Path) -> None:
+    lines = (whole / "stdout.txt").read_text().splitlines()
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert len(epochs) == 3
+    assert all(word in epochs[0] for word in ("train loss", "validation loss", "accuracy", " s"))
+    text = "\n".join(lines)
+    for row in ("test accuracy", "test-time augmentation", "worst class", "calibration error"):
+        assert row in text
+    assert text.endswith(f"Saved in {whole}")
+
+
+def test_a_run_leaves_the_hub_layout(whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()} - {"stdout.txt"}
+    assert names == LAYOUT | {NAME, "log.jsonl"}
+    assert {p.stem for p in (whole / "figures").iterdir()} == {
+        "learning_curves",
+        "confusion_matrix",
+        "reliability",
+        "per_class",
+        "confident_mistakes",
+    }
+
+
+def test_results_and_log_say_what_happened(whole: Path) -> None:
+    results = json.loads((whole / "results.json").read_text())
+    log = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
+    assert log == results["training"]["epochs"]
+    assert [row["epoch"] for row in log] == [1, 2, 3]
+    assert results["dataset"]["sizes"] == {"train": 210, "validation": 30, "test": 60}
+    assert results["dataset"]["label_names"] == ["cross", "ring", "stripes"]
+    assert results["dataset"]["name"] == "shapes"
+    assert results["test"]["plain"]["accuracy"] > 0.6
+    assert results["training"]["recipe"]["mixed_precision"] in ("no", "bf16")
+    assert str(whole.parent) not in (whole / "config.json").read_text()
+
+
+def test_the_saved_network_is_the_evaluated_one(whole: Path, program: Program) -> None:
+    checked = program("-m", "model.evaluation", whole, "--dataset", whole.parent / "nothing")
+    assert checked.returncode == 2
+    config = json.loads((whole / "config.json").read_text())
+    assert config["label_names"] == ["cross", "ring", "stripes"]
+    assert from_pretrained(whole).num_classes == 3
+
+
+def test_evaluation_reproduces_results_exactly(whole: Path, shapes: Path, program: Program) -> None:
+    for split in ("test", "validation"):
+        again = program("-m", "model.evaluation", whole, "--dataset", shapes, "--split", split)
+        assert again.returncode == 0, again.stderr
+        assert "identical to results.json" in again.stdout
+
+
+def test_from_config_repeats_a_run_bit_for_bit(
+    whole: Path, program: Program, tmp_path: Path
+) -> None:
+    done = program("train.py", "--from-config", whole / "config.json", "--output", tmp_path / "b")
+    assert done.returncode == 0, done.stderr
+    assert same_weights(whole, tmp_path / "b")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_resumes_to_the_same_weights(
+    sign: signal.Signals, whole: Path, shapes: Path, program: Program, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    log = run / "log.jsonl"
+    stderr = kill_when(
+        ["train.py", "--dataset", shapes, "--output", run, *QUICK],
+        lambda: log.is_file() and bool(log.read_text()),
+        sign,
+    )
+    if sign != signal.SIGKILL:
+        assert "Traceback" not in stderr
+        assert f"--resume {run}" in stderr
+    done = program("train.py", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert same_weights(whole, run)
+    assert {path.name for path in run.iterdir()} == LAYOUT | {NAME, "log.jsonl"}
+
+
+def limit_file_size() -> None:
+    """Files may not grow beyond 100 kB: writing fails as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+def test_a_full_disk_is_one_message(shapes: Path, program: Program, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = program(
+        "train.py", "--dataset", shapes, "--output", run, *QUICK, preexec_fn=limit_file_size
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "free disk space" in done.stderr
+    assert not run.exists() or not any(run.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--output", "/sys/cifarnet-run"], "/sys"),
+        (["--output", str(ROOT / "README.md" / "run")], "README.md"),
+        (["--output", str(ROOT / "tests")], "is not empty"),
+        (["--network", "resnet18"], "resnet18"),
+        (["--val-size", "240"], "--val-size 240"),
+        (["--resume", str(ROOT / "tests")], "holds no checkpoint"),
+        (["--track", "nonsense"], "nonsense"),
+        (["--label-column", "nonsense"], "nonsense"),
+        (["--learning-rate", "-1"], "learning_rate=-1"),
+    ],
+)
+def test_mistakes_are_one_message(
+    arguments: list[str], named: str, shapes: Path, program: Program, tmp_path: Path
+) -> None:
+    base = [] if "--resume" in arguments else ["--dataset", str(shapes)]
+    output = [] if {"--resume", "--output"} & set(arguments) else ["--output", tmp_path / "run"]
+    done = program("train.py", *base, *output, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error: ") == 1
+    assert named in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unreachable_hub_is_one_message(program: Program, tmp_path: Path) -> None:
+    closed = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
+    done = program("train.py", "--output", tmp_path / "run", env=closed, timeout=120)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "--dataset" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_name_is_one_message(program: Program, tmp_path: Path) -> None:
+    done = program("train.py", "--dataset", tmp_path / "nowhere", "--output", tmp_path / "run")
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_dataset_cannot_be_resumed_into(
+    shapes: Path, program: Program, tmp_path: Path
+) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    data.symlink_to(shapes)
+    log = run / "log.jsonl"
+    kill_when(
+        ["train.py", "--dataset", data, "--output", run, *QUICK],
+        lambda: log.is_file() and bool(log.read_text()),
+        signal.SIGKILL,
+    )
+    data.unlink()
+    for kind in ("cross", "ring", "stripes"):
+        for split in ("train", "test"):
+            (data / split / kind).mkdir(parents=True)
+            for path in sorted((shapes / split / kind).iterdir())[1:]:
+                (data / split / kind / path.name).write_bytes(path.read_bytes())
+    done = program("train.py", "--resume", run)
+    assert done.returncode == 2
+    assert "fingerprint" in done.stderr
+
+
+def test_a_loss_that_is_not_finite_keeps_the_checkpoint(
+    shapes: Path, program: Program, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    done = program(
+        "train.py", "--dataset", shapes, "--output", run, *QUICK,
+        "--head-learning-rate", "1e5", "--learning-rate", "1e5", "--warmup", "0",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "learning rate" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (run / NAME).is_file()
+    assert not (run / "model.safetensors").exists()
+
+
+def test_streaming_trains_as_well(shapes: Path, program: Program, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = program("train.py", "--dataset", shapes, "--output", run, *QUICK, "--cache-limit", "0")
+    assert done.returncode == 0, done.stderr
+    assert "streamed in every epoch" in done.stdout
+    results = json.loads((run / "results.json").read_text())
+    assert results["test"]["plain"]["accuracy"] > 0.6
+
+
+def test_synthetic_beats_ninety_percent(program: Program, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = program("train.py", "--dataset", "synthetic", "--output", run)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((run / "results.json").read_text())
+    assert results["test"]["plain"]["accuracy"] > 0.9
+    assert results["training"]["recipe"]["name"] == "flash"

@@ -1,0 +1,210 @@
+"""The loop on tiny data: it learns, repeats itself bit for bit, and resumes where it stopped."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import pytest
+import timm
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor
+
+import model  # noqa: F401  (registers the networks)
+from model.checkpoint import load_checkpoint, save_checkpoint
+from model.errors import TrainingError
+from model.recipe import Recipe
+from model.training import StepReport, Trainer
+
+RECIPE = Recipe(
+    network="cifarnet_nano",
+    epochs=4,
+    batch_size=16,
+    val_size=0,
+    stem_bias_epochs=2,
+    cutout=4,
+    resolution=((0.5, 0.5), (1.0, 1.0)),
+    average_decay=0.5,
+    mixed_precision="no",
+)
+
+
+class Stripes:
+    """Pictures of horizontal and vertical stripes: two classes, 64 pictures, 4 steps."""
+
+    steps = 4
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(7)
+        images = torch.randint(0, 60, (64, 3, 32, 32), generator=generator, dtype=torch.uint8)
+        self.labels = torch.arange(64) % 2
+        images[self.labels == 0, :, ::4] += 150
+        images[self.labels == 1, :, :, ::4] += 150
+        self.images = images
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        order = torch.randperm(64, generator=torch.Generator().manual_seed(epoch))
+        for rows in order.split(16):
+            yield self.images[rows], self.labels[rows], rows
+
+
+def trainer(recipe: Recipe = RECIPE, accumulation: int = 1) -> Trainer:
+    torch.manual_seed(recipe.seed)
+    network = timm.create_model(recipe.network, num_classes=2)
+    AcceleratorState._reset_state(reset_partial_state=True)  # allows another precision
+    accelerator = Accelerator(
+        cpu=True,
+        mixed_precision=recipe.mixed_precision,
+        gradient_accumulation_steps=accumulation,
+    )
+    return Trainer(
+        network, recipe, Stripes(), mean=(0.3,) * 3, std=(0.3,) * 3, accelerator=accelerator
+    )
+
+
+def finished(run: Trainer) -> dict[str, Tensor]:
+    while run.epochs_done < run.recipe.epochs:
+        run.train_epoch()
+    return {k: v.clone() for k, v in run.result.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_it_learns_and_reports() -> None:
+    run, reports = trainer(), list[StepReport]()
+    first = run.train_epoch(reports.append)
+    finished(run)
+    run.result.eval()
+    stripes = Stripes()
+    logits = run.result((stripes.images.float() / 255 - 0.3) / 0.3)
+    assert (logits.argmax(1) == stripes.labels).float().mean() > 0.95
+    assert first.images == 64
+    assert reports[-1].step == reports[-1].steps == 4
+    assert reports[-1].loss == pytest.approx(first.loss)
+    assert 0 < first.loss < 5
+
+
+def test_the_same_recipe_gives_the_same_weights_and_another_seed_others() -> None:
+    first = finished(trainer())
+    assert same(first, finished(trainer()))
+    assert not same(first, finished(trainer(dataclasses.replace(RECIPE, seed=1))))
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 2, 3])
+@pytest.mark.parametrize("momentum", [0.0, 0.85])
+def test_resuming_gives_the_same_weights(stop_after: int, momentum: float, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    recipe = dataclasses.replace(RECIPE, sgd_momentum=momentum)
+    whole = finished(trainer(recipe))
+    run = trainer(recipe)
+    for _ in range(stop_after):
+        run.train_epoch()
+    save_checkpoint(tmp_path, *run.state())
+    resumed = trainer(dataclasses.replace(recipe, seed=recipe.seed))
+    torch.manual_seed(999)  # nothing may depend on the global state
+    resumed.load_state(*load_checkpoint(tmp_path))
+    assert resumed.epochs_done == stop_after
+    assert same(whole, finished(resumed))
+
+
+def test_the_first_layer_is_frozen_in_time() -> None:
+    run = trainer()
+    bias = run.network.stem.conv.bias
+    filters = run.network.stem.conv.weight.clone()
+    start = bias.detach().clone()
+    run.train_epoch()
+    run.train_epoch()
+    after_two = bias.detach().clone()
+    finished(run)
+    assert not torch.equal(start, after_two)
+    assert torch.equal(after_two, bias)
+    assert torch.equal(filters, run.network.stem.conv.weight)
+
+
+def test_accumulation_sees_every_image_once() -> None:
+    """Two parts of a batch give the mean gradient of both (norms see the parts: no more is equal)."""
+    whole, parts = trainer(), trainer(dataclasses.replace(RECIPE, accumulation=2), accumulation=2)
+    for run in (whole, parts):
+        run.network.eval()
+        run.parallel.train = lambda *_: run.parallel  # type: ignore[method-assign]
+    a, b = whole.train_epoch(), parts.train_epoch()
+    assert a.loss == pytest.approx(b.loss, rel=1e-3)
+    for x, y in zip(whole.network.parameters(), parts.network.parameters(), strict=True):
+        assert torch.allclose(x, y, atol=2e-2)
+
+
+def test_weight_average_is_the_mean_it_claims() -> None:
+    run = trainer(dataclasses.replace(RECIPE, average_decay=0.5))
+    weights = [run.network.head.fc.weight.detach().clone()]
+    expected = weights[0]
+    step = run._step
+
+    def recorded(pixels: Tensor, labels: Tensor) -> Tensor:
+        loss = step(pixels, labels)
+        weights.append(run.network.head.fc.weight.detach().clone())
+        return loss
+
+    run._step = recorded  # type: ignore[method-assign]
+    run.train_epoch()
+    for seen in weights[1:]:
+        expected = 0.5 * expected + 0.5 * seen
+    assert torch.allclose(run.result.head.fc.weight, expected, atol=1e-6)
+    assert trainer(dataclasses.replace(RECIPE, average_decay=0.0)).average is None
+
+
+def test_early_epochs_are_small() -> None:
+    run, sizes = trainer(), list[int]()
+    run.network.stem.register_forward_hook(lambda _m, i, _o: sizes.append(i[0].shape[-1]))
+    finished(run)
+    assert sizes == [16] * 8 + [32] * 8
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
+    run = trainer()
+    with torch.no_grad():
+        run.network.head.fc.weight.fill_(math.nan)
+    with pytest.raises(
+        TrainingError, match=r"nan in epoch 1 by step 4 .*--learning-rate"
+    ) as caught:
+        run.train_epoch()
+    assert "half of 0" in str(caught.value)
+
+
+def test_a_checkpoint_of_another_network_is_refused() -> None:
+    tensors, values = trainer().state()
+    other = trainer(dataclasses.replace(RECIPE, network="cifarnet_small"))
+    with pytest.raises(TrainingError, match="does not fit"):
+        other.load_state(tensors, values)
+
+
+def test_an_epoch_that_ends_early_is_an_error() -> None:
+    run = trainer()
+    run.batches.steps = 5  # type: ignore[misc]
+    with pytest.raises(TrainingError, match="4 steps instead of 5"):
+        run.train_epoch()
+
+
+def test_bfloat16_trains_too() -> None:
+    run = trainer(dataclasses.replace(RECIPE, mixed_precision="bf16"))
+    finished(run)
+    assert next(run.network.parameters()).dtype == torch.float32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["no", "fp16", "bf16"])
+def test_training_on_a_gpu(precision: str) -> None:
+    recipe = dataclasses.replace(RECIPE, mixed_precision=precision)
+    network = timm.create_model(recipe.network, num_classes=2)
+    run = Trainer(
+        network,
+        recipe,
+        Stripes(),
+        mean=(0.3,) * 3,
+        std=(0.3,) * 3,
+        accelerator=Accelerator(mixed_precision=precision),
+    )
+    run.batches.images = run.batches.images.cuda()  # type: ignore[attr-defined]
+    run.batches.labels = run.batches.labels.cuda()  # type: ignore[attr-defined]
+    assert finished(run)

@@ -1,0 +1,289 @@
+"""Trains an image classifier: `accelerate launch train.py` (see --help and README.md)."""
+
+import dataclasses
+import json
+import shlex
+import signal
+import sys
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator, PartialState
+
+import model  # noqa: F401  (registers the networks)
+from model import augment, checkpoint, files, finish, options, splits
+from model.errors import ConfigError, DataError, TrainingError, exit_on_error
+from model.evaluation import predict_logits
+from model.gather import gather_rows
+from model.options import Options
+from model.precision import resolve_mixed_precision
+from model.progress import RunProgress
+from model.recipe import DataOptions, Recipe
+from model.training import EpochReport, Trainer
+
+
+class Run:
+    """One training run: its data, its trainer, its folder and what happened so far."""
+
+    def __init__(self, asked: Options) -> None:
+        """Reads the data and builds the network, or takes both up from a checkpoint.
+
+        Raises:
+            CifarnetError: If data, options or checkpoint cannot be used.
+        """
+        state = PartialState()
+        self.started = time.perf_counter()
+        self.main = state.is_main_process
+        tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
+        recipe, self.options = asked.recipe, asked.data
+        if values:
+            recipe = Recipe.from_dict(values["recipe"])
+            self.options = DataOptions(**values["data"])
+        precision = resolve_mixed_precision(recipe.mixed_precision, state.device)
+        self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
+        self.accelerator = Accelerator(
+            mixed_precision=precision,
+            gradient_accumulation_steps=recipe.accumulation,
+            log_with=asked.track,
+            project_dir=asked.output,
+        )
+        self.directory = asked.output or _new_name(recipe)
+        self.track = asked.track
+        self.history: list[dict[str, Any]] = values.get("history", [])
+        self.seconds: float = values.get("seconds", 0.0)
+        self.data = self._read_data(asked.cache_limit)
+        self.fingerprint = self.data.source.fingerprint("train")
+        if values and values["fingerprint"] != self.fingerprint:
+            raise DataError(
+                f"The dataset {self.options.name} is not the one this run began with: its "
+                "fingerprint differs. Restore it, or start a new run."
+            )
+        self.trainer = self._build_trainer()
+        if values:
+            self.trainer.load_state(tensors, values["trainer"])
+        if self.trainer.epochs_done == self.recipe.epochs:
+            self.say("All epochs are done; evaluating and saving.")
+
+    def say(self, text: str) -> None:
+        """Prints a line, once over all processes."""
+        if self.main:
+            print(text, flush=True)
+
+    def _read_data(self, cache_limit: float) -> splits.TrainingData:
+        began = time.perf_counter()
+        self.say(f"Reading {self.options.name} ...")
+        data = splits.prepare(
+            self.options,
+            self.recipe,
+            cache_limit=cache_limit,
+            device=self.accelerator.device,
+            rank=self.accelerator.process_index,
+            world_size=self.accelerator.num_processes,
+        )
+        held = "decoded once" if data.cached else "streamed in every epoch"
+        self.say(
+            f"{data.sizes['train']:,} training and {data.sizes['validation']:,} validation images "
+            f"of {len(data.source.label_names)} classes, {held} "
+            f"({time.perf_counter() - began:.1f} s)"
+        )
+        return data
+
+    def _build_trainer(self) -> Trainer:
+        recipe, data = self.recipe, self.data
+        if recipe.network not in timm.list_models("cifarnet_*"):
+            raise ConfigError(
+                f"--network {recipe.network} is unknown: choose from "
+                f"{', '.join(timm.list_models('cifarnet_*'))}."
+            )
+        torch.manual_seed(recipe.seed)
+        size = self.options.image_size
+        network = timm.create_model(recipe.network, num_classes=len(data.source.label_names))
+        network.pretrained_cfg |= dict(mean=data.mean, std=data.std, input_size=(3, size, size))
+        network.init_whitening(augment.normalize(data.sample, data.mean, data.std).cpu())
+        return Trainer(
+            network,
+            recipe,
+            data.batches,
+            mean=data.mean,
+            std=data.std,
+            accelerator=self.accelerator,
+        )
+
+    def train(self) -> None:
+        """Runs the epochs that are left, with a checkpoint after each."""
+        self._start_trackers()
+        if not self.trainer.epochs_done:
+            self.save()  # from here on the run can be resumed
+        self.say(
+            f"Training {self.recipe.network} in {self.directory} on {self.accelerator.device} "
+            f"({self.accelerator.num_processes} process(es), precision "
+            f"{self.recipe.mixed_precision}), {self.recipe.epochs} epochs of "
+            f"{self.data.batches.steps} steps"
+        )
+        progress = RunProgress(
+            self.recipe, self.data.batches.steps, self.options.image_size, self.main
+        )
+        try:
+            while self.trainer.epochs_done < self.recipe.epochs:
+                began = time.perf_counter()
+                progress.start(self.trainer.epochs_done)
+                report = self.trainer.train_epoch(progress.update)
+                row = self._row(report, *self._validate(), time.perf_counter() - began)
+                self.history.append(row)
+                self.seconds += row["seconds"]
+                self.save()
+                progress.line(_line(row, self.recipe.epochs))
+                self.accelerator.log({k: v for k, v in row.items() if v is not None}, row["epoch"])
+        finally:
+            progress.close()
+        self.accelerator.end_training()
+
+    def _start_trackers(self) -> None:
+        if not self.track:
+            return
+        plain = self.recipe.to_dict() | {"resolution": str(self.recipe.resolution)}
+        try:
+            self.accelerator.init_trackers("cifarnet", config=plain)
+        except ImportError as error:
+            raise ConfigError(f"--track {self.track} needs a package: {error}.") from None
+
+    def _validate(self) -> tuple[float | None, float | None]:
+        """Loss and accuracy on the validation images, which the processes share."""
+        split = self.data.validation
+        if split is None:
+            return None, None
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        logits = predict_logits(
+            self.trainer.result, split.images[rank::world], mean=self.data.mean, std=self.data.std
+        )
+        device = self.accelerator.device
+        logits = gather_rows(logits.to(device)).cpu()  # (N, C)
+        labels = gather_rows(split.labels[rank::world]).cpu()  # (N,)
+        accuracy = (logits.argmax(1) == labels).double().mean().item()
+        return F.cross_entropy(logits, labels).item(), accuracy
+
+    def _row(
+        self, report: EpochReport, loss: float | None, accuracy: float | None, seconds: float
+    ) -> dict[str, Any]:
+        return {
+            "epoch": self.trainer.epochs_done,
+            "train_loss": report.loss,
+            "validation_loss": loss,
+            "validation_accuracy": accuracy,
+            "learning_rate": report.learning_rate,
+            "seconds": seconds,
+            "images_per_second": report.images / report.seconds,
+        }
+
+    def save(self) -> None:
+        """Writes checkpoint and log, each in one step; only the first process does."""
+        if self.main:
+            tensors, values = self.trainer.state()
+            self.directory.mkdir(parents=True, exist_ok=True)
+            values = {
+                "trainer": values,
+                "recipe": self.recipe.to_dict(),
+                "data": dataclasses.asdict(self.options),
+                "fingerprint": self.fingerprint,
+                "history": self.history,
+                "seconds": self.seconds,
+            }
+            checkpoint.save_checkpoint(self.directory, tensors, values)
+            log = "".join(json.dumps(row) + "\n" for row in self.history)
+            files.write_text(self.directory / "log.jsonl", log)
+        self.accelerator.wait_for_everyone()
+
+    def finish(self) -> None:
+        """Reads the test split, for the only time, and saves model, results, figures and card."""
+        if self.main:
+            network = self.trainer.result
+            results = finish.measure(
+                network,
+                self.data,
+                self.recipe,
+                history=self.history,
+                seconds=self.seconds,
+                device=self.accelerator.device,
+                processes=self.accelerator.num_processes,
+            )
+            finish.save(network, self.directory, self.data, self.options, self.recipe, results)
+            print(f"\n{finish.summary(results)}\n\nSaved in {self.directory}")
+        self.accelerator.wait_for_everyone()
+
+
+def _new_name(recipe: Recipe) -> Path:
+    return Path("runs") / f"{recipe.network}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _line(row: dict[str, Any], epochs: int) -> str:
+    text = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  train loss {row['train_loss']:.4f}"
+    if row["validation_loss"] is not None:
+        text += f"  validation loss {row['validation_loss']:.4f}"
+        text += f"  accuracy {row['validation_accuracy']:.2%}"
+    return f"{text}  {row['seconds']:.1f} s"
+
+
+def _check_output(asked: Options) -> None:
+    """Finds out early whether the run's folder can be made, before an hour's work."""
+    if asked.output and not asked.resume and asked.output.exists():
+        if not asked.output.is_dir():
+            raise ConfigError(f"--output {asked.output} is a file; name a folder.")
+        if any(asked.output.iterdir()):
+            raise ConfigError(
+                f"--output {asked.output} is not empty; name a new folder, or go on with the run "
+                f"in it by --resume {asked.output}."
+            )
+    target = asked.output or Path("runs")
+    made = [folder for folder in (target, *target.parents) if not folder.exists()]
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        files.write_bytes(target / ".writable", b"")
+        (target / ".writable").unlink()
+    finally:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _hint(run: Run | None) -> str:
+    """How to go on with an interrupted run."""
+    if run is None or not (run.directory / checkpoint.NAME).is_file():
+        return "Nothing was saved yet; start again with the same command."
+    done, epochs = len(run.history), run.recipe.epochs
+    return (
+        f"{done} of {epochs} epochs are saved. Go on with:\n"
+        f"  accelerate launch train.py --resume {shlex.quote(str(run.directory))}"
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Trains as the command line asks; every error a user can cause is one message."""
+    run = None
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with exit_on_error():
+        asked = options.parse(arguments)
+        _check_output(asked)
+        try:
+            run = Run(asked)
+            run.train()
+            run.finish()
+        except KeyboardInterrupt:
+            print(f"\nStopped. {_hint(run)}", file=sys.stderr)
+            raise SystemExit(130) from None
+        except (TrainingError, OSError) as error:
+            if run:
+                print(_hint(run), file=sys.stderr)
+            raise error
+        finally:
+            if PartialState._shared_state:
+                PartialState().destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
