@@ -103,7 +103,7 @@ class Run:
             )
         torch.manual_seed(recipe.seed)
         size = self.options.image_size
-        network = timm.create_model(recipe.network, num_classes=len(data.source.label_names))
+        network: Any = timm.create_model(recipe.network, num_classes=len(data.source.label_names))
         network.pretrained_cfg |= dict(mean=data.mean, std=data.std, input_size=(3, size, size))
         network.init_whitening(augment.normalize(data.sample, data.mean, data.std).cpu())
         return Trainer(

@@ -88,7 +88,7 @@ def plot(summary: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     """Trains, averages, writes JSON and a plot beside this script."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="uoft-cs/cifar10", help="default: %(default)s")
     parser.add_argument("--recipe", default="default", help="default: %(default)s")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")

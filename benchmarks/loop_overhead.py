@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -48,7 +49,7 @@ class SameBatch:
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=8, help="of each kind (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=4, help="a round (default: %(default)s)")
     args = parser.parse_args()
@@ -78,7 +79,8 @@ def main() -> None:
         std=std,
         accelerator=accelerator,
     )
-    bare = timm.create_model(recipe.network).to(device, memory_format=torch.channels_last)
+    bare: Any = timm.create_model(recipe.network)
+    bare.to(device, memory_format=torch.channels_last)
     bare.stem.conv.bias.requires_grad_(False)
     optimizers = build_optimizers(bare, recipe)
     pixels = augment.normalize(batch, mean, std)

@@ -34,9 +34,7 @@ class Batches(Protocol):
         ...
 
 
-def train_validation_split(
-    labels: Tensor, val_size: int, seed: int
-) -> tuple[Tensor, Tensor]:
+def train_validation_split(labels: Tensor, val_size: int, seed: int) -> tuple[Tensor, Tensor]:
     """Holds back images at random, the same share of every class.
 
     Args:

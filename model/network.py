@@ -1,7 +1,7 @@
 """The cifarnet family: plain, fast CNNs for small pictures, registered with timm.
 
     stem    frozen 2x2 whitening convolution, trained bias, GELU
-    stages  three times: 3x3 conv, 2x2 max pool, norm, GELU, then 3x3 conv, norm, GELU (once or twice more)
+    stages  three times: 3x3 conv, 2x2 max pool, norm, GELU, then one or two of 3x3 conv, norm, GELU
     head    global max pool, linear layer without bias
 
 Where the ideas come from:
@@ -49,6 +49,7 @@ class WhiteningStem(nn.Module):
         self.act = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, in_chans, H, W) to (N, width, H - 1, W - 1)."""
         return self.act(self.conv(x))  # (N, 24, H - 1, W - 1)
 
     @torch.no_grad()
@@ -94,10 +95,12 @@ class Stage(nn.Module):
         self.residual = depth >= 3
         for conv, norm in zip(self.convs, self.norms, strict=True):
             # The first in_chs filters pass their channel through: a deep net starts out shallow.
-            nn.init.dirac_(conv.weight[: conv.weight.shape[1]].data)
+            weight: Any = conv.weight
+            nn.init.dirac_(weight.data[: weight.shape[1]])
             norm.weight.requires_grad_(False)  # stays 1: the next layer can scale as well
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, in_chs, H, W) to (N, out_chs, H // 2, W // 2)."""
         shortcut = x
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms)):  # noqa: B905  (TorchScript)
             x = conv(x)  # (N, out_chs, H, W)
@@ -134,6 +137,7 @@ class ClassifierHead(nn.Module):
             nn.init.normal_(self.fc.weight, std=HEAD_INIT_STD)
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Maps (N, num_features, h, w) to (N, num_classes), or to (N, num_features)."""
         x = self.global_pool(x)  # (N, num_features)
         return x if pre_logits else self.fc(x)  # (N, num_classes)
 
@@ -162,7 +166,8 @@ class CifarNet(nn.Module):
         super().__init__()
         if len(widths) != len(depths) or not widths or min(*widths, *depths) < 1:
             raise ValueError(
-                f"widths={tuple(widths)} and depths={tuple(depths)} must be positive and equally long."
+                f"widths={tuple(widths)} and depths={tuple(depths)} must be positive and equally "
+                "long."
             )
         self.num_classes = num_classes
         self.in_chans = in_chans

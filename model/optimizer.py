@@ -69,7 +69,9 @@ def orthogonal(gradient: Tensor, steps: int) -> Tensor:
 
 def build_optimizers(network: nn.Module, recipe: Recipe) -> tuple[Muon, SGD]:
     """Sorts a network's trained parameters: filters to Muon; biases and the classifier to SGD."""
-    filters, biases, heads = [], [], []
+    filters: list[nn.Parameter] = []
+    biases: list[nn.Parameter] = []
+    heads: list[nn.Parameter] = []
     for name, param in network.named_parameters():
         if param.requires_grad:
             group = filters if param.ndim == 4 else heads if name.startswith("head.") else biases

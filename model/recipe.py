@@ -137,11 +137,12 @@ class Recipe:
             raise ConfigError(
                 f"resolution={content['resolution']!r} is not a list of [share, scale] pairs."
             ) from None
+        allowed: dict[Any, Any] = {float: (int, float), int: int, bool: bool, str: str}
         for name, field in fields.items():
-            kinds = {float: (int, float), int: int, bool: bool, str: str}.get(field.type)  # type: ignore[arg-type, call-overload]
+            kinds = allowed.get(field.type)
             value = content[name]
             if kinds and (
-                not isinstance(value, kinds) or (isinstance(value, bool) and kinds != bool)
+                not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool)
             ):
                 raise ConfigError(f"The recipe's {name}={value!r} must be of type {field.type}.")
         return cls(**content)

@@ -1,4 +1,4 @@
-"""`python -m model.release runs/NAME`: makes a run's model the default one, at the project's root."""
+"""`python -m model.release runs/NAME`: makes a run's model the default one at the root."""
 
 import argparse
 import re

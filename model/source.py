@@ -284,9 +284,9 @@ def _content(encoded: Any) -> bytes:
     if encoded is None:
         raise ImageError("The row holds no image.")
     if encoded["bytes"] is not None:
-        return encoded["bytes"]  # type: ignore[no-any-return]
+        return encoded["bytes"]
     with xopen(encoded["path"], "rb") as file:
-        return file.read()  # type: ignore[no-any-return]
+        return file.read()
 
 
 def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:

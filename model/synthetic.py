@@ -8,7 +8,8 @@ from PIL import Image as Picture
 
 SYNTHETIC = "synthetic"
 NAMES = (
-    "disc", "ring", "square", "frame", "triangle", "cross", "stripes", "checkers", "star", "crescent",
+    "disc", "ring", "square", "frame", "triangle",
+    "cross", "stripes", "checkers", "star", "crescent",
 )  # fmt: skip
 SIZES = {"train": 4000, "test": 1000}
 SIDE = 32

@@ -77,7 +77,8 @@ class Trainer:
         self.accelerator = accelerator
         self.epochs_done = 0
         self.stem_frozen = False
-        self.network = network.to(accelerator.device, memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)
+        self.network: Any = network.to(accelerator.device)
         self.average = (
             ModelEmaV3(self.network, decay=recipe.average_decay) if recipe.average_decay else None
         )
@@ -88,7 +89,7 @@ class Trainer:
         self.peaks = [[group["lr"] for group in opt.param_groups] for opt in self.optimizers]
 
     @property
-    def result(self) -> nn.Module:
+    def result(self) -> Any:
         """The network to evaluate and save: the average where there is one."""
         return self.average.module if self.average else self.network
 

@@ -1,4 +1,4 @@
-"""Small datasets in the hub's layout, made by the tests, and a way to run the project's programs."""
+"""A small dataset that the tests make, and a way to run the project's programs."""
 
 import os
 import signal
@@ -55,7 +55,7 @@ def program() -> Program:
 
     def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
         options.setdefault("timeout", 300)
-        return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        return subprocess.run(  # type: ignore[call-overload]
             [sys.executable, *map(str, arguments)],
             cwd=options.pop("cwd", ROOT),
             capture_output=True,

@@ -1,6 +1,7 @@
 """Every registered network keeps timm's contract; counts are worked out by hand."""
 
 import math
+from typing import Any
 
 import pytest
 import timm
@@ -40,7 +41,7 @@ def test_small_counts_worked_out_by_hand() -> None:
         + 3 * 3 * 9 * 256 * 256
         + 2560
     )
-    network = timm.create_model("cifarnet_small")
+    network: Any = timm.create_model("cifarnet_small")
     assert sum(p.numel() for p in network.parameters()) == stem + stages + 2560 == 1_972_792
     assert multiply_adds(network, (3, 32, 32)) == madds
     assert describe(network) == {
@@ -59,7 +60,7 @@ def test_input_sizes(name: str, size: int) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("chans", "classes"), [(1, 10), (3, 100), (4, 2), (12, 7)])
 def test_any_channels_and_classes(name: str, chans: int, classes: int) -> None:
-    network = timm.create_model(name, in_chans=chans, num_classes=classes).eval()
+    network: Any = timm.create_model(name, in_chans=chans, num_classes=classes).eval()
     assert network(images(chans=chans)).shape == (2, classes)
     network.init_whitening(images(8, chans))
     assert network(images(chans=chans)).isfinite().all()
@@ -67,7 +68,7 @@ def test_any_channels_and_classes(name: str, chans: int, classes: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_timm_attributes_and_named_layers(name: str) -> None:
-    network = timm.create_model(name)
+    network: Any = timm.create_model(name)
     assert (network.num_classes, network.in_chans) == (10, 3)
     assert network.num_features == network.head_hidden_size == network.get_classifier().in_features
     assert not network.grad_checkpointing
@@ -79,7 +80,8 @@ def test_timm_attributes_and_named_layers(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_forward_is_features_then_head(name: str) -> None:
-    network, x = timm.create_model(name).eval(), images()
+    network: Any = timm.create_model(name).eval()
+    x = images()
     features = network.forward_features(x)
     assert features.shape == (2, network.num_features, 3, 3)
     pooled = network.forward_head(features, pre_logits=True)
@@ -90,7 +92,8 @@ def test_forward_is_features_then_head(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reset_classifier(name: str) -> None:
-    network, x = timm.create_model(name).eval(), images()
+    network: Any = timm.create_model(name).eval()
+    x = images()
     pooled = network.forward_head(network.forward_features(x), pre_logits=True)
     network.reset_classifier(0)
     assert torch.equal(network(x), pooled)
@@ -105,7 +108,8 @@ def test_reset_classifier(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_intermediates_agree_with_features_only_and_hooks(name: str) -> None:
-    network, x = timm.create_model(name).eval(), images()
+    network: Any = timm.create_model(name).eval()
+    x = images()
     seen: list[Tensor] = []
     for stage in network.stages:
         stage.register_forward_hook(lambda _m, _i, output: seen.append(output))
@@ -113,7 +117,7 @@ def test_intermediates_agree_with_features_only_and_hooks(name: str) -> None:
     assert torch.equal(last, network.forward_features(x))
     for found, hooked in zip(maps, seen, strict=False):
         assert torch.equal(found, hooked)
-    extractor = timm.create_model(name, features_only=True).eval()
+    extractor: Any = timm.create_model(name, features_only=True).eval()
     extractor.load_state_dict(
         {k.replace("stages.", "stages_"): v for k, v in network.state_dict().items()}, strict=False
     )
@@ -129,7 +133,8 @@ def test_intermediates_agree_with_features_only_and_hooks(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_prune_intermediate_layers(name: str) -> None:
-    network, x = timm.create_model(name).eval(), images()
+    network: Any = timm.create_model(name).eval()
+    x = images()
     wanted = network.forward_intermediates(x, indices=[0, 1], intermediates_only=True)
     assert network.prune_intermediate_layers([0, 1]) == [0, 1]
     assert len(network.stages) == 2
@@ -138,7 +143,8 @@ def test_prune_intermediate_layers(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_grad_checkpointing_changes_no_gradient(name: str) -> None:
-    network, x = timm.create_model(name).eval(), images()
+    network: Any = timm.create_model(name).eval()
+    x = images()
 
     def gradients() -> list[Tensor]:
         network.zero_grad()
@@ -153,7 +159,7 @@ def test_grad_checkpointing_changes_no_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_group_matcher_covers_every_parameter(name: str) -> None:
-    network = timm.create_model(name)
+    network: Any = timm.create_model(name)
     groups = timm.models.group_parameters(network, network.group_matcher())
     names = [name for members in groups.values() for name in members]
     assert sorted(names) == sorted(n for n, _ in network.named_parameters())
@@ -164,7 +170,8 @@ def test_group_matcher_covers_every_parameter(name: str) -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_script_and_export_give_the_same_logits(name: str) -> None:
-    network, x = timm.create_model(name).eval(), images()
+    network: Any = timm.create_model(name).eval()
+    x = images()
     expected = network(x).detach()
     assert torch.allclose(torch.jit.script(network)(x), expected, atol=1e-5)
     exported = torch.export.export(network, (x,)).module()
@@ -173,7 +180,8 @@ def test_script_and_export_give_the_same_logits(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_channels_last_and_bfloat16(name: str) -> None:
-    network, x = timm.create_model(name).eval(), images(8)
+    network: Any = timm.create_model(name).eval()
+    x = images(8)
     expected = network(x).detach()
     network = network.to(memory_format=torch.channels_last)
     last = network(x.contiguous(memory_format=torch.channels_last))
@@ -201,11 +209,11 @@ def test_compile_gives_the_same_logits() -> None:
 
 
 def test_whitening_decorrelates_patches() -> None:
-    """On the pictures it was set from, the stem's filters answer with unit variance, uncorrelated."""
+    """On the pictures it was set from, its filters answer with unit variance, uncorrelated."""
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(64, 3, 16, 16, generator=generator).cumsum(2).cumsum(3) / 10
     x -= x.mean((0, 2, 3), keepdim=True)
-    network = timm.create_model("cifarnet_nano")
+    network: Any = timm.create_model("cifarnet_nano")
     network.stem.init_whitening(x, eps=0)
     with torch.no_grad():
         answers = nn.functional.conv2d(x, network.stem.conv.weight)  # (64, 24, 15, 15)
@@ -217,13 +225,14 @@ def test_whitening_decorrelates_patches() -> None:
 
 
 def test_partial_identity_passes_channels_through() -> None:
-    conv = timm.create_model("cifarnet_small").stages[0].convs[0]
+    small: Any = timm.create_model("cifarnet_small")
+    conv = small.stages[0].convs[0]
     x = images(1, 24, 8)
     assert torch.allclose(conv(x)[:, :24], x, atol=1e-6)
 
 
 def test_initial_logits_have_moderate_scale() -> None:
-    network = timm.create_model("cifarnet_small").eval()
+    network: Any = timm.create_model("cifarnet_small").eval()
     network.init_whitening(images(16))
     spread = float(network(images(64)).detach().std())
     assert math.isfinite(spread)

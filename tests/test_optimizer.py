@@ -1,6 +1,7 @@
 """Muon, SGD and the schedule against values worked out on paper or by another method."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 import timm
@@ -44,7 +45,7 @@ def test_muon_averages_gradients_over_steps() -> None:
 
 
 def test_every_trained_parameter_is_in_one_group_and_frozen_ones_in_none() -> None:
-    network = timm.create_model("cifarnet_nano")
+    network: Any = timm.create_model("cifarnet_nano")
     muon, sgd = build_optimizers(network, Recipe())
     grouped = [p for opt in (muon, sgd) for group in opt.param_groups for p in group["params"]]
     trained = [p for p in network.parameters() if p.requires_grad]
@@ -55,7 +56,7 @@ def test_every_trained_parameter_is_in_one_group_and_frozen_ones_in_none() -> No
 
 
 def test_weight_decay_takes_the_recipes_share() -> None:
-    network = timm.create_model("cifarnet_nano")
+    network: Any = timm.create_model("cifarnet_nano")
     recipe = dataclasses.replace(Recipe(), weight_decay=0.01, sgd_momentum=0.0)
     _, sgd = build_optimizers(network, recipe)
     for param in network.parameters():

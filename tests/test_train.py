@@ -13,10 +13,20 @@ from safetensors.torch import load_file
 from model.checkpoint import NAME
 from model.hub import from_pretrained
 
-QUICK = (
-    "--network cifarnet_nano --epochs 3 --batch-size 40 --accumulation 1 --val-size 30 "
-    "--resolution 0.6:0.5,1:0.75"
-).split()
+QUICK = [
+    "--network",
+    "cifarnet_nano",
+    "--epochs",
+    "3",
+    "--batch-size",
+    "40",
+    "--accumulation",
+    "1",
+    "--val-size",
+    "30",
+    "--resolution",
+    "0.6:0.5,1:0.75",
+]
 LAYOUT = {"config.json", "model.safetensors", "README.md", "results.json", "figures"}
 
 
