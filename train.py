@@ -2,28 +2,27 @@
 
 import dataclasses
 import json
+import os
 import shlex
 import signal
 import sys
 import time
-from contextlib import suppress
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
+from accelerate.utils import parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
-from model import augment, checkpoint, files, finish, options, splits
+from model import augment, checkpoint, files, finish, folder, options, splits
 from model.errors import ConfigError, DataError, TrainingError, exit_on_error
 from model.evaluation import predict_logits
 from model.gather import gather_rows
 from model.options import Options
 from model.precision import resolve_mixed_precision
-from model.progress import RunProgress
+from model.progress import RunProgress, reading_progress
 from model.recipe import DataOptions, Recipe
 from model.training import EpochReport, Trainer
 
@@ -37,7 +36,7 @@ class Run:
         Raises:
             CifarnetError: If data, options or checkpoint cannot be used.
         """
-        state = PartialState()
+        state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
         self.started = time.perf_counter()
         self.main = state.is_main_process
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
@@ -45,19 +44,18 @@ class Run:
         if values:
             recipe = Recipe.from_dict(values["recipe"])
             self.options = DataOptions(**values["data"])
+        if recipe.network not in (known := timm.list_models("cifarnet_*")):
+            raise ConfigError(
+                f"--network {recipe.network} is unknown: choose from {', '.join(known)}."
+            )
         precision = resolve_mixed_precision(recipe.mixed_precision, state.device)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
-        self.accelerator = Accelerator(
-            mixed_precision=precision,
-            gradient_accumulation_steps=recipe.accumulation,
-            log_with=asked.track,
-            project_dir=asked.output,
-        )
-        self.directory = asked.output or _new_name(recipe)
-        self.track = asked.track
+        self.directory = asked.output or folder.new_name(recipe.network)
+        self.accelerator = self._accelerator(asked.track)
         self.history: list[dict[str, Any]] = values.get("history", [])
         self.seconds: float = values.get("seconds", 0.0)
         self.data = self._read_data(asked.cache_limit)
+        self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
         self.fingerprint = self.data.source.fingerprint("train")
         if values and values["fingerprint"] != self.fingerprint:
             raise DataError(
@@ -75,17 +73,33 @@ class Run:
         if self.main:
             print(text, flush=True)
 
+    def _accelerator(self, track: str | None) -> Accelerator:
+        try:
+            accelerator = Accelerator(
+                mixed_precision=self.recipe.mixed_precision,
+                gradient_accumulation_steps=self.recipe.accumulation,
+                log_with=track,
+                project_dir=self.directory,
+            )
+        except ValueError as error:
+            raise ConfigError(f"This run cannot be set up: {error}") from None
+        if track and not accelerator.log_with:  # accelerate leaves it out without a word
+            raise ConfigError(f"--track {track} needs a package: pip install {track}")
+        return accelerator
+
     def _read_data(self, cache_limit: float) -> splits.TrainingData:
         began = time.perf_counter()
         self.say(f"Reading {self.options.name} ...")
-        data = splits.prepare(
-            self.options,
-            self.recipe,
-            cache_limit=cache_limit,
-            device=self.accelerator.device,
-            rank=self.accelerator.process_index,
-            world_size=self.accelerator.num_processes,
-        )
+        with reading_progress(self.main) as progress:
+            data = splits.prepare(
+                self.options,
+                self.recipe,
+                cache_limit=cache_limit,
+                device=self.accelerator.device,
+                rank=self.accelerator.process_index,
+                world_size=self.accelerator.num_processes,
+                progress=progress,
+            )
         held = "decoded once" if data.cached else "streamed in every epoch"
         self.say(
             f"{data.sizes['train']:,} training and {data.sizes['validation']:,} validation images "
@@ -96,11 +110,6 @@ class Run:
 
     def _build_trainer(self) -> Trainer:
         recipe, data = self.recipe, self.data
-        if recipe.network not in timm.list_models("cifarnet_*"):
-            raise ConfigError(
-                f"--network {recipe.network} is unknown: choose from "
-                f"{', '.join(timm.list_models('cifarnet_*'))}."
-            )
         torch.manual_seed(recipe.seed)
         size = self.options.image_size
         network: Any = timm.create_model(recipe.network, num_classes=len(data.source.label_names))
@@ -117,7 +126,8 @@ class Run:
 
     def train(self) -> None:
         """Runs the epochs that are left, with a checkpoint after each."""
-        self._start_trackers()
+        plain = self.recipe.to_dict() | {"resolution": str(self.recipe.resolution)}
+        self.accelerator.init_trackers("cifarnet", config=plain)
         if not self.trainer.epochs_done:
             self.save()  # from here on the run can be resumed
         self.say(
@@ -143,15 +153,6 @@ class Run:
         finally:
             progress.close()
         self.accelerator.end_training()
-
-    def _start_trackers(self) -> None:
-        if not self.track:
-            return
-        plain = self.recipe.to_dict() | {"resolution": str(self.recipe.resolution)}
-        try:
-            self.accelerator.init_trackers("cifarnet", config=plain)
-        except ImportError as error:
-            raise ConfigError(f"--track {self.track} needs a package: {error}.") from None
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss and accuracy on the validation images, which the processes share."""
@@ -217,38 +218,12 @@ class Run:
         self.accelerator.wait_for_everyone()
 
 
-def _new_name(recipe: Recipe) -> Path:
-    return Path("runs") / f"{recipe.network}-{datetime.now():%Y%m%d-%H%M%S}"
-
-
 def _line(row: dict[str, Any], epochs: int) -> str:
     text = f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  train loss {row['train_loss']:.4f}"
     if row["validation_loss"] is not None:
         text += f"  validation loss {row['validation_loss']:.4f}"
         text += f"  accuracy {row['validation_accuracy']:.2%}"
     return f"{text}  {row['seconds']:.1f} s"
-
-
-def _check_output(asked: Options) -> None:
-    """Finds out early whether the run's folder can be made, before an hour's work."""
-    if asked.output and not asked.resume and asked.output.exists():
-        if not asked.output.is_dir():
-            raise ConfigError(f"--output {asked.output} is a file; name a folder.")
-        if any(asked.output.iterdir()):
-            raise ConfigError(
-                f"--output {asked.output} is not empty; name a new folder, or go on with the run "
-                f"in it by --resume {asked.output}."
-            )
-    target = asked.output or Path("runs")
-    made = [folder for folder in (target, *target.parents) if not folder.exists()]
-    target.mkdir(parents=True, exist_ok=True)
-    try:
-        files.write_bytes(target / ".writable", b"")
-        (target / ".writable").unlink()
-    finally:
-        for folder in made:
-            with suppress(OSError):
-                folder.rmdir()
 
 
 def _hint(run: Run | None) -> str:
@@ -268,7 +243,8 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with exit_on_error():
         asked = options.parse(arguments)
-        _check_output(asked)
+        if os.environ.get("RANK", "0") == "0":
+            folder.check_output(asked.output, resume=bool(asked.resume))
         try:
             run = Run(asked)
             run.train()

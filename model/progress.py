@@ -1,11 +1,27 @@
 """One progress bar for a whole run, whose time left knows that early epochs are cheaper."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from tqdm import tqdm
 
 from model.recipe import Recipe
 from model.training import StepReport
+
+
+@contextmanager
+def reading_progress(show: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar for reading a dataset: call with images read and images in all."""
+    with tqdm(
+        disable=not show, unit=" images", unit_scale=True, leave=False, delay=1, mininterval=0.5
+    ) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update
 
 
 class RunProgress:

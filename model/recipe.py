@@ -36,7 +36,9 @@ class Recipe:
         1000, "Images an optimizer step, over all processes and accumulated parts."
     )
     accumulation: int = option(2, "Parts a batch is cut into, to save memory.")
-    val_size: int = option(5000, "Training images held back for validation; 0 trains on all.")
+    val_size: int = option(
+        -1, "Training images held back for validation; 0 trains on all, -1 holds back a tenth."
+    )
     seed: int = option(0, "Decides the split, the initial weights, order and augmentation.")
 
     learning_rate: float = option(
@@ -79,7 +81,7 @@ class Recipe:
             ConfigError: naming the field, its value and what is allowed.
         """
         at_least = dict(
-            epochs=1, batch_size=1, accumulation=1, val_size=0, translate=0, cutout=0, seed=0
+            epochs=1, batch_size=1, accumulation=1, val_size=-1, translate=0, cutout=0, seed=0
         )
         at_least |= dict(newton_schulz_steps=1, stem_bias_epochs=0)
         for name, least in at_least.items():

@@ -68,12 +68,18 @@ def prepare(
         image_size=options.image_size,
     )
     labels = source.labels("train")
-    if recipe.val_size >= len(labels):
+    val_size = len(labels) // 10 if recipe.val_size < 0 else recipe.val_size
+    if val_size >= len(labels):
         raise ConfigError(
-            f"--val-size {recipe.val_size} leaves none of the {len(labels)} training images to "
+            f"--val-size {val_size} leaves none of the {len(labels)} training images to "
             "train on; choose a smaller one."
         )
-    train, held_back = data.train_validation_split(labels, recipe.val_size, recipe.seed)
+    if recipe.batch_size % world_size:
+        raise ConfigError(
+            f"--batch-size {recipe.batch_size} cannot be shared evenly by {world_size} processes; "
+            f"choose a multiple of {world_size}."
+        )
+    train, held_back = data.train_validation_split(labels, val_size, recipe.seed)
     generator = torch.Generator().manual_seed(recipe.seed)
     some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values
     shared = dict(seed=recipe.seed, rank=rank, world_size=world_size)

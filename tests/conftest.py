@@ -15,6 +15,22 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("cross", "ring", "stripes")
 
+# A run of seconds on the shapes below.
+QUICK = [
+    "--network",
+    "cifarnet_nano",
+    "--epochs",
+    "3",
+    "--batch-size",
+    "40",
+    "--accumulation",
+    "1",
+    "--val-size",
+    "30",
+    "--resolution",
+    "0.6:0.5,1:0.75",
+]
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach out by accident
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
@@ -64,6 +80,17 @@ def program() -> Program:
             **options,
         )
 
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(shapes: Path, program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on the shapes, started as the README says."""
+    run = tmp_path_factory.mktemp("runs") / "trained"
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "train.py"]
+    done = program(*launch, "--dataset", shapes, "--output", run, *QUICK)
+    assert done.returncode == 0, done.stderr
+    (run / "stdout.txt").write_text(done.stdout)
     return run
 
 

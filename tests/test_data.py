@@ -4,7 +4,7 @@ import http.server
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def test_without_a_test_split_a_stratified_part_of_train_becomes_it(shapes: Path
     source = data.open_dataset(str(shapes / "train"), test_fraction=0.25)
     assert source.labels("train").bincount().tolist() == [60, 60, 60]
     assert source.labels("test").bincount().tolist() == [20, 20, 20]
-    everything = {x.numpy().tobytes() for s in ("train", "test") for x in source.load(s).images}  # type: ignore[arg-type]
+    everything = {x.numpy().tobytes() for s in ("train", "test") for x in source.load(s).images}
     assert len(everything) == 240
     again = source.load("test", torch.tensor([59, 3]))
     assert torch.equal(again.images, source.load("test").images[[59, 3]])
@@ -164,13 +164,27 @@ def test_the_test_split_is_not_read_before_it_is_asked_for(tmp_path: Path) -> No
         source.load("test")
 
 
-def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
-    columns = {"img": [encoded(x) for x in pixels(6)], "label": [0, 1] * 3}
-    columns["img"][4]["bytes"] = columns["img"][4]["bytes"][:60]
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[:60],
+        lambda whole: whole[:-200],
+        lambda whole: whole[:200] + bytes([whole[200] ^ 0x55]) + whole[201:],
+        lambda whole: b"GIF89a" + whole,
+        lambda whole: b"",
+    ],
+)
+def test_an_image_that_cannot_be_decoded_is_named(
+    damage: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    images = [encoded(x) for x in pixels(6)]
+    whole = images[4]["bytes"]
     types = {"img": ImageType(), "label": ClassLabel(names=["a", "b"])}
-    save(tmp_path / "d", "train", columns, types)
+    images[4]["bytes"] = damage(whole)
+    for split in ("train", "test"):
+        save(tmp_path / "d", split, {"img": images, "label": [0, 1] * 3}, types)
     with pytest.raises(DataError, match="Image 4 of the train split"):
-        data.open_dataset(str(tmp_path / "d"), test_fraction=0.2).load("train")
+        data.open_dataset(str(tmp_path / "d")).load("train")
 
 
 @pytest.mark.parametrize("label", [-1, None])
@@ -266,9 +280,9 @@ def test_streamed_batches_have_the_distribution_of_cached_ones(shapes: Path) -> 
         shares[name] = torch.stack(mixed)
         seen[name] = order
     # A batch of 40 from 3 x 80 without replacement: mean 40/3, hypergeometric deviation 2.72.
-    for mixed in shares.values():
-        assert mixed.mean(0).tolist() == pytest.approx([40 / 3] * 3, abs=1e-9)
-        assert float(mixed.std()) == pytest.approx(2.72, abs=0.6)
+    for counts in shares.values():
+        assert counts.mean(0).tolist() == pytest.approx([40 / 3] * 3, abs=1e-9)
+        assert float(counts.std()) == pytest.approx(2.72, abs=0.6)
     assert not torch.equal(seen["streamed"][0], seen["streamed"][1])
 
 

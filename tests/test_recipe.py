@@ -26,7 +26,7 @@ def test_a_recipe_cannot_be_changed() -> None:
         ("epochs", 0),
         ("batch_size", 0),
         ("accumulation", 0),
-        ("val_size", -1),
+        ("val_size", -2),
         ("momentum", 1.0),
         ("label_smoothing", 1.5),
         ("learning_rate", -0.1),

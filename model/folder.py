@@ -1,0 +1,44 @@
+"""The folder of a run."""
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from model import files
+from model.errors import ConfigError
+
+
+def new_name(network: str) -> Path:
+    """A folder for a run that was not given one."""
+    return Path("runs") / f"{network}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def check_output(output: Path | None, resume: bool) -> None:
+    """Finds out early whether the run's folder can be made, before an hour's work.
+
+    Args:
+        output: As asked for; None is a new folder in runs/.
+        resume: Whether the folder holds a run to go on with.
+
+    Raises:
+        ConfigError: If the folder is a file, or would mix two runs.
+        OSError: If it cannot be made or written.
+    """
+    if output and not resume and output.exists():
+        if not output.is_dir():
+            raise ConfigError(f"--output {output} is a file; name a folder.")
+        if any(output.iterdir()):
+            raise ConfigError(
+                f"--output {output} is not empty; name a new folder, or go on with the run "
+                f"in it by --resume {output}."
+            )
+    target = output or Path("runs")
+    made = [folder for folder in (target, *target.parents) if not folder.exists()]
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        files.write_bytes(target / ".writable", b"")
+        (target / ".writable").unlink()
+    finally:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()

@@ -1,0 +1,98 @@
+"""README.md and the code cannot drift apart: its commands run, its numbers are results.json's."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Program
+
+from model import release
+
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+HAND_WRITTEN = TEXT.split("<!-- card -->")[0]
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", HAND_WRITTEN, re.DOTALL)
+    for line in block.strip().splitlines()
+]
+CODE = re.findall(r"```python\n(.*?)```", HAND_WRITTEN, re.DOTALL)
+# What makes a real training run short enough for a test, without changing what is run.
+SHORT = (
+    "--dataset {data} --network cifarnet_nano --epochs 1 --batch-size 40 --accumulation 1 "
+    "--output {output}"
+)
+
+
+def test_the_two_commands_that_set_everything_up_come_first() -> None:
+    installs = [line for line in COMMANDS if line.startswith("pip install")]
+    assert installs[0].startswith("pip install -r requirements.txt && python -m model ")
+    assert installs[1] == ("pip install -r requirements.txt -r tests/requirements.txt && pytest")
+    assert COMMANDS[0] == installs[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_runs(command: str, shapes: Path, trained: Path, tmp_path: Path) -> None:
+    if command.startswith("pip install"):
+        command = command.split(" && ")[1]  # .ci/run installs with the README's own line
+    if command == "pytest":
+        pytest.skip("is what runs right now")
+    if command.startswith("accelerate launch train.py") and "synthetic" not in command:
+        command += " " + SHORT.format(data=shapes, output=tmp_path / "run")
+    elif command.startswith("accelerate launch"):
+        command += f" --epochs 1 --output {tmp_path / 'run'}"
+    command = command.replace("DIR_OR_ID", str(shapes))
+    if command.startswith("python -m model.evaluation ."):
+        command = command.replace("evaluation .", f"evaluation {trained}")
+    command = re.sub(r"^accelerate launch", "python -m accelerate.commands.launch --cpu", command)
+    command = re.sub(r"^python", shlex.quote(sys.executable), command)
+    done = subprocess.run(
+        command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("code", CODE, ids=range(len(CODE)))
+def test_every_python_example_runs(code: str, program: Program) -> None:
+    done = program("-c", code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_file_named_exists() -> None:
+    tables = [line for line in HAND_WRITTEN.splitlines() if line.startswith("|")]
+    names = [n for line in tables for n in re.findall(r"`([\w/]+\.py|\w+/)`", line)]
+    assert len(names) > 10
+    for name in names:
+        assert (ROOT / name).exists(), name
+    for figure in re.findall(r"!\[.*?\]\((.*?)\)", TEXT):
+        assert (ROOT / figure).is_file(), figure
+
+
+def test_measured_parts_are_what_the_code_writes() -> None:
+    assert release.readme(ROOT) == TEXT
+
+
+def test_the_readme_follows_results(tmp_path: Path) -> None:
+    for name in ("README.md", "config.json", "results.json"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "figures", tmp_path / "figures")
+    results = json.loads((ROOT / "results.json").read_text())
+    results["test"]["plain"]["accuracy"] = 0.123456
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert "12.35%" in release.readme(tmp_path)
+    assert "12.35%" not in TEXT
+
+
+def test_a_release_takes_a_runs_model_to_the_root(trained: Path, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "README.md", tmp_path / "README.md")
+    release.release(trained, tmp_path)
+    for name in ("config.json", "model.safetensors", "results.json"):
+        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+    text = (tmp_path / "README.md").read_text()
+    assert "stripes" in text
+    assert "## Try it" in text
