@@ -20,6 +20,7 @@ from model import augment, checkpoint, files, finish, folder, options, splits
 from model.errors import ConfigError, DataError, TrainingError, exit_on_error
 from model.evaluation import predict_logits
 from model.gather import gather_rows
+from model.machine import peak_memory_mib
 from model.options import Options
 from model.precision import resolve_mixed_precision
 from model.progress import RunProgress, reading_progress
@@ -54,6 +55,7 @@ class Run:
         self.accelerator = self._accelerator(asked.track)
         self.history: list[dict[str, Any]] = values.get("history", [])
         self.seconds: float = values.get("seconds", 0.0)
+        self.peak_before: float = values.get("peak_memory_mib") or 0.0
         self.data = self._read_data(asked.cache_limit)
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
         self.fingerprint = self.data.source.fingerprint("train")
@@ -124,6 +126,12 @@ class Run:
             accelerator=self.accelerator,
         )
 
+    @property
+    def peak_memory_mib(self) -> float | None:
+        """Of this process, and of those that trained earlier epochs; None where unknown."""
+        now = peak_memory_mib()
+        return None if now is None else max(now, self.peak_before)
+
     def train(self) -> None:
         """Runs the epochs that are left, with a checkpoint after each."""
         plain = self.recipe.to_dict() | {"resolution": str(self.recipe.resolution)}
@@ -152,7 +160,6 @@ class Run:
                 self.accelerator.log({k: v for k, v in row.items() if v is not None}, row["epoch"])
         finally:
             progress.close()
-        self.accelerator.end_training()
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss and accuracy on the validation images, which the processes share."""
@@ -194,6 +201,7 @@ class Run:
                 "fingerprint": self.fingerprint,
                 "history": self.history,
                 "seconds": self.seconds,
+                "peak_memory_mib": self.peak_memory_mib,
             }
             checkpoint.save_checkpoint(self.directory, tensors, values)
             log = "".join(json.dumps(row) + "\n" for row in self.history)
@@ -210,12 +218,14 @@ class Run:
                 self.recipe,
                 history=self.history,
                 seconds=self.seconds,
+                peak_memory_mib=self.peak_memory_mib,
                 device=self.accelerator.device,
                 processes=self.accelerator.num_processes,
             )
             finish.save(network, self.directory, self.data, self.options, self.recipe, results)
             print(f"\n{finish.summary(results)}\n\nSaved in {self.directory}")
         self.accelerator.wait_for_everyone()
+        self.accelerator.end_training()
 
 
 def _line(row: dict[str, Any], epochs: int) -> str:
@@ -256,9 +266,6 @@ def main(arguments: list[str] | None = None) -> None:
             if run:
                 print(_hint(run), file=sys.stderr)
             raise error
-        finally:
-            if PartialState._shared_state:
-                PartialState().destroy_process_group()
 
 
 if __name__ == "__main__":

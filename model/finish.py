@@ -11,7 +11,7 @@ from torch import nn
 from model import figures, hub
 from model.cost import describe
 from model.evaluation import evaluate_split
-from model.machine import machine, peak_memory_mib, versions
+from model.machine import machine, versions
 from model.recipe import DataOptions, Recipe
 from model.splits import TrainingData
 
@@ -25,6 +25,7 @@ def measure(
     *,
     history: list[dict[str, Any]],
     seconds: float,
+    peak_memory_mib: float | None,
     device: torch.device,
     processes: int,
 ) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def measure(
         recipe: As resolved for this run.
         history: One row an epoch.
         seconds: Spent in training and validation.
+        peak_memory_mib: Most memory that the first process held.
         device: Where the network runs.
         processes: That trained together.
     """
@@ -61,7 +63,7 @@ def measure(
             "recipe": recipe.to_dict(),
             "seconds": round(seconds, 2),
             "images_per_second": round(images / seconds, 1),
-            "peak_memory_mib": peak_memory_mib(),
+            "peak_memory_mib": peak_memory_mib,
             "processes": processes,
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "epochs": history,

@@ -66,7 +66,7 @@ def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
             )
         return Recipe.from_dict(ours["recipe"]), _data_of_run(args.from_config, ours["data"])
     dataset = args.dataset or DEFAULT_DATASET
-    name = args.recipe or ("flash" if dataset == SYNTHETIC else "default")
+    name = args.recipe or ("tiny" if dataset == SYNTHETIC else "default")
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument(
         "--recipe",
         metavar="NAME",
-        help=f"{', '.join(RECIPES)} (default: default; for {SYNTHETIC} data: flash)",
+        help=f"{', '.join(RECIPES)} (default: default; for {SYNTHETIC} data: tiny)",
     )
     for field in dataclasses.fields(Recipe):
         if field.name != "name":

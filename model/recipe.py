@@ -160,6 +160,15 @@ RECIPES = {
             epochs=6,
             resolution=((0.5, 0.625), (0.8, 0.75), (1.0, 1.0)),
         ),
+        Recipe(  # for a few thousand images
+            name="tiny",
+            network="cifarnet_nano",
+            epochs=10,
+            batch_size=100,
+            accumulation=1,
+            learning_rate=0.05,
+            momentum=0.9,
+        ),
         Recipe(name="release", epochs=26, translate=4, cutout=8),
     )
 }

@@ -115,7 +115,7 @@ class Trainer:
             total += self._step(pixels, labels)
             done += 1
             images_seen += len(images) * self.accelerator.num_processes
-            if done % CHECK_EVERY == 0 or done == steps:
+            if done == 1 or done % CHECK_EVERY == 0 or done == steps:
                 loss, speed = total.item() / done, images_seen / (time.perf_counter() - started)
                 report = StepReport(done, steps, loss, rate, speed)
                 self._check_finite(report, epoch)

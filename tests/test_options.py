@@ -18,7 +18,7 @@ def test_defaults() -> None:
 
 
 def test_synthetic_takes_the_quick_recipe_unless_told_otherwise() -> None:
-    assert options.parse(["--dataset", "synthetic"]).recipe.name == "flash"
+    assert options.parse(["--dataset", "synthetic"]).recipe.name == "tiny"
     asked = options.parse(["--dataset", "synthetic", "--recipe", "default"])
     assert asked.recipe.name == "default"
 

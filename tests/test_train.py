@@ -214,4 +214,4 @@ def test_synthetic_beats_ninety_percent(program: Program, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     results = json.loads((run / "results.json").read_text())
     assert results["test"]["plain"]["accuracy"] > 0.9
-    assert results["training"]["recipe"]["name"] == "flash"
+    assert results["training"]["recipe"]["name"] == "tiny"

@@ -1,0 +1,69 @@
+"""The bar of a run counts work, so that small early images do not promise too little time."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from model import precision
+from model.precision import resolve_mixed_precision
+from model.progress import RunProgress
+from model.recipe import Recipe
+from model.training import StepReport
+
+RECIPE = dataclasses.replace(Recipe(), epochs=2, resolution=((0.5, 0.5), (1.0, 1.0)))
+
+
+def report(step: int) -> StepReport:
+    return StepReport(step, 10, 1.5, 0.1, 1234.0)
+
+
+def test_the_bar_counts_pixels(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = RunProgress(RECIPE, 10, 32, show=True)
+    assert progress.bar.total == 10 * 16**2 + 10 * 32**2
+    progress.start(0)
+    progress.update(report(4))
+    assert progress.bar.n == 4 * 16**2
+    progress.update(report(10))
+    progress.start(1)
+    progress.update(report(5))
+    assert progress.bar.n == 10 * 16**2 + 5 * 32**2
+    progress.line("epoch 1/2")
+    progress.bar.refresh()
+    progress.close()
+    shown = capsys.readouterr()
+    assert "epoch 1/2" in shown.out
+    for part in ("1,234 images/s", "loss 1.500", "lr 0.1", "left"):
+        assert part in shown.err
+
+
+def test_a_resumed_run_starts_where_it_stopped() -> None:
+    progress = RunProgress(RECIPE, 10, 32, show=False)
+    progress.start(1)
+    assert progress.bar.n == progress.bar.initial == 10 * 16**2
+
+
+def test_processes_other_than_the_first_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = RunProgress(RECIPE, 10, 32, show=False)
+    progress.start(0)
+    progress.update(report(4))
+    progress.line("epoch 1/2")
+    progress.close()
+    shown = capsys.readouterr()
+    assert shown.out == shown.err == ""
+
+
+@pytest.mark.parametrize(("has_units", "expected"), [(True, "bf16"), (False, "no")])
+def test_automatic_precision_follows_the_processor(
+    has_units: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: has_units)
+    assert resolve_mixed_precision("auto", torch.device("cpu")) == expected
+    assert resolve_mixed_precision("fp16", torch.device("cpu")) == "fp16"
+
+
+def test_what_accelerate_launch_was_told_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert resolve_mixed_precision("auto", torch.device("cpu")) == "bf16"
+    assert resolve_mixed_precision("no", torch.device("cpu")) == "no"
