@@ -19,7 +19,7 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -53,8 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8, help="of each kind (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=4, help="a round (default: %(default)s)")
     args = parser.parse_args()
-    accelerator = Accelerator()
-    device = accelerator.device
+    device = PartialState().device
     recipe = dataclasses.replace(
         RECIPES["default"],
         epochs=10**6,  # the rate stays at its start: no round differs from another

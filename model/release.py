@@ -9,6 +9,7 @@ from model.errors import ConfigError, exit_on_error
 from model.hub import from_pretrained
 
 ROOT = Path(__file__).resolve().parent.parent
+MISTAKES = "confident_mistakes.png"  # shows images of the dataset, which are not ours to publish
 PARTS = ("summary", "card")  # of README.md, between <!-- NAME --> and <!-- /NAME -->
 
 
@@ -26,26 +27,29 @@ def release(run: Path, root: Path = ROOT) -> None:
     from_pretrained(run)  # refuse what cannot be loaded before anything is replaced
     if not (run / "results.json").is_file():
         raise ConfigError(f"{run} holds no results.json; name the folder of a finished run.")
+    text = readme(root, run)
     (root / "figures").mkdir(exist_ok=True)
-    for figure in (run / "figures").glob("*.png"):
+    for figure in _figures(run):
         files.write_bytes(root / "figures" / figure.name, figure.read_bytes())
     for name in ("model.safetensors", "results.json", config.NAME):
         files.write_bytes(root / name, (run / name).read_bytes())
-    files.write_text(root / "README.md", readme(root))
+    files.write_text(root / "README.md", text)
 
 
-def readme(root: Path = ROOT) -> str:
+def readme(root: Path = ROOT, run: Path | None = None) -> str:
     """README.md as it should be: its hand-written text with the measured parts filled in.
 
     Args:
-        root: Folder with README.md, config.json, results.json and figures.
+        root: Folder with README.md.
+        run: Folder with config.json, results.json and figures; None takes the root.
 
     Raises:
         ConfigError: If a part's place is not marked in README.md.
     """
-    results = files.read_json(root / "results.json")
-    names = sorted(path.name for path in (root / "figures").glob("*.png"))
-    settings = config.load(root / config.NAME)
+    run = run or root
+    results = files.read_json(run / "results.json")
+    names = [path.name for path in _figures(run)]
+    settings = config.load(run / config.NAME)
     size = settings["pretrained_cfg"]["input_size"][-1]
     whole = card.model_card(results, settings, figures=names)
     _, front, body = whole.split("---\n", 2)
@@ -53,11 +57,15 @@ def readme(root: Path = ROOT) -> str:
     text = (root / "README.md").read_text(encoding="utf-8")
     text = re.sub(r"\A(---\n.*?\n---\n)?", lambda _: f"---\n{front}---\n", text, flags=re.DOTALL)
     for name, part in zip(PARTS, (card.headline_sentence(results, size), body), strict=True):
-        marked = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not marked.search(text):
             raise ConfigError(f"README.md lacks the marks <!-- {name} --> and <!-- /{name} -->.")
-        text = marked.sub(lambda found, part=part: found[1] + part + found[2], text)  # type: ignore[misc]
+        text = marked.sub(lambda found, part=part: found[1] + part + "\n" + found[2], text)  # type: ignore[misc]
     return text
+
+
+def _figures(run: Path) -> list[Path]:
+    return sorted(path for path in (run / "figures").glob("*.png") if path.name != MISTAKES)
 
 
 def main() -> None:
