@@ -18,6 +18,7 @@ Where the ideas come from:
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.layers import SelectAdaptivePool2d
 from timm.models import (
     build_model_with_cfg,
@@ -61,10 +62,13 @@ class WhiteningStem(nn.Module):
             eps: Added to each component's variance, so that faint ones are not blown up.
         """
         weight = self.conv.weight
-        patches = images.float().unfold(2, STEM_KERNEL, 1).unfold(3, STEM_KERNEL, 1)
-        patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)  # (P, in_chans * 4)
-        covariance = patches.double().T @ patches.double() / len(patches)  # (D, D)
-        variance, vectors = torch.linalg.eigh(covariance.cpu())  # ascending
+        dims, count = weight[0].numel(), 0
+        total = torch.zeros(dims, dims, dtype=torch.float64)
+        for part in images.split(256):  # few at a time: patches take much memory
+            patches = F.unfold(part.cpu().double(), STEM_KERNEL)  # (n, in_chans * 4, places)
+            total += (patches @ patches.mT).sum(0)  # (in_chans * 4, in_chans * 4)
+            count += len(part) * patches.shape[-1]
+        variance, vectors = torch.linalg.eigh(total / count)  # ascending
         keep = min(len(variance), len(weight) // 2)
         vectors = vectors.T.flip(0)[:keep]  # (keep, D), largest variance first
         # An eigenvector's sign is arbitrary and differs between libraries: make it unique.
