@@ -215,3 +215,13 @@ def test_synthetic_beats_ninety_percent(program: Program, tmp_path: Path) -> Non
     results = json.loads((run / "results.json").read_text())
     assert results["test"]["plain"]["accuracy"] > 0.9
     assert results["training"]["recipe"]["name"] == "tiny"
+
+
+def test_a_tracker_gets_the_curves(shapes: Path, program: Program, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    short = [*QUICK, "--epochs", "1", "--track", "tensorboard"]
+    done = program("train.py", "--dataset", shapes, "--output", run, *short)
+    assert done.returncode == 0, done.stderr
+    events = b"".join(path.read_bytes() for path in run.rglob("events.out.tfevents*"))
+    assert b"validation_accuracy" in events
+    assert b"train_loss" in events
