@@ -17,12 +17,12 @@ from accelerate.utils import parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
 from model import augment, checkpoint, files, finish, folder, options, splits
+from model.device import resolve_mixed_precision, use_all_cores
 from model.errors import ConfigError, DataError, TrainingError, exit_on_error
 from model.evaluation import predict_logits
 from model.gather import gather_rows
 from model.machine import peak_memory_mib
 from model.options import Options
-from model.precision import resolve_mixed_precision
 from model.progress import RunProgress, reading_progress
 from model.recipe import DataOptions, Recipe
 from model.training import EpochReport, Trainer
@@ -40,6 +40,7 @@ class Run:
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
         self.started = time.perf_counter()
         self.main = state.is_main_process
+        use_all_cores(asked.threads)
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
         recipe, self.options = asked.recipe, asked.data
         if values:

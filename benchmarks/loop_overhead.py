@@ -28,9 +28,9 @@ sys.path.insert(0, str(ROOT))
 
 import model  # noqa: E402, F401  (registers the networks)
 from model import augment, files  # noqa: E402
+from model.device import resolve_mixed_precision  # noqa: E402
 from model.machine import machine, versions  # noqa: E402
 from model.optimizer import build_optimizers  # noqa: E402
-from model.precision import resolve_mixed_precision  # noqa: E402
 from model.recipe import RECIPES  # noqa: E402
 from model.training import Trainer  # noqa: E402
 

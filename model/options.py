@@ -26,6 +26,7 @@ class Options:
     cache_limit: float
     output: Path | None
     track: str | None
+    threads: int | None
     resume: Path | None
 
 
@@ -49,9 +50,11 @@ def parse(arguments: list[str] | None = None) -> Options:
     data = dataclasses.replace(data, **overrides)
     if not 24 <= data.image_size <= 64:
         raise ConfigError(f"--image-size {data.image_size} is out of range: 24 to 64 pixels.")
+    if args.threads is not None and args.threads < 1:
+        raise ConfigError(f"--threads {args.threads} is out of range: at least 1.")
     if args.cache_limit < 0:
         raise ConfigError(f"--cache-limit {args.cache_limit} is out of range: 0 GiB or more.")
-    return Options(recipe, data, args.cache_limit, args.output, args.track, None)
+    return Options(recipe, data, args.cache_limit, args.output, args.track, args.threads, None)
 
 
 def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
@@ -85,13 +88,15 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
 
 def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Options:
     """A resumed run has its options in its checkpoint; only those of this machine may change."""
-    fixed = sorted(given.keys() - {"resume", "cache_limit", "track"})
+    fixed = sorted(given.keys() - {"resume", "cache_limit", "track", "threads"})
     if fixed:
         flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
         raise ConfigError(f"--resume goes on with the run's own options: leave out {flags}.")
     # Placeholders: train.py takes recipe and data from the checkpoint.
     data = DataOptions(DEFAULT_DATASET)
-    return Options(Recipe(), data, args.cache_limit, args.resume, args.track, args.resume)
+    return Options(
+        Recipe(), data, args.cache_limit, args.resume, args.track, args.threads, args.resume
+    )
 
 
 def _resolution(text: str) -> tuple[tuple[float, float], ...]:
@@ -135,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
     add("--from-config", type=Path, metavar="FILE", help="repeat the run that wrote config.json")
+    add("--threads", type=int, metavar="N", help="CPU threads a process (default: all cores)")
     add(
         "--track", metavar="NAME", help="also log to trackio, tensorboard, wandb, ... (default: no)"
     )

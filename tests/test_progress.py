@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from model import precision
-from model.precision import resolve_mixed_precision
+from model import device
+from model.device import resolve_mixed_precision, use_all_cores
 from model.progress import RunProgress
 from model.recipe import Recipe
 from model.training import StepReport
@@ -58,7 +58,7 @@ def test_automatic_precision_follows_the_processor(
     has_units: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
-    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: has_units)
+    monkeypatch.setattr(device, "_cpu_has_bf16", lambda: has_units)
     assert resolve_mixed_precision("auto", torch.device("cpu")) == expected
     assert resolve_mixed_precision("fp16", torch.device("cpu")) == "fp16"
 
@@ -67,3 +67,32 @@ def test_what_accelerate_launch_was_told_counts(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     assert resolve_mixed_precision("auto", torch.device("cpu")) == "bf16"
     assert resolve_mixed_precision("no", torch.device("cpu")) == "no"
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked", "expected"),
+    [
+        ({}, None, 8),
+        ({"OMP_NUM_THREADS": "1"}, None, 8),  # what accelerate launch sets by itself
+        ({"OMP_NUM_THREADS": "3"}, None, 3),
+        ({"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "2"}, None, 4),
+        ({"LOCAL_WORLD_SIZE": "64"}, None, 1),
+        ({"OMP_NUM_THREADS": "3"}, 1, 1),
+    ],
+)
+def test_threads(
+    environment: dict[str, str],
+    asked: int | None,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("OMP_NUM_THREADS", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(device, "cores", lambda: 8)
+    before = torch.get_num_threads()
+    try:
+        assert use_all_cores(asked) == expected == torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)

@@ -1,8 +1,10 @@
-"""Which number format a device trains fastest in without losing accuracy."""
+"""How to use a device well: its number format, and a processor's cores."""
 
 import os
 
 import torch
+
+from model.machine import cores
 
 
 def resolve_mixed_precision(asked: str, device: torch.device) -> str:
@@ -28,6 +30,26 @@ def resolve_mixed_precision(asked: str, device: torch.device) -> str:
     if device.type == "cpu" and _cpu_has_bf16():
         return "bf16"
     return "no"
+
+
+def use_all_cores(threads: int | None = None) -> int:
+    """Sets how many threads this process computes with on the CPU.
+
+    `accelerate launch` sets OMP_NUM_THREADS=1 unless told otherwise, which would leave all cores
+    but one idle; more than one is taken as somebody's wish.
+
+    Args:
+        threads: As asked for; None shares the cores among this machine's processes.
+
+    Returns:
+        The number of threads.
+    """
+    if threads is None:
+        wish = os.environ.get("OMP_NUM_THREADS", "1")
+        share = cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        threads = int(wish) if wish.isdecimal() and int(wish) > 1 else max(1, share)
+    torch.set_num_threads(threads)
+    return threads
 
 
 def _cpu_has_bf16() -> bool:
