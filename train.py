@@ -38,7 +38,6 @@ class Run:
             CifarnetError: If data, options or checkpoint cannot be used.
         """
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
-        self.started = time.perf_counter()
         self.main = state.is_main_process
         use_all_cores(asked.threads)
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
