@@ -1,15 +1,10 @@
 """Opens a dataset by name, always as a stream: hub id, local folder, or generated pictures."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
 from datasets import ClassLabel, Image, IterableDataset, Value
-from datasets.exceptions import DatasetNotFoundError, DatasetsError
-from huggingface_hub.errors import HTTPError
 
 from model.batches import (
     Batches,
@@ -19,7 +14,9 @@ from model.batches import (
     train_validation_split,
 )
 from model.errors import DataError
+from model.reading import clear_errors, find_streams
 from model.source import Source, SplitName
+from model.stored import DAMAGED
 from model.stream import StreamedBatches
 from model.synthetic import SYNTHETIC, synthetic
 
@@ -39,10 +36,6 @@ __all__ = [
 IMAGE_COLUMNS = ("img", "image")  # preferred names, where several columns have the type
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "category", "coarse_label")
 TEST_SPLITS = ("test", "validation", "valid", "val")
-LOCAL_COPY = (
-    "To use a copy on this machine instead, name its folder: --dataset path/to/folder "
-    "(hub layout, or a folder of class folders); --dataset synthetic needs no data at all."
-)
 
 
 def open_dataset(
@@ -70,7 +63,7 @@ def open_dataset(
     Raises:
         DataError: If the dataset cannot be found, reached or understood.
     """
-    streams = synthetic() if name == SYNTHETIC else _streams(name)
+    streams = synthetic() if name == SYNTHETIC else find_streams(name)
     train = streams.get("train") or (next(iter(streams.values())) if len(streams) == 1 else None)
     if train is None:
         raise DataError(f"{name} has no train split, only {', '.join(streams)}; name another one.")
@@ -80,14 +73,16 @@ def open_dataset(
     test = next((streams[split] for split in TEST_SPLITS if split in streams), None)
     splits = {"train": train} if test is None or test is train else {"train": train, "test": test}
     splits = {k: _raw(v, image) for k, v in splits.items()}
-    names, to_label = _classes(name, splits["train"], label, features[label])
+    local = name == SYNTHETIC or Path(name).is_dir()
+    with clear_errors(name, local=local, problem=DAMAGED):
+        names, to_label = _classes(name, splits["train"], label, features[label])
     if len(names) < 2:
         raise DataError(
             f"The column {label!r} of {name} has only the class {', '.join(names)}; a classifier "
             "needs two or more. Choose another column with --label-column."
         )
     return Source(
-        Path(name).resolve().name if Path(name).exists() else name,
+        Path(name).resolve().name if local else name,
         splits,
         image_column=image,
         label_column=label,
@@ -95,58 +90,8 @@ def open_dataset(
         to_label=to_label,
         image_size=image_size,
         test_fraction=test_fraction,
+        local=local,
     )
-
-
-def _streams(name: str) -> dict[str, IterableDataset]:
-    """The splits of a dataset by name, columns and types known."""
-    folder = Path(name)
-    if folder.is_file():
-        raise DataError(f"{name} is a file; name the folder that holds the dataset.")
-    local = folder.is_dir()
-    if not local and (name.startswith((".", "/", "~", os.sep)) or name.count("/") > 1):
-        raise DataError(f"The folder {name} does not exist; check the path in --dataset.")
-    with _our_errors(name, local):
-        found = datasets.load_dataset(name, streaming=True)
-        return {str(k): v if v.features else v._resolve_features() for k, v in found.items()}
-
-
-@contextmanager
-def _our_errors(name: str, local: bool) -> Iterator[None]:
-    """Turns what `datasets` and the hub's client raise into one sentence and a remedy."""
-    try:
-        with _quiet():
-            yield
-    except DatasetNotFoundError:
-        raise DataError(
-            f"There is no dataset {name} on the hub that you can read, and no such folder here. "
-            f"Check the spelling; for a private one, log in with `hf auth login`. {LOCAL_COPY}"
-        ) from None
-    except (FileNotFoundError, DatasetsError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise DataError(f"{name} holds no dataset that can be read: {reason}") from None
-    except (OSError, HTTPError, RuntimeError) as error:
-        if local:
-            raise DataError(f"{name} cannot be read: {error}") from None
-        raise DataError(
-            f"The hub cannot be reached to read {name} ({type(error).__name__}). Check the network "
-            f"connection. {LOCAL_COPY}"
-        ) from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars or warnings of other libraries between our own lines."""
-    level = datasets.logging.get_verbosity()
-    shown = datasets.is_progress_bar_enabled()
-    datasets.logging.set_verbosity_error()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        datasets.logging.set_verbosity(level)
-        if shown:
-            datasets.enable_progress_bars()
 
 
 def _image_column(name: str, features: dict[str, Any], asked: str | None) -> str:
@@ -170,7 +115,7 @@ def _label_column(name: str, features: dict[str, Any], asked: str | None) -> str
     plain = [
         column
         for column, kind in features.items()
-        if isinstance(kind, Value) and (kind.dtype == "string" or "int" in kind.dtype)
+        if isinstance(kind, Value) and ("string" in kind.dtype or "int" in kind.dtype)
     ]
     if asked is not None:
         if asked not in classes + plain:
@@ -184,7 +129,7 @@ def _label_column(name: str, features: dict[str, Any], asked: str | None) -> str
             return next((c for c in LABEL_COLUMNS if c in candidates), candidates[0])
     raise DataError(
         f"{name} has no column of labels; its columns are {', '.join(features)}. Name the right "
-        "one with --label-column, or sort the images into one folder a class."
+        "one with --label-column, or sort the images of every split into one folder a class."
     )
 
 
@@ -200,10 +145,11 @@ def _classes(
     if isinstance(kind, ClassLabel):
         return list(kind.names), lambda value: -1 if value is None else int(value)
     values = set()
-    with _our_errors(name, True):
-        for table in train.select_columns([column]).with_format("arrow").iter(batch_size=4096):
-            values.update(table[column].unique().to_pylist())
-    ordered: Sequence[Any] = sorted(value for value in values if value is not None)
+    for table in train.select_columns([column]).with_format("arrow").iter(batch_size=4096):
+        values.update(table[column].unique().to_pylist())
+    # Below zero means "not known" wherever labels are numbers, and becomes an error when read.
+    known = (v for v in values if v is not None and (isinstance(v, str) or v >= 0))
+    ordered: Sequence[Any] = sorted(known)
     if len(ordered) > 10_000:
         raise DataError(
             f"The column {column!r} of {name} has {len(ordered):,} different values, too many for "

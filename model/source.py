@@ -8,15 +8,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 import torch
 from datasets import IterableDataset
-from datasets.utils.file_utils import xopen
+from huggingface_hub.errors import HTTPError
 from torch import Tensor
 
 from model.batches import Split, train_validation_split
 from model.errors import DataError, ImageError
 from model.images import read_square
+from model.reading import content
+from model.stored import StoredSplit
 
 SplitName = Literal["train", "test"]
 Progress = Callable[[int, int], None]
@@ -39,6 +40,7 @@ class Source:
         to_label: Turns a value of the label column into its number; -1 for none.
         image_size: Side of the squares that images are scaled to, in pixels.
         test_fraction: Share of the training split that becomes the test split if there is none.
+        local: Whether it lies on this machine.
     """
 
     def __init__(
@@ -52,15 +54,26 @@ class Source:
         to_label: Callable[[Any], int],
         image_size: int,
         test_fraction: float,
+        local: bool = True,
     ) -> None:
         self.name = name
         self.image_column, self.label_column = image_column, label_column
         self.label_names = tuple(label_names)
         self.image_size = image_size
-        self._splits, self._to_label = splits, to_label
         self._test_fraction = test_fraction
-        self._labels: dict[str, Tensor] = {}  # of the streams, as far as known
-        self._shards: dict[str, list[int]] = {}  # rows of each shard of a stream
+        self._splits = {
+            split: StoredSplit(
+                stream,
+                f"the {split} split of {name}",
+                name=name,
+                image_column=image_column,
+                label_column=label_column,
+                to_label=to_label,
+                classes=len(label_names),
+                local=local,
+            )
+            for split, stream in splits.items()
+        }
         self._fingerprints: dict[str, str] = {}
         self._carved: dict[str, Tensor] | None = None  # rows of both splits where there is one
 
@@ -71,7 +84,7 @@ class Source:
             DataError: If a row has no valid label.
         """
         rows = self._base_rows(split)
-        labels = self._stream_labels(self._base(split))
+        labels = self._base(split).labels()
         return labels if rows is None else labels[rows]
 
     def nbytes(self, split: SplitName) -> int:
@@ -117,12 +130,14 @@ class Source:
         place = torch.full((len(labels),), -1)
         place[indices] = torch.arange(len(indices))
         images = torch.empty(len(indices), 3, self.image_size, self.image_size, dtype=torch.uint8)
-        done = 0
+        done, count = 0, int((place >= 0).sum())
         for rows, pixels in self._decoded(split, place >= 0, workers):
             images[place[rows]] = pixels  # (n, 3, S, S)
             done += len(rows)
             if progress:
-                progress(done, len(indices))
+                progress(done, count)
+        if count < len(indices):  # rows asked for twice were decoded once
+            images = images[place[indices]]  # (len(indices), 3, S, S)
         return Split(images.to(device), labels[indices].to(device), indices.to(device))
 
     def iter_batches(
@@ -152,8 +167,8 @@ class Source:
                 now = rows[:batch_size]
                 yield Split(pixels[:batch_size].to(device), labels[now].to(device), now.to(device))
                 held = [(rows[batch_size:], pixels[batch_size:])]
-        rows, pixels = (torch.cat(parts) for parts in zip(*held, strict=True))
-        if len(rows):
+        if sum(len(part) for part, _ in held):
+            rows, pixels = (torch.cat(parts) for parts in zip(*held, strict=True))
             yield Split(pixels.to(device), labels[rows].to(device), rows.to(device))
 
     def encoded(
@@ -164,26 +179,28 @@ class Source:
         Args:
             split: "train" or "test".
             wanted: bool (N,).
-            shard_order: In which the stream's shards are read; None keeps theirs.
+            shard_order: In which the `shards` parts of the stream are read; None reads all in
+                their order.
         """
         base, rows = self._base(split), self._base_rows(split)
         labels = self.labels(split)
         position = torch.arange(len(labels))
         if rows is not None:  # from rows of the stream to rows of the carved split
-            position = torch.full((len(self._stream_labels(base)),), -1)
+            position = torch.full((len(base.labels()),), -1)
             position[rows] = torch.arange(len(rows))
         wanted_rows = position >= 0
         wanted_rows[wanted_rows.clone()] = wanted[position[wanted_rows]]
         last = int(wanted_rows.nonzero().max()) if wanted_rows.any() else -1
-        starts = np.cumsum([0, *self._shards[base]])
+        stream, sizes = base.parts(small=shard_order is not None)
+        starts = np.cumsum([0, *sizes])
         for shard in range(len(starts) - 1) if shard_order is None else shard_order:
             row = int(starts[shard])
             if shard_order is None and row > last:
                 return
-            for images in self._images_of(base, shard):
+            for images in base.images((stream, shard)):
                 for image in images:
                     if row >= len(wanted_rows):
-                        raise self._changed(base)
+                        raise base.changed()
                     if wanted_rows[row]:
                         at = int(position[row])
                         yield at, image.as_py(), int(labels[at])
@@ -191,12 +208,11 @@ class Source:
                 if shard_order is None and row > last:
                     return
             if row != starts[shard + 1]:
-                raise self._changed(base)
+                raise base.changed()
 
     def shards(self, split: SplitName) -> int:
-        """Shards of the stream that a split is read from."""
-        self.labels(split)
-        return len(self._shards[self._base(split)])
+        """Parts that can be read in any order: row groups of Parquet files, otherwise files."""
+        return len(self._base(split).parts(small=True)[1])
 
     def decode(self, rows: Sequence[Row], split: SplitName) -> Tensor:
         """Decodes a few rows: uint8 (n, 3, S, S).
@@ -207,8 +223,8 @@ class Source:
         pixels = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
         for i, (at, encoded, _) in enumerate(rows):
             try:
-                pixels[i] = read_square(_content(encoded), self.image_size)
-            except (ImageError, OSError) as error:
+                pixels[i] = read_square(content(encoded), self.image_size)
+            except (ImageError, OSError, HTTPError) as error:
                 raise DataError(
                     f"Image {at} of the {split} split of {self.name} cannot be decoded ({error}) "
                     "Repair or remove it."
@@ -229,64 +245,19 @@ class Source:
             while pending:
                 yield _collect(*pending.popleft())
 
-    def _base(self, split: SplitName) -> str:
-        return split if split in self._splits else "train"
+    def _base(self, split: SplitName) -> StoredSplit:
+        return self._splits[split if split in self._splits else "train"]
 
     def _base_rows(self, split: SplitName) -> Tensor | None:
         """Rows of the stream that make up a split; None for all."""
         if "test" in self._splits:
             return None
         if self._carved is None:
-            labels = self._stream_labels("train")
+            labels = self._base("train").labels()
             count = max(1, round(self._test_fraction * len(labels)))
             train, test = train_validation_split(labels, count, seed=0)
             self._carved = {"train": train, "test": test}
         return self._carved[split]
-
-    def _stream_labels(self, base: str) -> Tensor:
-        if base not in self._labels:
-            column = self._splits[base].select_columns([self.label_column]).with_format("arrow")
-            found: list[int] = []
-            sizes = []
-            for shard in range(column.num_shards):
-                before = len(found)
-                part = column.shard(column.num_shards, shard, contiguous=True)
-                for table in part.iter(batch_size=4096):
-                    found += [self._to_label(v) for v in table[self.label_column].to_pylist()]
-                sizes.append(len(found) - before)
-            labels = torch.tensor(found, dtype=torch.int64)
-            wrong = ((labels < 0) | (labels >= len(self.label_names))).nonzero().flatten()
-            if len(wrong):
-                raise DataError(
-                    f"Row {int(wrong[0])} of the {base} split of {self.name} has no valid label in "
-                    f"the column {self.label_column!r}; choose another one with --label-column, or "
-                    "remove such rows."
-                )
-            if not len(labels):
-                raise DataError(f"The {base} split of {self.name} is empty; name another dataset.")
-            self._labels[base], self._shards[base] = labels, sizes
-        return self._labels[base]
-
-    def _images_of(self, base: str, shard: int) -> Iterator[pa.ChunkedArray]:
-        stream = self._splits[base].select_columns([self.image_column]).with_format("arrow")
-        for table in stream.shard(stream.num_shards, shard, contiguous=True).iter(batch_size=1024):
-            yield table[self.image_column]
-
-    def _changed(self, base: str) -> DataError:
-        return DataError(
-            f"The {base} split of {self.name} has another number of rows than a moment ago: it "
-            "changed while it was read. Start again once it is complete."
-        )
-
-
-def _content(encoded: Any) -> bytes:
-    """The bytes of an image that a stream gives as bytes or as a path or address."""
-    if encoded is None:
-        raise ImageError("The row holds no image.")
-    if encoded["bytes"] is not None:
-        return encoded["bytes"]
-    with xopen(encoded["path"], "rb") as file:
-        return file.read()
 
 
 def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:

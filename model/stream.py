@@ -15,10 +15,10 @@ from model.source import Row, Source
 class StreamedBatches:
     """Batches from a stream, through a buffer that mixes the order, shared by processes.
 
-    In every epoch the stream's shards come in another order; each process takes every
-    `world_size`-th of the wanted rows, keeps some encoded in its buffer, draws from it at random,
-    and decodes only its own. Over all processes each image is seen exactly once (but for what a
-    last batch that is not full leaves out).
+    In every epoch the stream's parts (row groups, or files) come in another order; each process
+    takes every `world_size`-th of the wanted rows, keeps some encoded in its buffer, draws from it
+    at random, and decodes only its own. Over all processes each image is seen exactly once (but
+    for what a last batch that is not full leaves out).
 
     Args:
         source: The opened dataset.
@@ -28,7 +28,9 @@ class StreamedBatches:
         rank: This process.
         world_size: Processes.
         device: Where batches go.
-        buffer_size: Encoded images in the buffers of all processes together.
+        buffer_size: Encoded images in the buffers of all processes together; 100 times as many
+            where the stream gives only paths of image files. Rows that are sorted by class in
+            longer runs than that stay badly mixed: shuffle such files once.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class StreamedBatches:
         buffer: list[Row] = []
         stream = self.source.encoded("train", self.wanted, shards)
         for row in islice(stream, self.rank, None, self.world_size):
-            if len(buffer) < self.buffer_size:
+            if len(buffer) < self.buffer_size * (100 if _is_path(row) else 1):
                 buffer.append(row)
                 continue
             at = draw.randrange(len(buffer))
@@ -89,3 +91,9 @@ class StreamedBatches:
             buffer[at] = row
         draw.shuffle(buffer)
         yield from buffer
+
+
+def _is_path(row: Row) -> bool:
+    """Whether a row holds no image yet but the path of one, which takes little memory."""
+    encoded = row[1]
+    return encoded is not None and encoded["bytes"] is None

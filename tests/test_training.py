@@ -169,7 +169,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
     with torch.no_grad():
         run.network.head.fc.weight.fill_(math.nan)
     with pytest.raises(
-        TrainingError, match=r"nan in epoch 1 by step 4 .*--learning-rate"
+        TrainingError, match=r"nan in epoch 1 by step 1 .*--learning-rate"
     ) as caught:
         run.train_epoch()
     assert "half of 0" in str(caught.value)
