@@ -30,7 +30,6 @@ from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
 STEM_KERNEL = 2
-HEAD_INIT_STD = 1 / 9  # logits of unit scale at the start, whatever the width
 
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
@@ -138,7 +137,7 @@ class ClassifierHead(nn.Module):
         self.fc: nn.Module = nn.Identity()
         if num_classes:
             self.fc = nn.Linear(self.num_features, num_classes, bias=False)
-            nn.init.normal_(self.fc.weight, std=HEAD_INIT_STD)
+            nn.init.normal_(self.fc.weight, std=1 / self.num_features)  # logits near zero
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Maps (N, num_features, h, w) to (N, num_classes), or to (N, num_features)."""

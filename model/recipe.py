@@ -31,7 +31,7 @@ class Recipe:
 
     name: str = option("default", "name of the recipe")
     network: str = option("cifarnet_small", "timm's name of the network.")
-    epochs: int = option(12, "Passes over the training images.")
+    epochs: int = option(13, "Passes over the training images.")
     batch_size: int = option(
         1000, "Images an optimizer step, over all processes and accumulated parts."
     )
@@ -44,10 +44,12 @@ class Recipe:
     learning_rate: float = option(
         0.12, "Muon's rate for convolution filters, relative to their norm."
     )
-    momentum: float = option(0.8, "Muon's momentum.")
+    momentum: float = option(0.7, "Muon's momentum.")
     newton_schulz_steps: int = option(3, "Iterations that make Muon's update orthogonal.")
-    bias_learning_rate: float = option(0.026, "SGD's rate for biases.")
-    head_learning_rate: float = option(0.004, "SGD's rate for the classifier.")
+    bias_learning_rate: float = option(
+        53.0, "SGD's rate for biases, which stand more than a high one."
+    )
+    head_learning_rate: float = option(0.01, "SGD's rate for the classifier.")
     sgd_momentum: float = option(0.85, "Nesterov momentum of SGD.")
     weight_decay: float = option(
         0.002, "Share by which a step at the peak shrinks biases and the classifier."
@@ -168,7 +170,8 @@ RECIPES = {
             accumulation=1,
             learning_rate=0.05,
             momentum=0.9,
+            bias_learning_rate=5.0,
         ),
-        Recipe(name="release", epochs=26, translate=4, cutout=8),
+        Recipe(name="release", epochs=40, translate=4, cutout=8),
     )
 }
