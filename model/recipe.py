@@ -172,6 +172,6 @@ RECIPES = {
             momentum=0.9,
             bias_learning_rate=5.0,
         ),
-        Recipe(name="release", epochs=40, translate=4, cutout=8),
+        Recipe(name="release", epochs=32, translate=4, cutout=8),
     )
 }
