@@ -88,6 +88,13 @@ def test_the_readme_follows_results(tmp_path: Path) -> None:
     assert "12.35%" not in TEXT
 
 
+def test_the_recipes_accuracy_is_the_mean_of_its_runs() -> None:
+    measured = json.loads((ROOT / "benchmarks/results/accuracy_default.json").read_text())
+    accuracies = [run["accuracy_tta"] for run in measured["runs"]]
+    assert len(accuracies) >= 3
+    assert f"reached **{100 * sum(accuracies) / len(accuracies):.2f}%**" in TEXT
+
+
 def test_a_release_takes_a_runs_model_to_the_root(trained: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "README.md", tmp_path / "README.md")
     release.release(trained, tmp_path)
