@@ -7,10 +7,12 @@ import shlex
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env
@@ -18,7 +20,7 @@ from accelerate.utils import parse_flag_from_env
 import model  # noqa: F401  (registers the networks)
 from model import augment, checkpoint, files, finish, folder, options, splits
 from model.device import resolve_mixed_precision, use_all_cores
-from model.errors import ConfigError, DataError, TrainingError, exit_on_error
+from model.errors import CifarnetError, ConfigError, DataError, TrainingError, exit_on_error
 from model.evaluation import predict_logits
 from model.gather import gather_rows
 from model.machine import peak_memory_mib
@@ -39,8 +41,8 @@ class Run:
         """
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
         self.main = state.is_main_process
-        use_all_cores(asked.threads)
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
+        self.threads = use_all_cores(asked.threads or values.get("threads"))
         recipe, self.options = asked.recipe, asked.data
         if values:
             recipe = Recipe.from_dict(values["recipe"])
@@ -56,7 +58,13 @@ class Run:
         self.history: list[dict[str, Any]] = values.get("history", [])
         self.seconds: float = values.get("seconds", 0.0)
         self.peak_before: float = values.get("peak_memory_mib") or 0.0
+        if values.get("processes", state.num_processes) != state.num_processes:
+            self.say(
+                f"This run began with {values['processes']} process(es) and goes on with "
+                f"{state.num_processes}: it will end at other weights than without the break."
+            )
         self.data = self._read_data(asked.cache_limit)
+        self.options = dataclasses.replace(self.options, cached=self.data.cached)
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
         self.fingerprint = self.data.source.fingerprint("train")
         if values and values["fingerprint"] != self.fingerprint:
@@ -79,7 +87,6 @@ class Run:
         try:
             accelerator = Accelerator(
                 mixed_precision=self.recipe.mixed_precision,
-                gradient_accumulation_steps=self.recipe.accumulation,
                 log_with=track,
                 project_dir=self.directory,
             )
@@ -102,6 +109,9 @@ class Run:
                 world_size=self.accelerator.num_processes,
                 progress=progress,
             )
+        data.source.labels(
+            "test"
+        )  # a test split without labels is an error now, not after training
         held = "decoded once" if data.cached else "streamed in every epoch"
         self.say(
             f"{data.sizes['train']:,} training and {data.sizes['validation']:,} validation images "
@@ -167,6 +177,9 @@ class Run:
         if split is None:
             return None, None
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        if world > 1:  # normalisation statistics are each process's own; the first one's are saved
+            for buffer in self.trainer.result.buffers():
+                dist.broadcast(buffer, 0)
         logits = predict_logits(
             self.trainer.result, split.images[rank::world], mean=self.data.mean, std=self.data.std
         )
@@ -202,16 +215,24 @@ class Run:
                 "history": self.history,
                 "seconds": self.seconds,
                 "peak_memory_mib": self.peak_memory_mib,
+                "threads": self.threads,
+                "processes": self.accelerator.num_processes,
             }
             checkpoint.save_checkpoint(self.directory, tensors, values)
-            log = "".join(json.dumps(row) + "\n" for row in self.history)
-            files.write_text(self.directory / "log.jsonl", log)
+            self._write_log()
         self.accelerator.wait_for_everyone()
+
+    def _write_log(self) -> None:
+        log = "".join(json.dumps(row) + "\n" for row in self.history)
+        files.write_text(self.directory / "log.jsonl", log)
 
     def finish(self) -> None:
         """Reads the test split, for the only time, and saves model, results, figures and card."""
         if self.main:
+            self._write_log()  # a run killed in its last save has a log one row short
             network = self.trainer.result
+            # What training gave is safe before the test split has a chance to fail.
+            finish.save_network(network, self.directory, self.data, self.options, self.recipe)
             results = finish.measure(
                 network,
                 self.data,
@@ -236,14 +257,14 @@ def _line(row: dict[str, Any], epochs: int) -> str:
     return f"{text}  {row['seconds']:.1f} s"
 
 
-def _hint(run: Run | None) -> str:
+def _hint(run: Run | None, resumed: Path | None) -> str:
     """How to go on with an interrupted run."""
-    if run is None or not (run.directory / checkpoint.NAME).is_file():
+    directory = run.directory if run else resumed
+    if directory is None or not (directory / checkpoint.NAME).is_file():
         return "Nothing was saved yet; start again with the same command."
-    done, epochs = len(run.history), run.recipe.epochs
+    saved = f"{len(run.history)} of {run.recipe.epochs} epochs are saved. " if run else ""
     return (
-        f"{done} of {epochs} epochs are saved. Go on with:\n"
-        f"  accelerate launch train.py --resume {shlex.quote(str(run.directory))}"
+        f"{saved}Go on with:\n  accelerate launch train.py --resume {shlex.quote(str(directory))}"
     )
 
 
@@ -255,16 +276,23 @@ def main(arguments: list[str] | None = None) -> None:
         asked = options.parse(arguments)
         if os.environ.get("RANK", "0") == "0":
             folder.check_output(asked.output, resume=bool(asked.resume))
+            if asked.resume:
+                files.remove_unfinished(asked.resume)
         try:
             run = Run(asked)
             run.train()
             run.finish()
         except KeyboardInterrupt:
-            print(f"\nStopped. {_hint(run)}", file=sys.stderr)
+            print(f"\nStopped. {_hint(run, asked.resume)}", file=sys.stderr)
             raise SystemExit(130) from None
-        except (TrainingError, OSError) as error:
+        except torch.OutOfMemoryError:
+            raise TrainingError(
+                "The device has not enough memory for a batch: cut it into more parts with a "
+                "higher --accumulation, or use a smaller --batch-size or --cache-limit."
+            ) from None
+        except (CifarnetError, OSError) as error:
             if run:
-                print(_hint(run), file=sys.stderr)
+                print(_hint(run, asked.resume), file=sys.stderr)
             raise error
 
 

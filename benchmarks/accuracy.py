@@ -21,6 +21,8 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from model import files  # noqa: E402
 from model.checkpoint import NAME  # noqa: E402
+from model.recipe import RECIPES  # noqa: E402
+from model.style import save  # noqa: E402
 
 
 def train(directory: Path, options: list[str]) -> dict[str, Any]:
@@ -31,6 +33,18 @@ def train(directory: Path, options: list[str]) -> dict[str, Any]:
         how = ["--resume", str(directory)] if resume else [*options, "--output", str(directory)]
         subprocess.run([sys.executable, str(ROOT / "train.py"), *how], check=True)
     return files.read_json(results)
+
+
+def check(results: dict[str, Any], recipe: str, directory: Path) -> None:
+    """Refuses the results of an earlier version of the recipe.
+
+    Raises:
+        SystemExit: naming the folder to remove.
+    """
+    asked, found = RECIPES[recipe].to_dict(), results["training"]["recipe"]
+    free = {"seed", "val_size", "mixed_precision"}
+    if changed := sorted(key for key in asked.keys() - free if asked[key] != found.get(key)):
+        sys.exit(f"{directory} is of another recipe ({', '.join(changed)} differ): remove it.")
 
 
 def summarise(runs: dict[int, dict[str, Any]], recipe: str) -> dict[str, Any]:
@@ -84,7 +98,7 @@ def plot(summary: dict[str, Any], path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("test accuracy, %")
     axes.set_title(f"{summary['recipe']}: {len(summary['runs'])} seeds and their mean")
-    figure.savefig(path, dpi=150)
+    save(figure, path)
 
 
 def main() -> None:
@@ -98,7 +112,9 @@ def main() -> None:
     for seed in args.seeds:
         options = ["--dataset", args.dataset, "--recipe", args.recipe]
         options += ["--val-size", "0", "--seed", str(seed)]
-        runs[seed] = train(ROOT / "runs" / f"accuracy-{args.recipe}-seed{seed}", options)
+        directory = ROOT / "runs" / f"accuracy-{args.recipe}-seed{seed}"
+        runs[seed] = train(directory, options)
+        check(runs[seed], args.recipe, directory)
     summary = summarise(runs, args.recipe)
     target = ROOT / "benchmarks" / "results"
     target.mkdir(exist_ok=True)

@@ -124,7 +124,7 @@ def headline_sentence(results: dict[str, Any], size: int) -> str:
         f"out of {len(results['dataset']['label_names'])} classes. It is right on "
         f"**{plain['accuracy']:.2%}** of the {plain['count']:,} test images, after training on "
         f"{sizes['train']:,} images for {results['training']['seconds']:,.0f} seconds on "
-        f"{_device(results)}. The test images were looked at once, after training."
+        f"{_device(results)}. This run looked at the test images once, after training."
     )
 
 

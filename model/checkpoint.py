@@ -44,14 +44,15 @@ def load_checkpoint(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]
     try:
         with safe_open(path, framework="pt") as file:
             values = json.loads((file.metadata() or {})["cifarnet"])
+            version = values["checkpoint_version"]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"{path} is damaged or was not written by train.py ({error}); start the run again."
         ) from None
-    if values["checkpoint_version"] != VERSION:
+    if version != VERSION:
         raise TrainingError(
-            f"{path} has version {values['checkpoint_version']}, this code reads {VERSION}; "
+            f"{path} has version {version}, this code reads {VERSION}; "
             "resume with the version of cifarnet that wrote it."
         )
     return tensors, values

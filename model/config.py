@@ -122,6 +122,19 @@ def _check_ours(ours: Any, where: str) -> None:
             f"{where}: {KEY}.version is {ours['version']}, this code reads up to {VERSION}; "
             "install a newer cifarnet."
         )
+    for key in ("recipe", "data"):
+        if not isinstance(ours.get(key, {}), dict):
+            raise ConfigError(
+                f"{where}: {KEY}.{key} is {_short(ours[key])}; an object was expected."
+            )
+    data = ours.get("data", {})
+    if not isinstance(data.get("name", ""), str):
+        raise ConfigError(f"{where}: {KEY}.data.name is {_short(data['name'])}; give a text.")
+    if not _is_int(data.get("image_size", 32), IMAGE_SIZES[0], IMAGE_SIZES[-1]):
+        raise ConfigError(
+            f"{where}: {KEY}.data.image_size is {_short(data['image_size'])}; a whole number from "
+            f"{IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]} was expected."
+        )
 
 
 def _check_arguments(args: Any, classes: int, where: str) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError
+
+UNFINISHED = ".tmp"  # ends the names of files that are still being written
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -20,17 +22,22 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         OSError: If the disk is full or the folder cannot be written; nothing is left behind.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(new, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp makes private files; these are meant to be shared
-        os.replace(name, path)
+        os.replace(new, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Removes what a program that was killed while it wrote to a folder has left there."""
+    for path in directory.glob(f".*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -73,6 +73,31 @@ def measure(
     }
 
 
+def save_network(
+    network: nn.Module,
+    directory: Path,
+    data: TrainingData,
+    options: DataOptions,
+    recipe: Recipe,
+    results: dict[str, Any] | None = None,
+) -> None:
+    """Writes weights and config card and, where there are results, those and the model card."""
+    source = data.source
+    extra = {
+        "recipe": recipe.to_dict(),
+        "data": {
+            "name": source.name,  # of a local folder only the last part: paths are private
+            "image_column": source.image_column,
+            "label_column": source.label_column,
+            "image_size": options.image_size,
+            "cached": data.cached,
+            "fingerprint": source.fingerprint("train"),
+        },
+    }
+    names = list(source.label_names)
+    hub.save_pretrained(network, directory, label_names=names, results=results, extra=extra)
+
+
 def save(
     network: nn.Module,
     directory: Path,
@@ -82,26 +107,13 @@ def save(
     results: dict[str, Any],
 ) -> None:
     """Writes the hub's layout: figures, results, card, weights and, last, the config card."""
-    source = data.source
 
     def images_of(indices: list[int]) -> np.ndarray:
-        rows = source.load("test", torch.tensor(indices)).images
+        rows = data.source.load("test", torch.tensor(indices)).images
         return rows.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
 
     figures.write_figures(directory, results, images_of)
-    extra = {
-        "recipe": recipe.to_dict(),
-        "data": {
-            "name": source.name,  # of a local folder only the last part: paths are private
-            "image_column": source.image_column,
-            "label_column": source.label_column,
-            "image_size": options.image_size,
-            "fingerprint": results["dataset"]["fingerprint"]["train"],
-        },
-    }
-    hub.save_pretrained(
-        network, directory, label_names=list(source.label_names), results=results, extra=extra
-    )
+    save_network(network, directory, data, options, recipe, results)
 
 
 def summary(results: dict[str, Any]) -> str:

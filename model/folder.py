@@ -1,5 +1,6 @@
 """The folder of a run."""
 
+import itertools
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -9,8 +10,13 @@ from model.errors import ConfigError
 
 
 def new_name(network: str) -> Path:
-    """A folder for a run that was not given one."""
-    return Path("runs") / f"{network}-{datetime.now():%Y%m%d-%H%M%S}"
+    """A folder for a run that was not given one; two runs never share one."""
+    first = path = Path("runs") / f"{network}-{datetime.now():%Y%m%d-%H%M%S}"
+    for number in itertools.count(2):
+        if not path.exists():
+            break
+        path = first.with_name(f"{first.name}-{number}")
+    return path
 
 
 def check_output(output: Path | None, resume: bool) -> None:

@@ -151,7 +151,7 @@ def _json(content: dict[str, Any]) -> bytes:
 
 def _write_together(directory: Path, contents: dict[str, bytes]) -> None:
     """Writes all files under other names first, so that nothing is replaced before all is safe."""
-    new = {name: directory / f".{name}.new" for name in contents}
+    new = {name: directory / f".{name}{files.UNFINISHED}" for name in contents}
     try:
         for name, data in contents.items():
             files.write_bytes(new[name], data)

@@ -312,7 +312,7 @@ def _create_cifarnet(variant: str, pretrained: bool = False, **kwargs: Any) -> C
 
 @register_model
 def cifarnet_nano(pretrained: bool = False, **kwargs: Any) -> CifarNet:
-    """0.29 million parameters: trains in a coffee break."""
+    """0.29 million parameters: the least work an image."""
     args = dict(widths=(32, 64, 128), depths=(2, 2, 2))
     return _create_cifarnet("cifarnet_nano", pretrained, **dict(args, **kwargs))
 
@@ -326,6 +326,6 @@ def cifarnet_small(pretrained: bool = False, **kwargs: Any) -> CifarNet:
 
 @register_model
 def cifarnet_base(pretrained: bool = False, **kwargs: Any) -> CifarNet:
-    """5.3 million parameters, residual stages of three convolutions: the most accurate."""
+    """5.3 million parameters, residual stages of three convolutions: the largest."""
     args = dict(widths=(128, 320, 320), depths=(3, 3, 3))
     return _create_cifarnet("cifarnet_base", pretrained, **dict(args, **kwargs))

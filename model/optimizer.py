@@ -10,6 +10,7 @@ from torch.optim import SGD, Optimizer
 
 from model.recipe import Recipe
 
+REFERENCE_BATCH = 1000  # images a step, for which recipes give SGD's rates and decay
 NEWTON_SCHULZ = [(3.4445, -4.7750, 2.0315)]
 
 
@@ -50,7 +51,10 @@ class Muon(Optimizer):
 
 
 def orthogonal(gradient: Tensor, steps: int) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly: all singular values between 0.7 and 1.2.
+    """Draws a matrix towards the nearest semi-orthogonal one: large singular values come near 1.
+
+    Three steps leave singular values far below the largest below 1, which training does not mind;
+    five bring almost all between 0.7 and 1.2.
 
     Args:
         gradient: (out, in, h, w).
@@ -68,7 +72,11 @@ def orthogonal(gradient: Tensor, steps: int) -> Tensor:
 
 
 def build_optimizers(network: nn.Module, recipe: Recipe) -> tuple[Muon, SGD]:
-    """Sorts a network's trained parameters: filters to Muon; biases and the classifier to SGD."""
+    """Sorts a network's trained parameters: filters to Muon; biases and the classifier to SGD.
+
+    SGD's rates and decay grow with the batch, which then counts as that many more images; Muon's
+    do not, because its update has the same size whatever the gradient's.
+    """
     filters: list[nn.Parameter] = []
     biases: list[nn.Parameter] = []
     heads: list[nn.Parameter] = []
@@ -77,10 +85,12 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> tuple[Muon, SGD]:
             group = filters if param.ndim == 4 else heads if name.startswith("head.") else biases
             group.append(param)
     muon = Muon(filters, recipe.learning_rate, recipe.momentum, recipe.newton_schulz_steps)
-    rates = (recipe.bias_learning_rate, recipe.head_learning_rate)
+    scale = recipe.batch_size / REFERENCE_BATCH
+    rates = (scale * recipe.bias_learning_rate, scale * recipe.head_learning_rate)
+    decay = scale * recipe.weight_decay
     groups = [
-        # SGD multiplies decay by the rate: divide, so that the recipe's is the share a step takes.
-        dict(params=params, lr=rate, weight_decay=recipe.weight_decay / rate if rate else 0.0)
+        # SGD multiplies decay by the rate: divide, so that the recipe's is a share of the weight.
+        dict(params=params, lr=rate, weight_decay=decay / rate if rate else 0.0)
         for params, rate in zip((biases, heads), rates, strict=True)
     ]
     return muon, SGD(groups, momentum=recipe.sgd_momentum, nesterov=recipe.sgd_momentum > 0)

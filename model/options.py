@@ -15,6 +15,7 @@ from model.recipe import RECIPES, DataOptions, Recipe
 
 DEFAULT_DATASET = "uoft-cs/cifar10"
 SYNTHETIC = "synthetic"
+CACHE_LIMIT = 4.0  # GiB
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Options:
     recipe: Recipe
     data: DataOptions
     cache_limit: float
+    """GiB."""
     output: Path | None
     track: str | None
     threads: int | None
@@ -40,6 +42,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser = _parser()
     args = parser.parse_args(arguments)
     given = {k: v for k, v in vars(args).items() if v is not None}
+    if args.threads is not None and args.threads < 1:
+        raise ConfigError(f"--threads {args.threads} is out of range: at least 1.")
     if args.resume:
         return _resumed(args, given)
     recipe, data = _base(args)
@@ -50,11 +54,17 @@ def parse(arguments: list[str] | None = None) -> Options:
     data = dataclasses.replace(data, **overrides)
     if not 24 <= data.image_size <= 64:
         raise ConfigError(f"--image-size {data.image_size} is out of range: 24 to 64 pixels.")
-    if args.threads is not None and args.threads < 1:
-        raise ConfigError(f"--threads {args.threads} is out of range: at least 1.")
-    if args.cache_limit < 0:
-        raise ConfigError(f"--cache-limit {args.cache_limit} is out of range: 0 GiB or more.")
-    return Options(recipe, data, args.cache_limit, args.output, args.track, args.threads, None)
+    if recipe.translate >= data.image_size:
+        raise ConfigError(
+            f"--translate {recipe.translate} is out of range: below the images' "
+            f"{data.image_size} pixels."
+        )
+    limit = CACHE_LIMIT if args.cache_limit is None else args.cache_limit
+    if not limit >= 0:
+        raise ConfigError(f"--cache-limit {limit} is out of range: 0 GiB or more.")
+    if args.cache_limit is not None:
+        data = dataclasses.replace(data, cached=None)
+    return Options(recipe, data, limit, args.output, args.track, args.threads, None)
 
 
 def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
@@ -63,11 +73,13 @@ def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
         if args.recipe:
             raise ConfigError("--recipe and --from-config both name a recipe: give one of them.")
         ours = files.read_json(args.from_config).get("cifarnet")
-        if not isinstance(ours, dict) or not {"recipe", "data"} <= ours.keys():
+        ours = ours if isinstance(ours, dict) else {}
+        recipe, data = ours.get("recipe"), ours.get("data")
+        if not isinstance(recipe, dict) or not isinstance(data, dict):
             raise ConfigError(
                 f"{args.from_config} holds no training recipe; name the config.json of a run."
             )
-        return Recipe.from_dict(ours["recipe"]), _data_of_run(args.from_config, ours["data"])
+        return Recipe.from_dict(recipe), _data_of_run(args.from_config, data)
     dataset = args.dataset or DEFAULT_DATASET
     name = args.recipe or ("tiny" if dataset == SYNTHETIC else "default")
     if name not in RECIPES:
@@ -82,21 +94,27 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
     with suppress(TrainingError):
         _, values = load_checkpoint(config.parent)
         return DataOptions(**values["data"])
-    kept = {f.name for f in dataclasses.fields(DataOptions)}
-    return DataOptions(**{k: v for k, v in published.items() if k in kept})
+    kinds: dict[str, Any] = dict(name=str, image_size=int, cached=(bool, type(None)))
+    kinds |= dict(image_column=(str, type(None)), label_column=(str, type(None)))
+    kept = {k: v for k, v in published.items() if k in kinds}
+    wrong = sorted(k for k, v in kept.items() if not isinstance(v, kinds[k]))
+    if wrong or "name" not in kept:
+        raise ConfigError(
+            f"{config}: cifarnet.data {f'has a wrong {wrong[0]}' if wrong else 'names no dataset'};"
+            " restore the file."
+        )
+    return DataOptions(**kept)
 
 
 def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Options:
     """A resumed run has its options in its checkpoint; only those of this machine may change."""
-    fixed = sorted(given.keys() - {"resume", "cache_limit", "track", "threads"})
+    fixed = sorted(given.keys() - {"resume", "track", "threads"})
     if fixed:
         flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
         raise ConfigError(f"--resume goes on with the run's own options: leave out {flags}.")
     # Placeholders: train.py takes recipe and data from the checkpoint.
     data = DataOptions(DEFAULT_DATASET)
-    return Options(
-        Recipe(), data, args.cache_limit, args.resume, args.track, args.threads, args.resume
-    )
+    return Options(Recipe(), data, CACHE_LIMIT, args.resume, args.track, args.threads, args.resume)
 
 
 def _resolution(text: str) -> tuple[tuple[float, float], ...]:
@@ -128,9 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--cache-limit",
         type=float,
-        default=4.0,
         metavar="GIB",
-        help="larger datasets are streamed in every epoch, in GiB of pixels (default: %(default)s)",
+        help="larger datasets are streamed in every epoch, in GiB of pixels "
+        f"(default: {CACHE_LIMIT:g})",
     )
     add(
         "--output",

@@ -42,10 +42,10 @@ def clear_errors(
             f"There is no dataset {name} on the hub that you can read, and no such folder here. "
             f"Check the spelling; for a private one, log in with `hf auth login`. {LOCAL_COPY}"
         ) from None
-    except (FileNotFoundError, DatasetsError, ValueError) as error:
+    except (FileNotFoundError, DatasetsError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise DataError(f"{name} {problem}: {reason}") from None
-    except (OSError, HTTPError, RuntimeError) as error:
+    except (OSError, HTTPError) as error:
         if local:
             raise DataError(f"{name} cannot be read: {error}") from None
         offline = huggingface_hub.constants.HF_HUB_OFFLINE

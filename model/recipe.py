@@ -15,6 +15,8 @@ class DataOptions:
     image_column: str | None = None
     label_column: str | None = None
     image_size: int = 32
+    cached: bool | None = None
+    """Whether training images are kept in memory; None decides by their size."""
 
 
 def option(default: Any, help: str) -> Any:
@@ -47,12 +49,16 @@ class Recipe:
     momentum: float = option(0.7, "Muon's momentum.")
     newton_schulz_steps: int = option(3, "Iterations that make Muon's update orthogonal.")
     bias_learning_rate: float = option(
-        53.0, "SGD's rate for biases, which stand more than a high one."
+        53.0, "SGD's rate for biases at 1,000 images a step, scaled to others."
     )
-    head_learning_rate: float = option(0.01, "SGD's rate for the classifier.")
+    head_learning_rate: float = option(
+        0.01, "SGD's rate for the classifier at 1,000 images a step, scaled to others."
+    )
     sgd_momentum: float = option(0.85, "Nesterov momentum of SGD.")
     weight_decay: float = option(
-        0.002, "Share by which a step at the peak shrinks biases and the classifier."
+        0.002,
+        "Share of biases and classifier taken off at the peak, before momentum; at 1,000 images "
+        "a step, scaled to others.",
     )
     warmup: float = option(
         0.05, "Share of the steps in which the rate climbs to its peak, before it falls to zero."
@@ -91,6 +97,8 @@ class Recipe:
                 raise ConfigError(
                     f"{name}={getattr(self, name)} is out of range: at least {least}."
                 )
+        if self.seed >= 2**32:
+            raise ConfigError(f"seed={self.seed} is out of range: below {2**32}.")
         for name in ("momentum", "sgd_momentum", "label_smoothing", "average_decay", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} is out of range: 0 <= value < 1.")
@@ -170,7 +178,6 @@ RECIPES = {
             accumulation=1,
             learning_rate=0.05,
             momentum=0.9,
-            bias_learning_rate=5.0,
         ),
         Recipe(name="release", epochs=32, translate=4, cutout=8),
     )

@@ -3,20 +3,20 @@
 import argparse
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from model import data, figures, files, hub
+from model import data, figures, files, hub, snapshot
+from model.checkpoint import load_checkpoint
 from model.cost import describe
-from model.errors import ConfigError, DataError, exit_on_error
+from model.errors import ConfigError, DataError, HubError, TrainingError, exit_on_error
 from model.evaluation import evaluate_split
 from model.machine import machine, versions
 from model.recipe import Recipe
@@ -80,12 +80,11 @@ def compare(
 def _run(args: argparse.Namespace) -> None:
     config = hub.read_config(args.model)
     ours = config.get("cifarnet") or {}
-    if args.output and args.output.resolve() == Path(args.model).resolve():
-        raise ConfigError(
-            f"--output {args.output} is the model's own folder, whose results.json would be "
-            "overwritten; name another one."
-        )
+    taken = args.output and args.output.exists()
+    if taken and not (args.output.is_dir() and not any(args.output.iterdir())):
+        raise ConfigError(f"--output {args.output} is not an empty folder; name a new one.")
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _check_device(device)
     network = hub.from_pretrained(args.model, device=device)
     source = _open(args, ours.get("data") or {}, network)
     names = _checked_names(source, config)
@@ -109,15 +108,31 @@ def _run(args: argparse.Namespace) -> None:
 
 def _open(args: argparse.Namespace, saved: dict[str, Any], network: nn.Module) -> data.Source:
     """The dataset asked for, by default the one that the model was trained on."""
-    name = args.dataset or saved.get("name")
+    published = saved.get("name")
+    name = args.dataset or _path_of_run(args.model) or published
     if not name:
         raise ConfigError("The model's config.json names no dataset: give one with --dataset.")
     columns = {key: getattr(args, key) for key in ("image_column", "label_column")}
-    if name == saved.get("name"):
+    if published in (name, Path(name).resolve().name):  # of a folder only its own name is kept
         columns = {key: value or saved.get(key) for key, value in columns.items()}
     settings: Any = network.pretrained_cfg
     size = saved.get("image_size") or settings["input_size"][-1]
     return data.open_dataset(name, image_size=size, **columns)
+
+
+def _path_of_run(model: str) -> str | None:
+    """Where a run on this machine read its dataset: the checkpoint knows, config.json must not."""
+    with suppress(TrainingError):
+        return load_checkpoint(Path(model))[1]["data"]["name"]
+    return None
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros((), device=device)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device {device} cannot be used ({reason}); leave it out.") from None
 
 
 def _checked_names(source: data.Source, config: dict[str, Any]) -> list[str]:
@@ -167,8 +182,9 @@ def _saved_results(model: str) -> dict[str, Any] | None:
     path = Path(model) / "results.json"
     if not Path(model).is_dir():
         try:
-            path = Path(hf_hub_download(model, path.name, library_name="cifarnet"))
-        except (EntryNotFoundError, OfflineModeIsEnabled):
+            path = snapshot.find_results(model)
+        except HubError as error:
+            print(f"results.json could not be had: {error}", file=sys.stderr)
             return None
     return files.read_json(path) if path.is_file() else None
 

@@ -62,6 +62,16 @@ def find_files(model: str | os.PathLike[str], revision: str | None = None) -> tu
     return card, _download(str(model), WEIGHTS_NAME, revision)
 
 
+def find_results(model: str) -> Path:
+    """Path of the results.json of a model on the hub, of the commit that `find_files` gives.
+
+    Raises:
+        HubError: If the model has none, or the hub cannot be reached.
+    """
+    commit = find_config(model).parent.name
+    return _download(model, "results.json", commit if COMMIT.fullmatch(commit) else None)
+
+
 def _local(model: str | os.PathLike[str], revision: str | None) -> Path | None:
     """The folder, None for a hub id, or an error for anything else."""
     folder = Path(model).expanduser()

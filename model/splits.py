@@ -51,7 +51,8 @@ def prepare(
     Args:
         options: Which dataset, and how to read it.
         recipe: Batch size, validation size and seed.
-        cache_limit: GiB of pixels up to which the training images are decoded once and kept.
+        cache_limit: GiB of pixels up to which the training images are decoded once and kept,
+            where `options` do not say.
         device: Where images go.
         rank: This process.
         world_size: Processes that share each batch.
@@ -83,7 +84,9 @@ def prepare(
     generator = torch.Generator().manual_seed(recipe.seed)
     some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values
     shared = dict(seed=recipe.seed, rank=rank, world_size=world_size)
-    cached = source.nbytes("train") <= cache_limit * 2**30
+    cached = options.cached
+    if cached is None:
+        cached = source.nbytes("train") <= cache_limit * 2**30
     batches: data.Batches
     if cached:
         every = source.load("train", device=device, progress=progress)

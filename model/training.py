@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,7 @@ class Trainer:
         batches: Where images come from.
         mean: Of each channel, in [0, 1].
         std: Of each channel, in [0, 1].
-        accelerator: Decides device, processes, precision and accumulation.
+        accelerator: Decides device, processes and precision.
     """
 
     def __init__(
@@ -83,9 +84,7 @@ class Trainer:
             ModelEmaV3(self.network, decay=recipe.average_decay) if recipe.average_decay else None
         )
         self.parallel: nn.Module = accelerator.prepare(self.network)
-        self.optimizers = [
-            accelerator.prepare(optimizer) for optimizer in build_optimizers(self.network, recipe)
-        ]
+        self.optimizers = build_optimizers(self.network, recipe)
         self.peaks = [[group["lr"] for group in opt.param_groups] for opt in self.optimizers]
 
     @property
@@ -171,25 +170,40 @@ class Trainer:
 
     def _step(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """One optimizer step, in as many parts as gradients are accumulated; the mean loss."""
-        parts = min(self.accelerator.gradient_accumulation_steps, len(pixels))
+        parts = min(self.recipe.accumulation, len(pixels))
+        pieces = zip(pixels.tensor_split(parts), labels.tensor_split(parts), strict=True)
         mean = torch.zeros((), device=pixels.device)
-        for x, y in zip(pixels.chunk(parts), labels.chunk(parts), strict=True):
-            with self.accelerator.accumulate(self.parallel):
+        for i, (x, y) in enumerate(pieces, 1):
+            with nullcontext() if i == parts else self.accelerator.no_sync(self.parallel):
                 with self.accelerator.autocast():
                     logits = self.parallel(x)
-                loss = F.cross_entropy(
-                    logits.float(), y, label_smoothing=self.recipe.label_smoothing
-                )
+                smoothing = self.recipe.label_smoothing
+                loss = F.cross_entropy(logits.float(), y, label_smoothing=smoothing)
+                loss = loss * (len(x) / len(pixels))
                 self.accelerator.backward(loss)
-                if self.stem_frozen:
-                    self.network.stem.conv.bias.grad = None
-                for optimizer in self.optimizers:
-                    optimizer.step()
-                    optimizer.zero_grad()
-            mean += loss.detach() / parts
+            mean += loss.detach()
+        self._move()
         if self.average:
             self.average.update(self.network)
         return mean
+
+    def _move(self) -> None:
+        """Lets the optimizers use the gradients, and clears those.
+
+        accelerate's own wrapper would change the scale of float16 gradients between the two.
+        """
+        if self.stem_frozen:
+            self.network.stem.conv.bias.grad = None
+        scaler = self.accelerator.scaler
+        for optimizer in self.optimizers:
+            if scaler:
+                scaler.step(optimizer)
+            else:
+                optimizer.step()
+        if scaler:
+            scaler.update()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
 
     def _check_finite(self, report: StepReport, epoch: int) -> None:
         if not torch.isfinite(torch.tensor(report.loss)):

@@ -24,6 +24,17 @@ def test_orthogonal_keeps_directions_and_levels_singular_values() -> None:
     assert (core - core.diag().diag()).abs().max() < 1e-3
 
 
+def test_three_steps_rotate_nothing_and_level_some() -> None:
+    gradient = torch.randn(16, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    u, before, v = torch.linalg.svd(gradient.flatten(1), full_matrices=False)
+    found = orthogonal(gradient, steps=3).flatten(1)
+    core = u.T @ found @ v.T
+    assert (core - core.diag().diag()).abs().max() < 1e-3
+    after = core.diag()
+    assert after.max() < 1.3
+    assert after.min() / after.max() > 2 * before.min() / before.max()
+
+
 def test_muon_moves_against_the_gradient_from_fixed_norm() -> None:
     weight = nn.Parameter(torch.randn(8, 2, 3, 3, generator=torch.Generator().manual_seed(0)) * 7)
     before = weight.detach().clone() * (8**0.5 / weight.detach().norm())
@@ -55,15 +66,26 @@ def test_every_trained_parameter_is_in_one_group_and_frozen_ones_in_none() -> No
     assert sgd.param_groups[1]["params"] == [network.head.fc.weight]
 
 
-def test_weight_decay_takes_the_recipes_share() -> None:
+def test_rates_of_sgd_are_for_a_thousand_images() -> None:
     network: Any = timm.create_model("cifarnet_nano")
-    recipe = dataclasses.replace(Recipe(), weight_decay=0.01, sgd_momentum=0.0)
+    recipe = dataclasses.replace(Recipe(), bias_learning_rate=50.0, head_learning_rate=0.02)
+    muon, sgd = build_optimizers(network, dataclasses.replace(recipe, batch_size=1000))
+    assert [group["lr"] for group in sgd.param_groups] == [50.0, 0.02]
+    small, fifth = build_optimizers(network, dataclasses.replace(recipe, batch_size=200))
+    assert [group["lr"] for group in fifth.param_groups] == pytest.approx([10.0, 0.004])
+    assert small.param_groups[0]["lr"] == muon.param_groups[0]["lr"] == recipe.learning_rate
+
+
+@pytest.mark.parametrize(("batch", "left"), [(1000, 0.99), (500, 0.995)])
+def test_weight_decay_takes_the_recipes_share(batch: int, left: float) -> None:
+    network: Any = timm.create_model("cifarnet_nano")
+    recipe = dataclasses.replace(Recipe(), weight_decay=0.01, sgd_momentum=0.0, batch_size=batch)
     _, sgd = build_optimizers(network, recipe)
     for param in network.parameters():
         param.grad = torch.zeros_like(param)
     before = network.head.fc.weight.detach().clone()
     sgd.step()
-    assert torch.allclose(network.head.fc.weight, before * 0.99, rtol=1e-5)
+    assert torch.allclose(network.head.fc.weight, before * left, rtol=1e-5)
 
 
 def test_triangle_climbs_then_falls_to_zero() -> None:

@@ -68,6 +68,7 @@ def test_every_recipe_field_has_a_flag_and_one_line_of_help(
 def test_from_config_gives_the_recipe_back(tmp_path: Path) -> None:
     recipe = dataclasses.replace(RECIPES["flash"], seed=7)
     data = dict(name="synthetic", image_column="image", label_column="label", image_size=32)
+    data |= dict(cached=False)
     config = {"cifarnet": {"recipe": recipe.to_dict(), "data": {**data, "fingerprint": "ab"}}}
     files.write_json(tmp_path / "config.json", config)
     asked = options.parse(["--from-config", str(tmp_path / "config.json")])
@@ -88,6 +89,10 @@ def test_from_config_gives_the_recipe_back(tmp_path: Path) -> None:
         ("--image-size 8", "--image-size 8"),
         ("--cache-limit -1", "--cache-limit -1"),
         ("--resume runs/a --epochs 3 --dataset b", "leave out --dataset, --epochs"),
+        ("--translate 32", "--translate 32"),
+        ("--seed 4294967296", "seed=4294967296"),
+        ("--resume runs/a --threads 0", "--threads 0"),
+        ("--resume runs/a --cache-limit 0", "leave out --cache-limit"),
         ("--recipe flash --from-config x.json", "give one of them"),
         ("--from-config missing.json", "does not exist"),
     ],
@@ -95,6 +100,23 @@ def test_from_config_gives_the_recipe_back(tmp_path: Path) -> None:
 def test_mistakes_are_named(line: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         options.parse(line.split())
+
+
+def test_the_way_of_reading_can_be_changed_in_a_repeated_run(tmp_path: Path) -> None:
+    data = dict(name="synthetic", image_size=32, cached=False)
+    config = {"cifarnet": {"recipe": Recipe().to_dict(), "data": data}}
+    files.write_json(tmp_path / "config.json", config)
+    line = ["--from-config", str(tmp_path / "config.json")]
+    assert options.parse(line).data.cached is False
+    assert options.parse([*line, "--cache-limit", "1"]).data.cached is None
+
+
+@pytest.mark.parametrize("data", [[], {}, {"name": 3}, {"name": "a", "image_size": "32"}])
+def test_a_config_with_wrong_data_is_refused(data: object, tmp_path: Path) -> None:
+    config = {"cifarnet": {"recipe": Recipe().to_dict(), "data": data}}
+    files.write_json(tmp_path / "config.json", config)
+    with pytest.raises(ConfigError, match=r"config\.json"):
+        options.parse(["--from-config", str(tmp_path / "config.json")])
 
 
 def test_a_config_without_recipe_is_refused(tmp_path: Path) -> None:

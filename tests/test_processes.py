@@ -8,13 +8,16 @@ from pathlib import Path
 
 from conftest import QUICK, ROOT
 
+# So that the first layer freezes on the way, and gradients are exchanged once a batch only.
+MORE = ["--stem-bias-epochs", "1", "--accumulation", "2"]
+
 
 def test_two_processes_train_like_one(shapes: Path, trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
     launch += ["--master_port", "0", "--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0"]
     done = subprocess.run(
-        [*launch, "train.py", "--dataset", str(shapes), "--output", str(run), *QUICK],
+        [*launch, "train.py", "--dataset", str(shapes), "--output", str(run), *QUICK, *MORE],
         cwd=ROOT,
         capture_output=True,
         text=True,

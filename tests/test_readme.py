@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT, Program
 
 from model import release
+from model.recipe import RECIPES
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 HAND_WRITTEN = TEXT.split("<!-- card -->")[0]
@@ -86,6 +87,12 @@ def test_the_readme_follows_results(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps(results))
     assert "12.35%" in release.readme(tmp_path)
     assert "12.35%" not in TEXT
+
+
+def test_the_recipe_named_for_the_default_weights_made_them() -> None:
+    used = json.loads((ROOT / "results.json").read_text())["training"]["recipe"]
+    resolved = {key: used[key] for key in ("val_size", "mixed_precision", "seed")}
+    assert used == RECIPES[used["name"]].to_dict() | resolved
 
 
 def test_the_recipes_accuracy_is_the_mean_of_its_runs() -> None:

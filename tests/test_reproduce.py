@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from model import data, files, hub, reproduce
+from model.checkpoint import save_checkpoint
 from model.evaluation import evaluate_split
 from model.recipe import Recipe
 
@@ -68,12 +69,16 @@ def write_folders(root: Path, names: list[str], **sizes: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("pictures")
+    return write_folders(folder, ["alpha", "beta", "gamma"], train=12, test=10)
+
+
+@pytest.fixture(scope="module")
+def trained(pictures: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as train.py writes it, of an untrained network on noise images."""
     directory = tmp_path_factory.mktemp("model")
-    pictures = tmp_path_factory.mktemp("pictures")
-    dataset = write_folders(pictures, ["alpha", "beta", "gamma"], train=12, test=10)
-    source = data.open_dataset(dataset)
+    source = data.open_dataset(pictures)
     names = list(source.label_names)
     torch.manual_seed(0)
     network = timm.create_model(RECIPE_NETWORK, num_classes=len(names)).eval()
@@ -83,7 +88,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     extra = {
         "recipe": recipe.to_dict(),
         "data": {
-            "name": dataset,
+            "name": source.name,
             "image_column": source.image_column,
             "label_column": source.label_column,
             "image_size": 32,
@@ -102,9 +107,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_command_line_reproduces_results(
-    trained: Path, split: str, capsys: pytest.CaptureFixture[str]
+    trained: Path, pictures: str, split: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reproduce.main([str(trained), "--split", split, "--device", "cpu"])
+    reproduce.main([str(trained), "--dataset", pictures, "--split", split, "--device", "cpu"])
     printed = capsys.readouterr().out
     assert "identical to results.json" in printed
     saved = files.read_json(trained / "results.json")
@@ -114,24 +119,25 @@ def test_command_line_reproduces_results(
 
 
 def test_command_line_lists_differing_numbers(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, pictures: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in trained.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     results = files.read_json(tmp_path / "results.json")
     results["test"]["plain"]["accuracy"] = 2.5
     files.write_json(tmp_path / "results.json", results)
-    reproduce.main([str(tmp_path), "--device", "cpu"])
+    reproduce.main([str(tmp_path), "--dataset", pictures, "--device", "cpu"])
     printed = capsys.readouterr().out
     assert "1 number(s) differ" in printed
     assert "2.5 in results.json" in printed
 
 
 def test_command_line_writes_json_and_figures(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, pictures: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    reproduce.main([str(trained), "--device", "cpu", "--json", "--output", str(out)])
+    line = [str(trained), "--dataset", pictures, "--device", "cpu", "--json"]
+    reproduce.main([*line, "--output", str(out)])
     printed = json.loads(capsys.readouterr().out)
     written = files.read_json(out / "results.json")
     saved = files.read_json(trained / "results.json")
@@ -145,19 +151,34 @@ def test_command_line_writes_json_and_figures(
     ("arguments", "message"),
     [
         (["--dataset", "no/such/folder/here"], "no/such/folder/here"),
-        (["--output", "MODEL"], "model's own folder"),
+        (["--output", "MODEL"], "is not an empty folder"),
+        (["--device", "nonsense"], "--device nonsense"),
     ],
 )
 def test_command_line_errors_are_messages(
-    trained: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    trained: Path,
+    pictures: str,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = [str(trained) if word == "MODEL" else word for word in arguments]
     with pytest.raises(SystemExit) as stop:
-        reproduce.main([str(trained), "--device", "cpu", *arguments])
+        reproduce.main([str(trained), "--dataset", pictures, "--device", "cpu", *arguments])
     assert stop.value.code == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert message in captured.err
+
+
+def test_a_run_knows_where_its_local_dataset_lies(
+    trained: Path, pictures: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in trained.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    save_checkpoint(tmp_path, {}, {"data": {"name": pictures}})
+    reproduce.main([str(tmp_path), "--device", "cpu"])
+    assert "identical to results.json" in capsys.readouterr().out
 
 
 def test_command_line_refuses_other_classes(

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import signal
 from pathlib import Path
 
@@ -102,6 +103,41 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     assert {path.name for path in run.iterdir()} == LAYOUT | {NAME, "log.jsonl"}
 
 
+def test_an_interrupted_streamed_run_resumes_to_the_same_weights(
+    shapes: Path, program: Program, tmp_path: Path
+) -> None:
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    line: list[str | Path] = ["train.py", "--dataset", shapes, *QUICK, "--cache-limit", "0"]
+    assert program(*line, "--output", whole).returncode == 0
+    log = run / "log.jsonl"
+    kill_when(
+        [*line, "--output", run],
+        lambda: log.is_file() and bool(log.read_text()),
+        signal.SIGKILL,
+    )
+    (run / f".{NAME}.0123abcd.tmp").write_bytes(b"as a killed write leaves it")
+    done = program("train.py", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert "streamed in every epoch" in done.stdout
+    assert same_weights(whole, run)
+    results = json.loads((run / "results.json").read_text())
+    assert results["test"]["plain"]["accuracy"] > 0.45  # chance is 0.33
+    assert {path.name for path in run.iterdir()} == LAYOUT | {NAME, "log.jsonl"}
+
+
+def test_a_bad_test_image_does_not_cost_the_model(
+    shapes: Path, program: Program, tmp_path: Path
+) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(shapes, data)
+    (data / "test" / "ring" / "009.png").write_bytes(b"no picture")
+    done = program("train.py", "--dataset", data, "--output", run, *QUICK)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert f"--resume {run}" in done.stderr
+    assert from_pretrained(run).num_classes == 3
+
+
 def limit_file_size() -> None:
     """Files may not grow beyond 100 kB: writing fails as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -197,15 +233,6 @@ def test_a_loss_that_is_not_finite_keeps_the_checkpoint(
     assert "Traceback" not in done.stderr
     assert (run / NAME).is_file()
     assert not (run / "model.safetensors").exists()
-
-
-def test_streaming_trains_as_well(shapes: Path, program: Program, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    done = program("train.py", "--dataset", shapes, "--output", run, *QUICK, "--cache-limit", "0")
-    assert done.returncode == 0, done.stderr
-    assert "streamed in every epoch" in done.stdout
-    results = json.loads((run / "results.json").read_text())
-    assert results["test"]["plain"]["accuracy"] > 0.45  # chance is 0.33
 
 
 def test_synthetic_beats_ninety_percent(program: Program, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ RECIPE = Recipe(
     network="cifarnet_nano",
     epochs=4,
     batch_size=16,
+    accumulation=1,
     val_size=0,
     stem_bias_epochs=2,
     cutout=4,
@@ -51,15 +52,11 @@ class Stripes:
             yield self.images[rows], self.labels[rows], rows
 
 
-def trainer(recipe: Recipe = RECIPE, accumulation: int = 1) -> Trainer:
+def trainer(recipe: Recipe = RECIPE) -> Trainer:
     torch.manual_seed(recipe.seed)
     network: Any = timm.create_model(recipe.network, num_classes=2)
     AcceleratorState._reset_state(reset_partial_state=True)  # allows another precision
-    accelerator = Accelerator(
-        cpu=True,
-        mixed_precision=recipe.mixed_precision,
-        gradient_accumulation_steps=accumulation,
-    )
+    accelerator = Accelerator(cpu=True, mixed_precision=recipe.mixed_precision)
     return Trainer(
         network, recipe, Stripes(), mean=(0.3,) * 3, std=(0.3,) * 3, accelerator=accelerator
     )
@@ -125,16 +122,50 @@ def test_the_first_layer_is_frozen_in_time() -> None:
     assert torch.equal(filters, run.network.stem.conv.weight)
 
 
-def test_accumulation_sees_every_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two parts of a batch give the mean gradient of both (norms are kept from seeing them)."""
-    whole, parts = trainer(), trainer(dataclasses.replace(RECIPE, accumulation=2), accumulation=2)
-    for run in (whole, parts):
-        run.network.eval()
-        monkeypatch.setattr(run.parallel, "train", lambda *_: None)
-    a, b = whole.train_epoch(), parts.train_epoch()
-    assert a.loss == pytest.approx(b.loss, rel=1e-3)
-    for x, y in zip(whole.network.parameters(), parts.network.parameters(), strict=True):
-        assert torch.allclose(x, y, atol=2e-2)
+@pytest.mark.parametrize("count", [16, 10, 5, 3])
+def test_accumulation_gives_the_gradient_of_the_whole_batch(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where parts are uneven, or more than there are images; one step for each batch."""
+    gradients: list[list[Tensor]] = []
+    losses = []
+    for accumulation in (1, 4):
+        run = trainer(dataclasses.replace(RECIPE, accumulation=accumulation))
+        run.network.eval()  # norms are kept from seeing the parts
+        params = [p for p in run.network.parameters() if p.requires_grad]
+        moves: list[list[Tensor]] = []
+        grads = lambda params=params: [p.grad.clone() for p in params]  # noqa: E731
+        monkeypatch.setattr(run, "_move", lambda moves=moves, grads=grads: moves.append(grads()))
+        pixels = torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        losses.append(run._step(pixels, torch.arange(count) % 2).item())
+        assert len(moves) == 1
+        gradients.append(moves[0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for x, y in zip(*gradients, strict=True):
+        assert torch.allclose(x, y, rtol=1e-3, atol=1e-6)
+
+
+class HalvingScaler:
+    """Stands for a gradient scaler whose scale changes at every update."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def scale(self, loss: Tensor) -> Tensor:
+        return loss
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.calls.append(type(optimizer).__name__)
+
+    def update(self) -> None:
+        self.calls.append("update")
+
+
+def test_both_optimizers_step_before_the_scale_changes() -> None:
+    run, scaler = trainer(), HalvingScaler()
+    run.accelerator.scaler = scaler
+    run._step(torch.rand(4, 3, 32, 32), torch.arange(4) % 2)
+    assert scaler.calls == ["Muon", "SGD", "update"]
 
 
 def test_weight_average_is_the_mean_it_claims() -> None:
