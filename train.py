@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -28,6 +29,8 @@ from model.options import Options
 from model.progress import RunProgress, reading_progress
 from model.recipe import DataOptions, Recipe
 from model.training import EpochReport, Trainer
+
+NO_MEMORY = re.compile("out of memory|not enough memory|allocate memory", re.IGNORECASE)
 
 
 class Run:
@@ -56,6 +59,7 @@ class Run:
         self.directory = asked.output or folder.new_name(recipe.network)
         self.accelerator = self._accelerator(asked.track)
         self.history: list[dict[str, Any]] = values.get("history", [])
+        self.saved = len(self.history)
         self.seconds: float = values.get("seconds", 0.0)
         self.peak_before: float = values.get("peak_memory_mib") or 0.0
         if values.get("processes", state.num_processes) != state.num_processes:
@@ -64,14 +68,17 @@ class Run:
                 f"{state.num_processes}: it will end at other weights than without the break."
             )
         self.data = self._read_data(asked.cache_limit)
-        self.options = dataclasses.replace(self.options, cached=self.data.cached)
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
         self.fingerprint = self.data.source.fingerprint("train")
-        if values and values["fingerprint"] != self.fingerprint:
+        known = values["fingerprint"] if values else self.options.fingerprint
+        if known and known != self.fingerprint:
             raise DataError(
                 f"The dataset {self.options.name} is not the one this run began with: its "
-                "fingerprint differs. Restore it, or start a new run."
+                "fingerprint differs. Restore it, or name another with --dataset in a new run."
             )
+        self.options = dataclasses.replace(
+            self.options, cached=self.data.cached, fingerprint=self.fingerprint
+        )
         self.trainer = self._build_trainer()
         if values:
             self.trainer.load_state(tensors, values["trainer"])
@@ -109,9 +116,7 @@ class Run:
                 world_size=self.accelerator.num_processes,
                 progress=progress,
             )
-        data.source.labels(
-            "test"
-        )  # a test split without labels is an error now, not after training
+        data.source.labels("test")  # without labels it is an error now, not after training
         held = "decoded once" if data.cached else "streamed in every epoch"
         self.say(
             f"{data.sizes['train']:,} training and {data.sizes['validation']:,} validation images "
@@ -220,6 +225,7 @@ class Run:
             }
             checkpoint.save_checkpoint(self.directory, tensors, values)
             self._write_log()
+        self.saved = len(self.history)
         self.accelerator.wait_for_everyone()
 
     def _write_log(self) -> None:
@@ -262,7 +268,7 @@ def _hint(run: Run | None, resumed: Path | None) -> str:
     directory = run.directory if run else resumed
     if directory is None or not (directory / checkpoint.NAME).is_file():
         return "Nothing was saved yet; start again with the same command."
-    saved = f"{len(run.history)} of {run.recipe.epochs} epochs are saved. " if run else ""
+    saved = f"{run.saved} of {run.recipe.epochs} epochs are saved. " if run else ""
     return (
         f"{saved}Go on with:\n  accelerate launch train.py --resume {shlex.quote(str(directory))}"
     )
@@ -285,7 +291,9 @@ def main(arguments: list[str] | None = None) -> None:
         except KeyboardInterrupt:
             print(f"\nStopped. {_hint(run, asked.resume)}", file=sys.stderr)
             raise SystemExit(130) from None
-        except torch.OutOfMemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and not NO_MEMORY.search(str(error)):
+                raise
             raise TrainingError(
                 "The device has not enough memory for a batch: cut it into more parts with a "
                 "higher --accumulation, or use a smaller --batch-size or --cache-limit."

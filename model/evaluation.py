@@ -202,6 +202,7 @@ def _exact(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     decides which kernel runs, and with it the last digits.
     """
     run = copy.deepcopy(network).to(device, torch.float32).eval()
+    run.__dict__.pop("forward", None)  # accelerate's, which computes in lower precision
     run.to(memory_format=torch.channels_last)
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

@@ -49,16 +49,16 @@ def parse(arguments: list[str] | None = None) -> Options:
     recipe, data = _base(args)
     fields = {field.name for field in dataclasses.fields(Recipe)} - {"name"}
     recipe = dataclasses.replace(recipe, **{k: v for k, v in given.items() if k in fields})
-    given["name"] = given.get("dataset", data.name)
     overrides = {f.name: given[f.name] for f in dataclasses.fields(DataOptions) if f.name in given}
     data = dataclasses.replace(data, **overrides)
     if not 24 <= data.image_size <= 64:
         raise ConfigError(f"--image-size {data.image_size} is out of range: 24 to 64 pixels.")
-    if recipe.translate >= data.image_size:
-        raise ConfigError(
-            f"--translate {recipe.translate} is out of range: below the images' "
-            f"{data.image_size} pixels."
-        )
+    for name in ("translate", "cutout"):
+        if getattr(recipe, name) >= data.image_size:
+            raise ConfigError(
+                f"--{name} {getattr(recipe, name)} is out of range: below the images' "
+                f"{data.image_size} pixels."
+            )
     limit = CACHE_LIMIT if args.cache_limit is None else args.cache_limit
     if not limit >= 0:
         raise ConfigError(f"--cache-limit {limit} is out of range: 0 GiB or more.")
@@ -79,6 +79,9 @@ def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
             raise ConfigError(
                 f"{args.from_config} holds no training recipe; name the config.json of a run."
             )
+        if args.dataset:  # another dataset: columns and fingerprint of the first say nothing
+            size = data.get("image_size", DataOptions.image_size)
+            return Recipe.from_dict(recipe), DataOptions(args.dataset, image_size=size)
         return Recipe.from_dict(recipe), _data_of_run(args.from_config, data)
     dataset = args.dataset or DEFAULT_DATASET
     name = args.recipe or ("tiny" if dataset == SYNTHETIC else "default")
@@ -93,9 +96,10 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
     """Which data a run read: its checkpoint knows a local folder's path, which is not published."""
     with suppress(TrainingError):
         _, values = load_checkpoint(config.parent)
-        return DataOptions(**values["data"])
+        return DataOptions(**values["data"] | {"fingerprint": values["fingerprint"]})
     kinds: dict[str, Any] = dict(name=str, image_size=int, cached=(bool, type(None)))
-    kinds |= dict(image_column=(str, type(None)), label_column=(str, type(None)))
+    text = (str, type(None))
+    kinds |= dict(image_column=text, label_column=text, fingerprint=text)
     kept = {k: v for k, v in published.items() if k in kinds}
     wrong = sorted(k for k, v in kept.items() if not isinstance(v, kinds[k]))
     if wrong or "name" not in kept:

@@ -17,6 +17,8 @@ class DataOptions:
     image_size: int = 32
     cached: bool | None = None
     """Whether training images are kept in memory; None decides by their size."""
+    fingerprint: str | None = None
+    """Of the training split, where it is known already: another dataset is refused then."""
 
 
 def option(default: Any, help: str) -> Any:

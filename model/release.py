@@ -82,9 +82,10 @@ def _recipe_sentence(measured: dict[str, Any]) -> str:
         f"The default recipe, on all {measured['dataset']['sizes']['train']:,} training images, "
         f"reached **{measured['mean_accuracy_tta']:.2%}** of the test images right with six views "
         f"of each and {measured['mean_accuracy']:.2%} with one, the mean of {len(runs)} runs with "
-        f"different seeds. A run took {min(seconds):,.0f} to {max(seconds):,.0f} seconds of "
-        f"training on {machine['cores']} processor cores ({machine['cpu']}, precision "
-        f"{measured['resolved']['mixed_precision']}) and {memory:,.0f} MiB of memory at most."
+        f"different seeds. The quickest run trained for {min(seconds):,.0f} seconds on "
+        f"{machine['cores']} processor cores ({machine['cpu']}, precision "
+        f"{measured['resolved']['mixed_precision']}), and no run took more than {memory:,.0f} MiB "
+        "of memory."
     )
 
 

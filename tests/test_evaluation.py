@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
@@ -258,3 +259,12 @@ def test_an_empty_split_is_refused() -> None:
         evaluate_split(Patchwork(), [], NAMES)
     with pytest.raises(DataError, match="no images"):
         evaluate_split(Patchwork(), make_split(0), NAMES)
+
+
+def test_a_network_that_was_trained_in_low_precision_is_measured_in_full() -> None:
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    images = some_images(7)
+    fresh = Patchwork()
+    prepared = accelerator.prepare(Patchwork())  # its forward computes in bfloat16 from now on
+    expected = predict_logits(fresh, images, mean=MEAN, std=STD)
+    assert torch.equal(predict_logits(prepared, images, mean=MEAN, std=STD), expected)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from model import files, options
+from model import checkpoint, files, options
 from model.errors import ConfigError
-from model.recipe import RECIPES, Recipe
+from model.recipe import RECIPES, DataOptions, Recipe
 
 
 def test_defaults() -> None:
@@ -68,8 +68,8 @@ def test_every_recipe_field_has_a_flag_and_one_line_of_help(
 def test_from_config_gives_the_recipe_back(tmp_path: Path) -> None:
     recipe = dataclasses.replace(RECIPES["flash"], seed=7)
     data = dict(name="synthetic", image_column="image", label_column="label", image_size=32)
-    data |= dict(cached=False)
-    config = {"cifarnet": {"recipe": recipe.to_dict(), "data": {**data, "fingerprint": "ab"}}}
+    data |= dict(cached=False, fingerprint="ab")
+    config = {"cifarnet": {"recipe": recipe.to_dict(), "data": data}}
     files.write_json(tmp_path / "config.json", config)
     asked = options.parse(["--from-config", str(tmp_path / "config.json")])
     assert asked.recipe == recipe
@@ -77,8 +77,18 @@ def test_from_config_gives_the_recipe_back(tmp_path: Path) -> None:
     other = options.parse(
         ["--from-config", str(tmp_path / "config.json"), "--dataset", "elsewhere", "--seed", "8"]
     )
-    assert other.data.name == "elsewhere"
+    assert other.data == DataOptions("elsewhere")
     assert other.recipe.seed == 8
+
+
+def test_from_config_takes_path_and_fingerprint_from_the_checkpoint(tmp_path: Path) -> None:
+    data = dict(name="c10", image_size=32)
+    config = {"cifarnet": {"recipe": Recipe().to_dict(), "data": data}}
+    files.write_json(tmp_path / "config.json", config)
+    values = {"data": data | {"name": "/somewhere/c10"}, "fingerprint": "ab"}
+    checkpoint.save_checkpoint(tmp_path, {}, values)
+    asked = options.parse(["--from-config", str(tmp_path / "config.json")])
+    assert asked.data == DataOptions("/somewhere/c10", fingerprint="ab")
 
 
 @pytest.mark.parametrize(
@@ -90,6 +100,7 @@ def test_from_config_gives_the_recipe_back(tmp_path: Path) -> None:
         ("--cache-limit -1", "--cache-limit -1"),
         ("--resume runs/a --epochs 3 --dataset b", "leave out --dataset, --epochs"),
         ("--translate 32", "--translate 32"),
+        ("--cutout 32", "--cutout 32"),
         ("--seed 4294967296", "seed=4294967296"),
         ("--resume runs/a --threads 0", "--threads 0"),
         ("--resume runs/a --cache-limit 0", "leave out --cache-limit"),

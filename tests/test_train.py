@@ -58,7 +58,7 @@ def test_results_and_log_say_what_happened(trained: Path) -> None:
     assert str(trained.parent) not in (trained / "config.json").read_text()
 
 
-def test_the_saved_network_is_the_evaluated_one(trained: Path, program: Program) -> None:
+def test_the_saved_network_knows_its_labels(trained: Path, program: Program) -> None:
     checked = program("-m", "model.evaluation", trained, "--dataset", trained.parent / "nothing")
     assert checked.returncode == 2
     config = json.loads((trained / "config.json").read_text())
