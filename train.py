@@ -70,8 +70,8 @@ class Run:
         self.data = self._read_data(asked.cache_limit)
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
         self.fingerprint = self.data.source.fingerprint("train")
-        known = values["fingerprint"] if values else self.options.fingerprint
-        if known and known != self.fingerprint:
+        began_with = values["fingerprint"] if values else self.options.fingerprint
+        if began_with and began_with != self.fingerprint:
             raise DataError(
                 f"The dataset {self.options.name} is not the one this run began with: its "
                 "fingerprint differs. Restore it, or name another with --dataset in a new run."
