@@ -238,18 +238,21 @@ class Run:
             self._write_log()  # a run killed in its last save has a log one row short
             network = self.trainer.result
             # What training gave is safe before the test split has a chance to fail.
-            finish.save_network(network, self.directory, self.data, self.options, self.recipe)
+            limits = finish.doubt_of(network, self.data)
+            parts = (self.data, self.options, self.recipe, limits)
+            finish.save_network(network, self.directory, *parts)
             results = finish.measure(
                 network,
                 self.data,
                 self.recipe,
+                limits,
                 history=self.history,
                 seconds=self.seconds,
                 peak_memory_mib=self.peak_memory_mib,
                 device=self.accelerator.device,
                 processes=self.accelerator.num_processes,
             )
-            finish.save(network, self.directory, self.data, self.options, self.recipe, results)
+            finish.save(network, self.directory, *parts, results)
             print(f"\n{finish.summary(results)}\n\nSaved in {self.directory}")
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()

@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model import metrics
+from model import metrics, scope
 from model.augment import normalize
 from model.data import Split
+from model.doubt import Doubt
 from model.errors import DataError, WeightsError
 
 BATCH_SIZE = 500
@@ -76,6 +77,7 @@ def evaluate_split(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device | None = None,
     progress: Progress | None = None,
+    limits: Doubt | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Reports on a network over a split, with and without test-time augmentation.
 
@@ -90,8 +92,13 @@ def evaluate_split(
         device: Where to compute; None takes the network's.
         progress: Called with the number of images just done.
 
+        limits: What a classifier knows about its limits; None leaves its answers out.
+
     Returns:
-        {"plain": REPORT, "tta": REPORT}, each as `report` makes it.
+        {"plain": REPORT, "tta": REPORT}, each as `report` makes it, and with limits "calibrated":
+        the report on a classifier's answers, from the mean logits of image and mirror image. Its
+        key "confident" holds the share of confident answers and how many of those are right,
+        without regard to the scope.
 
     Raises:
         DataError: If there are no images, or the labels do not fit the network.
@@ -107,12 +114,48 @@ def evaluate_split(
         indices.append(part.indices.cpu())
     if not logits:
         raise DataError("There are no images to evaluate; check the split's name and size.")
-    plain, averaged = torch.cat(logits, dim=1)  # (N, C), (N, C)
+    plain, mirrored, averaged = torch.cat(logits, dim=1)  # (N, C), (N, C), (N, C)
+    answers = {"plain": plain, "tta": averaged}
+    if limits:
+        answers["calibrated"] = mirrored.double() / limits.temperature
     truth, rows = torch.cat(labels), torch.cat(indices)  # (N,), (N,)
-    return {
-        "plain": report(plain, truth, label_names, rows),
-        "tta": report(averaged, truth, label_names, rows),
-    }
+    found = {name: report(values, truth, label_names, rows) for name, values in answers.items()}
+    if limits:
+        sure = _confident(answers["calibrated"], truth, limits.confident)
+        found["calibrated"]["confident"] = _rounded(sure)
+    return found
+
+
+def look_at(
+    network: nn.Module,
+    images: Tensor,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> tuple[Tensor, Tensor]:
+    """Runs `scope.look` over images, in full precision, without changing the network.
+
+    Args:
+        network: A cifarnet, on any device, in any mode.
+        images: uint8 (N, 3, S, S).
+        mean: Of each channel, in [0, 1]; None takes the network's `pretrained_cfg`.
+        std: Of each channel, in [0, 1]; None takes the network's `pretrained_cfg`.
+        batch_size: Images at a time.
+
+    Returns:
+        Logits (N, C) and features (N, D), float32 on the CPU.
+    """
+    config: Any = network.pretrained_cfg if mean is None or std is None else {}
+    mean, std = mean or config["mean"], std or config["std"]
+    device = next(network.parameters()).device
+    with torch.inference_mode(), _exact(network, device) as run:
+        seen = [
+            [part.cpu() for part in scope.look(run, normalize(batch.to(device), mean, std))]
+            for batch in images.split(batch_size)
+        ]
+    logits, features = zip(*seen, strict=True)
+    return torch.cat(logits), torch.cat(features)  # (N, C), (N, D)
 
 
 def report(
@@ -165,16 +208,16 @@ def _predict(
     device: torch.device,
     progress: Progress | None,
 ) -> Tensor:
-    """Plain logits (1, N, C), with those averaged over views as a second row if `tta`."""
+    """Plain logits (1, N, C), or those that `_views` gives if `tta`."""
     answers: list[Tensor] = []
     with _exact(network, device) as run:
         for batch in images.split(batch_size):
             x = normalize(batch.to(device), mean, std)  # (n, 3, S, S)
-            answer = _views(run, x) if tta else run(x)[None]  # (2 or 1, n, C)
+            answer = _views(run, x) if tta else run(x)[None]  # (3 or 1, n, C)
             answers.append(answer.float().cpu())
             if progress:
                 progress(len(batch))
-    logits = torch.cat(answers, dim=1)  # (2 or 1, N, C)
+    logits = torch.cat(answers, dim=1)  # (3 or 1, N, C)
     if not logits.isfinite().all():
         raise WeightsError(
             "The network answers with NaN or infinite numbers: its weights are damaged or its "
@@ -184,14 +227,15 @@ def _predict(
 
 
 def _views(run: nn.Module, x: Tensor) -> Tensor:
-    """Logits of images (n, 3, S, S) and of the average over their six views: (2, n, C)."""
+    """Logits of images (n, 3, S, S) alone, with mirror images, and of six views: (3, n, C)."""
     plain = run(x)  # (n, C)
     padded = F.pad(x, (1, 1, 1, 1), mode="reflect")  # (n, 3, S + 2, S + 2)
     shifted = torch.zeros_like(plain)
     for view in (padded[..., :-2, :-2], padded[..., 2:, 2:]):
         view = view.contiguous(memory_format=torch.channels_last)  # (n, 3, S, S)
         shifted += run(view) + run(view.flip(-1))
-    return torch.stack((plain, (plain + run(x.flip(-1))) / 4 + shifted / 8))  # (2, n, C)
+    both = plain + run(x.flip(-1))  # (n, C)
+    return torch.stack((plain, both / 2, both / 4 + shifted / 8))  # (3, n, C)
 
 
 @contextlib.contextmanager
@@ -232,6 +276,15 @@ def _check(logits: Tensor, labels: Tensor, label_names: Sequence[str]) -> None:
             f"The dataset holds the label {int(wrong)}, but the network knows the classes 0 to "
             f"{len(label_names) - 1}; check the label column."
         )
+
+
+def _confident(logits: Tensor, labels: Tensor, threshold: float) -> dict[str, Any]:
+    """Of answers with at least this probability: their share, and the share of them right."""
+    probability, predicted = logits.double().softmax(dim=1).max(dim=1)  # (N,), (N,)
+    sure = probability >= threshold  # (N,)
+    right = (predicted == labels)[sure].double()
+    accuracy = float(right.mean()) if len(right) else None
+    return {"threshold": threshold, "share": float(sure.double().mean()), "accuracy": accuracy}
 
 
 def _most_confused(matrix: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from model import figures, hub
+from model import doubt, figures, hub
 from model.cost import describe
-from model.evaluation import evaluate_split
+from model.doubt import Doubt
+from model.evaluation import evaluate_split, look_at
 from model.machine import machine, versions
 from model.recipe import DataOptions, Recipe
 from model.splits import TrainingData
@@ -22,6 +23,7 @@ def measure(
     network: nn.Module,
     data: TrainingData,
     recipe: Recipe,
+    limits: Doubt | None,
     *,
     history: list[dict[str, Any]],
     seconds: float,
@@ -35,6 +37,7 @@ def measure(
         network: The result of training.
         data: What it was trained on; its test split is read here for the first time.
         recipe: As resolved for this run.
+        limits: What `doubt_of` gave.
         history: One row an epoch.
         seconds: Spent in training and validation.
         peak_memory_mib: Most memory that the first process held.
@@ -42,10 +45,11 @@ def measure(
         processes: That trained together.
     """
     names = data.source.label_names
+    shared: dict[str, Any] = dict(device=device, limits=limits)
     pieces = data.source.iter_batches("test", None, PIECE, device)
-    test = evaluate_split(network, pieces, names, device=device)
+    test = evaluate_split(network, pieces, names, **shared)
     validation = (
-        evaluate_split(network, data.validation, names, device=device) if data.validation else None
+        evaluate_split(network, data.validation, names, **shared) if data.validation else None
     )
     images = data.sizes["train"] * len(history)
     return {
@@ -59,6 +63,7 @@ def measure(
         },
         "validation": validation,
         "test": test,
+        "calibration": limits and _calibration(limits, test, validation),
         "training": {
             "recipe": recipe.to_dict(),
             "seconds": round(seconds, 2),
@@ -73,12 +78,38 @@ def measure(
     }
 
 
+def doubt_of(network: nn.Module, data: TrainingData) -> Doubt | None:
+    """Fits temperature and thresholds on the validation images; None without (enough of) them."""
+    if data.validation is None or len(data.validation.labels) < 2:
+        return None
+    logits, features = look_at(network, data.validation.images)
+    return doubt.fit(logits, features, data.validation.labels.cpu())
+
+
+def _calibration(
+    limits: Doubt, test: dict[str, Any], validation: dict[str, Any] | None
+) -> dict[str, Any]:
+    """How far a classifier's answers can be believed, in short."""
+
+    def short(split: dict[str, Any] | None, *names: str) -> dict[str, Any] | None:
+        return split and {name: split["calibrated"][name] for name in names}
+
+    return {
+        "temperature": limits.temperature,
+        "images": validation["calibrated"]["count"] if validation else 0,
+        "validation": short(validation, "accuracy", "ece", "nll"),
+        "test": short(test, "accuracy", "ece", "nll", "reliability"),
+        "confident": test["calibrated"]["confident"],
+    }
+
+
 def save_network(
     network: nn.Module,
     directory: Path,
     data: TrainingData,
     options: DataOptions,
     recipe: Recipe,
+    limits: Doubt | None,
     results: dict[str, Any] | None = None,
 ) -> None:
     """Writes weights and config card and, where there are results, those and the model card."""
@@ -94,6 +125,8 @@ def save_network(
             "fingerprint": source.fingerprint("train"),
         },
     }
+    if limits:
+        extra["doubt"] = limits.to_dict()
     names = list(source.label_names)
     hub.save_pretrained(network, directory, label_names=names, results=results, extra=extra)
 
@@ -104,6 +137,7 @@ def save(
     data: TrainingData,
     options: DataOptions,
     recipe: Recipe,
+    limits: Doubt | None,
     results: dict[str, Any],
 ) -> None:
     """Writes the hub's layout: figures, results, card, weights and, last, the config card."""
@@ -113,7 +147,7 @@ def save(
         return rows.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
 
     figures.write_figures(directory, results, images_of)
-    save_network(network, directory, data, options, recipe, results)
+    save_network(network, directory, data, options, recipe, limits, results)
 
 
 def summary(results: dict[str, Any]) -> str:

@@ -93,11 +93,22 @@ def from_pretrained(
         WeightsError: If the weights are damaged or belong to another network.
         HubError: If the hub has no such model or cannot be reached.
     """
+    return load(model, revision=revision, device=device)[0]
+
+
+def load(
+    model: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    device: str | torch.device | None = None,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Loads a network as `from_pretrained` does, and the config card that came with it."""
     card_path, weights_path = snapshot.find_files(model, revision)
-    network = _build(config.load(card_path), card_path)
+    content = config.load(card_path)
+    network = _build(content, card_path)
     # Built on the meta device: no time, memory or random numbers spent on values to be replaced.
     network.load_state_dict(_read_weights(weights_path, network.state_dict()), assign=True)
-    return network.eval().to(device or "cpu")
+    return network.eval().to(device or "cpu"), content
 
 
 def read_config(model: str | os.PathLike[str], revision: str | None = None) -> dict[str, Any]:

@@ -74,6 +74,18 @@ def read_image(source: Pixels, *, at_least: int | None = None) -> Image.Image:
         ) from None
 
 
+def full_size(source: Pixels) -> tuple[int, int] | None:
+    """Width and height in a file, in either order; None for pictures that are no files.
+
+    `read_image` may give large JPEG files back smaller.
+    """
+    if not isinstance(source, str | os.PathLike | bytes):
+        return None
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    with _quiet(), Image.open(file, formats=FORMATS) as image:
+        return image.size
+
+
 def to_square(image: Image.Image, size: int) -> np.ndarray:
     """Cuts out the largest centred square and scales it, with antialiasing, to size x size.
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from model import data, figures, files, hub, snapshot
+from model import data, doubt, figures, files, hub, snapshot
 from model.checkpoint import load_checkpoint
 from model.cost import describe
 from model.errors import ConfigError, DataError, HubError, TrainingError, exit_on_error
@@ -59,7 +59,7 @@ def compare(
     """Compares reports of a split with those of results.json, digit by digit.
 
     Args:
-        reports: {"plain": REPORT, "tta": REPORT}.
+        reports: What `evaluate_split` gave.
         saved: Content of results.json; None if the model has none.
         split: "test", "validation" or "train".
         fingerprint: Of the dataset's part that the split is taken from.
@@ -94,7 +94,8 @@ def _run(args: argparse.Namespace) -> None:
     total = len(source.labels(base) if positions is None else positions)
     with tqdm(total=total, unit=" images", file=sys.stderr, dynamic_ncols=True) as bar:
         pieces = source.iter_batches(base, positions, PIECE, device)
-        reports = evaluate_split(network, pieces, names, progress=bar.update)
+        limits = doubt.from_dict(ours["doubt"], args.model) if ours.get("doubt") else None
+        reports = evaluate_split(network, pieces, names, progress=bar.update, limits=limits)
     comparison = compare(reports, saved, args.split, fingerprint)
     results = _results(network, source, args.split, fingerprint, reports, device)
     if args.output:
@@ -238,17 +239,20 @@ def _differences(path: str, here: Any, there: Any) -> list[str]:
 
 def table(title: str, reports: dict[str, Any]) -> str:
     """Reports as text: the main numbers, then each class without test-time augmentation."""
-    plain, averaged = reports["plain"], reports["tta"]
+    columns = {"plain": "plain", "tta": "with TTA", "calibrated": "calibrated"}
+    shown = [reports[name] for name in columns if name in reports]
+    plain = reports["plain"]
+    heads = [columns[name] for name in columns if name in reports]
     lines = [f"{title}: {plain['count']:,} images", ""]
-    lines.append(f"{'':<20}{'plain':>10}{'with TTA':>10}")
+    lines.append(f"{'':<20}" + "".join(f"{head:>12}" for head in heads))
     for key, name in (
         ("accuracy", "accuracy"),
         ("top5_accuracy", "top-5 accuracy"),
         ("f1_macro", "macro F1"),
         ("ece", "calibration error"),
     ):
-        lines.append(f"{name:<20}{plain[key]:>10.2%}{averaged[key]:>10.2%}")
-    lines.append(f"{'log loss (nats)':<20}{plain['nll']:>10.4f}{averaged['nll']:>10.4f}")
+        lines.append(f"{name:<20}" + "".join(f"{report[key]:>12.2%}" for report in shown))
+    lines.append(f"{'log loss (nats)':<20}" + "".join(f"{one['nll']:>12.4f}" for one in shown))
     width = max(20, *(len(name) + 2 for name in plain["per_class"]))
     lines += ["", f"{'class':<{width}}{'precision':>10}{'recall':>10}{'F1':>10}{'images':>8}"]
     for name, row in plain["per_class"].items():

@@ -52,7 +52,8 @@ def test_answer_is_that_of_the_network(classify: Classifier, saved: Path) -> Non
     x = (torch.tensor(image).permute(2, 0, 1)[None] / 255).double()  # (1, 3, 24, 24)
     x = (x - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     with torch.inference_mode():
-        logits = from_pretrained(saved)(x.float())[0].double()
+        network = from_pretrained(saved)
+        logits = (network(x.float()) + network(x.float().flip(-1)))[0].double() / 2
     odds = np.exp(logits.numpy() - logits.max().item())
     expected = odds / odds.sum()
     answer = classify(image)
@@ -116,7 +117,8 @@ def test_bad_pictures_are_named(classify: Classifier, tmp_path: Path) -> None:
 
 
 def test_prediction() -> None:
-    answer = Prediction("b", 0.5, {"b": 0.5, "a": 0.3, "c": 0.2})
+    shares = {"b": 0.5, "a": 0.3, "c": 0.2}
+    answer = Prediction("b", 0.5, shares, "unsure", "Unsure: b or a?", 0.0, (0, 0, 9, 9))
     assert answer.top(2) == [("b", 0.5), ("a", 0.3)]
     assert answer.top(9) == [("b", 0.5), ("a", 0.3), ("c", 0.2)]
     assert answer.top(0) == answer.top(-1) == []

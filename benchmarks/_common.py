@@ -1,0 +1,52 @@
+"""What the benchmarks of a trained model share: its dataset's images, and where results go."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from model import data, files, hub
+from model.classifier import Classifier
+from model.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def arguments(doc: str) -> argparse.ArgumentParser:
+    """A parser with the options that all of them take."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument(
+        "model", type=Path, nargs="?", default=ROOT, help="folder of a model (default: the root)"
+    )
+    parser.add_argument(
+        "--dataset", metavar="DIR_OR_ID", help="default: what the model was trained on"
+    )
+    return parser
+
+
+def load(args: argparse.Namespace) -> tuple[Classifier, data.Source]:
+    """The model asked for and its dataset.
+
+    Raises:
+        CifarnetError: If one of them cannot be read, or the model cannot doubt.
+    """
+    classifier = Classifier.from_pretrained(args.model)
+    if classifier.doubt.scope is None:
+        raise ConfigError(f"{args.model} knows no limits: train it with validation images.")
+    name = args.dataset or hub.read_config(args.model)["cifarnet"]["data"]["name"]
+    return classifier, data.open_dataset(name, image_size=classifier.image_size)
+
+
+def validation(args: argparse.Namespace, source: data.Source) -> data.Split:
+    """The images that were held back when the model was trained."""
+    recipe = hub.read_config(args.model)["cifarnet"]["recipe"]
+    _, held_back = data.train_validation_split(
+        source.labels("train"), recipe["val_size"], recipe["seed"]
+    )
+    return source.load("train", held_back)
+
+
+def record(args: argparse.Namespace, key: str, content: dict[str, Any]) -> None:
+    """Writes a part of the model's results.json."""
+    path = args.model / "results.json"
+    files.write_json(path, files.read_json(path) | {key: content})
+    print(f"{path} tells it under {key!r}.")

@@ -1,0 +1,133 @@
+"""Which attribution method tells best what the network rests its answers on.
+
+    python -m benchmarks.explanations --dataset uoft-cs/cifar10
+
+Deletion covers the pixels of a test image with grey, those that a map calls important first, and
+follows the probability of the predicted class: the lower it is on average, the better the map.
+Insertion uncovers a blurred image in the same order: the higher, the better (Petsiuk et al., RISE,
+BMVC 2018, arXiv:1806.07421). A random map is the yardstick. Writes "explanations" in the model's
+results.json and a plot.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from benchmarks._common import arguments, load, record
+from model import explain, style
+from model.augment import normalize
+from model.errors import exit_on_error
+
+STEPS = 16
+AT_ONCE = 25  # images
+SIGMA = 3.0  # pixels of blur where insertion begins
+RANDOM = "random map"
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--count", type=int, default=500, help="test images (default: 500)")
+    args = parser.parse_args()
+    with exit_on_error():
+        classifier, source = load(args)
+        every = torch.arange(
+            0, len(source.labels("test")), len(source.labels("test")) // args.count
+        )
+        images = source.load("test", every[: args.count]).images
+    network, temperature = classifier.network, classifier.temperature
+    card: Any = network.pretrained_cfg
+    pixels = normalize(images, card["mean"], card["std"])
+    methods: dict[str, Callable[..., Tensor]] = {**explain.METHODS, RANDOM: random_map}
+    found: dict[str, dict[str, float]] = {}
+    curves: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, method in methods.items():
+        seconds, sums = 0.0, torch.zeros(2, STEPS + 1, dtype=torch.float64)
+        for x in tqdm(pixels.split(AT_ONCE), desc=name, leave=False):
+            with torch.inference_mode():
+                classes = network(x).argmax(dim=1)  # (n,)
+            began = time.perf_counter()
+            heat = method(network, x, classes)  # (n, S, S)
+            seconds += time.perf_counter() - began
+            sums += torch.stack(scores(network, x, classes, heat, temperature))
+        deletion, insertion = sums / len(pixels)  # (STEPS + 1,), (STEPS + 1,)
+        curves[name] = deletion, insertion
+        found[name] = {
+            "deletion": round(float(deletion.mean()), 4),
+            "insertion": round(float(insertion.mean()), 4),
+            "milliseconds_an_image": round(1000 * seconds / len(pixels), 1),
+        }
+        print(f"{name:<24}", found[name], flush=True)
+    _draw(curves).savefig(args.model / "figures" / "explanations.png", dpi=150)
+    content = {"method": explain.DEFAULT, "images": len(pixels), "methods": found}
+    record(args, "explanations", content)
+
+
+def random_map(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
+    """Knows nothing: (N, S, S) for pixels (N, 3, S, S)."""
+    generator = torch.Generator().manual_seed(len(pixels))
+    return torch.rand(len(pixels), *pixels.shape[2:], generator=generator)
+
+
+@torch.inference_mode()
+def scores(
+    network: nn.Module, x: Tensor, classes: Tensor, heat: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Summed probability of the class at each step of deletion and of insertion, (STEPS + 1,)."""
+    n, _, height, width = x.shape
+    rank = heat.flatten(1).argsort(dim=1, descending=True).argsort(dim=1)  # (n, S * S)
+    rank = rank.view(n, 1, height, width)
+    blurred = blur(x)
+    curves = torch.zeros(2, STEPS + 1, dtype=torch.float64)
+    for step in range(STEPS + 1):
+        first = rank < step / STEPS * height * width  # (n, 1, S, S)
+        for row, mixed in enumerate((x.masked_fill(first, 0), torch.where(first, x, blurred))):
+            probabilities = (network(mixed).double() / temperature).softmax(dim=1)  # (n, C)
+            curves[row, step] = probabilities.gather(1, classes[:, None]).sum()
+    return curves[0], curves[1]
+
+
+def blur(x: Tensor) -> Tensor:
+    """Images (N, 3, S, S) without detail."""
+    reach = int(3 * SIGMA)
+    kernel = torch.exp(-torch.arange(-reach, reach + 1.0).square() / (2 * SIGMA**2))
+    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1).repeat(3, 1, 1, 1)  # (3, 1, 1, k)
+    x = F.pad(x, (reach,) * 4, mode="reflect")  # (N, 3, S + 2 reach, S + 2 reach)
+    x = F.conv2d(x, kernel, groups=3)  # (N, 3, S + 2 reach, S)
+    return F.conv2d(x, kernel.transpose(2, 3), groups=3)  # (N, 3, S, S)
+
+
+def _draw(curves: dict[str, tuple[Tensor, Tensor]]) -> Figure:
+    figure = Figure(figsize=(8, 3.6), layout="constrained", facecolor=style.PAPER)
+    share = torch.linspace(0, 100, STEPS + 1).tolist()
+    for axes, row, title in zip(
+        figure.subplots(1, 2, sharey=True),
+        (0, 1),
+        ("Deletion: lower is better", "Insertion: higher is better"),
+        strict=True,
+    ):
+        for name, pair in curves.items():
+            chosen, grey = name == explain.DEFAULT, name == RANDOM
+            axes.plot(
+                share,
+                pair[row].tolist(),
+                color=style.BLUE if chosen else style.MUTED if grey else None,
+                linewidth=2.5 if chosen else 1.3,
+                linestyle="--" if grey else "-",
+                label=name,
+            )
+        axes.set(title=title, xlabel="% of the pixels", facecolor=style.PAPER, ylim=(0, 1))
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("probability of the class")
+    figure.axes[1].legend(frameon=False, fontsize=8)
+    return figure
+
+
+if __name__ == "__main__":
+    main()

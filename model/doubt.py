@@ -1,0 +1,127 @@
+"""When to doubt: how probable answers are, which count as sure, and the edge of what is known.
+
+Everything here is fitted on images that the network did not learn from, and kept in config.json.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from model.calibration import fit_temperature
+from model.errors import ConfigError
+from model.scope import Scope
+
+SURE = 0.98  # share of the confident answers that should be right
+Verdict = Literal["confident", "unsure", "none"]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What a classifier knows about its own limits; the defaults know nothing.
+
+    Attributes:
+        temperature: Divides the logits before softmax, above 0.
+        confident: Probability, 0 to 1, from which an answer counts as sure.
+        scope: Tells pictures of something else; None: unknown.
+    """
+
+    temperature: float = 1.0
+    confident: float = 0.75
+    scope: Scope | None = None
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Calibrated probabilities, float64 (N, C), from logits (N, C)."""
+        return (logits.double() / self.temperature).softmax(dim=1)
+
+    def scores(self, logits: Tensor, features: Tensor) -> Tensor:
+        """How much pictures are like the known ones, float64 (N,); all 0 where that is unknown."""
+        if self.scope is None:
+            return torch.zeros(len(logits), dtype=torch.float64)
+        return self.scope(logits, features)
+
+    def verdict(self, probability: float, score: float) -> Verdict:
+        """Judges one picture by its best class's probability and its scope score."""
+        if self.scope is not None and score < self.scope.threshold:
+            return "none"
+        return "confident" if probability >= self.confident else "unsure"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON's types."""
+        return asdict(self)
+
+
+def fit(logits: Tensor, features: Tensor, labels: Tensor) -> Doubt:
+    """Fits everything to what `scope.look` gave for images that were not trained on.
+
+    Args:
+        logits: Floats (N, C).
+        features: Floats (N, D).
+        labels: True classes, int64 (N,).
+
+    Raises:
+        ValueError: If there are fewer than two images.
+    """
+    temperature = fit_temperature(logits, labels)
+    best, predicted = (logits.double() / temperature).softmax(dim=1).max(dim=1)  # (N,), (N,)
+    return Doubt(
+        temperature=temperature,
+        confident=_confident(best, predicted == labels),
+        scope=Scope.fit(logits, features),
+    )
+
+
+def _confident(probability: Tensor, right: Tensor) -> float:
+    """The lowest probability above which the share `SURE` of answers is right, 0.5 to 0.99."""
+    order = probability.argsort(descending=True)
+    share = right[order].double().cumsum(0) / torch.arange(1, len(order) + 1)  # (N,)
+    good = (share >= SURE).nonzero().flatten()
+    lowest = float(probability[order][good[-1]]) if len(good) else 0.99
+    return min(max(lowest, 0.5), 0.99)
+
+
+def from_dict(content: Any, where: str) -> Doubt:
+    """Reads what `Doubt.to_dict` wrote; None gives the defaults.
+
+    Raises:
+        ConfigError: naming the key, its value and the remedy.
+    """
+    if content is None:
+        return Doubt()
+    limits = {"temperature": (1e-3, 1e3), "confident": (0.0, 1.0)}
+    if not isinstance(content, dict) or content.keys() != {*limits, "scope"}:
+        raise _wrong(where, "", content)
+    for name, (low, high) in limits.items():
+        if not _number(content[name]) or not low <= content[name] <= high:
+            raise _wrong(where, f".{name}", content[name])
+    numbers = {name: float(content[name]) for name in limits}
+    return Doubt(**numbers, scope=_scope(content["scope"], where))
+
+
+def _scope(content: Any, where: str) -> Scope | None:
+    if content is None:
+        return None
+    lists = ("mean", "std", "energy", "distance")
+    if not isinstance(content, dict) or content.keys() != {*lists, "threshold"}:
+        raise _wrong(where, ".scope", content)
+    for name in lists:
+        values = content[name]
+        if not isinstance(values, list | tuple) or not values or not all(map(_number, values)):
+            raise _wrong(where, f".scope.{name}", values)
+    spreads = [*content["std"], *content["energy"][1:], *content["distance"][1:]]
+    sizes = [len(content[name]) for name in lists]
+    if sizes[0] != sizes[1] or sizes[2:] != [2, 2] or min(spreads) <= 0:
+        raise _wrong(where, ".scope", content)
+    if not _number(content["threshold"]):
+        raise _wrong(where, ".scope.threshold", content["threshold"])
+    return Scope(**{name: tuple(content[name]) for name in lists}, threshold=content["threshold"])
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _wrong(where: str, key: str, value: Any) -> ConfigError:
+    return ConfigError(f"{where}: cifarnet.doubt{key} is {value!r:.80}; restore the file.")

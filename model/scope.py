@@ -1,0 +1,130 @@
+"""Is this a picture of one of the classes at all? Scores that fall on pictures of something else.
+
+Every score is one number a picture; the higher, the more it is like the training images. The one in
+use, `Scope`, adds two that fail on different pictures: energy looks at the answer and misses what
+is drawn or printed, the distance looks at colours and edges and misses what is only put together
+wrongly. `benchmarks/out_of_scope.py` compares them.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+KEPT = 0.95  # share of validation images that the threshold lets through
+
+
+def look(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """What the network answers about pictures, and what it saw in them at first.
+
+    Args:
+        network: A cifarnet in evaluation mode.
+        pixels: Normalised pictures, floats (N, 3, S, S).
+
+    Returns:
+        Logits (N, C), the mean over each picture and its mirror image; and features (N, D), the
+        mean over the picture of every channel of the first stage.
+    """
+    body: Any = network
+    both = torch.cat((pixels, pixels.flip(-1)))  # (2 N, 3, S, S)
+    last, (first,) = body.forward_intermediates(both, indices=[0])
+    logits = body.forward_head(last).float()  # (2 N, C)
+    n = len(pixels)
+    return (logits[:n] + logits[n:]) / 2, first[:n].float().mean(dim=(2, 3))  # (N, C), (N, D)
+
+
+def energy(logits: Tensor) -> Tensor:
+    """Logarithm of the summed exponentials of the logits: float64 (N,) from (N, C).
+
+    Source: Liu et al., "Energy-based out-of-distribution detection", NeurIPS 2020,
+    arXiv:2010.03759, with the sign that makes known pictures high.
+    """
+    return logits.double().logsumexp(dim=1)
+
+
+def max_logit(logits: Tensor) -> Tensor:
+    """The largest logit: float64 (N,) from (N, C).
+
+    Source: Hendrycks et al., "Scaling out-of-distribution detection for real-world settings", ICML
+    2022, arXiv:1911.11132.
+    """
+    return logits.double().amax(dim=1)
+
+
+def distance(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Mean squared deviation of features from the usual ones, in standard deviations.
+
+    The Mahalanobis distance of Lee et al., "A simple unified framework for detecting
+    out-of-distribution samples", NeurIPS 2018, arXiv:1807.03888, with one diagonal covariance for
+    all classes.
+
+    Args:
+        features: Floats (N, D).
+        mean: Of each feature over known pictures, (D,).
+        std: Of each feature over known pictures, (D,).
+
+    Returns:
+        float64 (N,), about 1 for known pictures.
+    """
+    return ((features.double() - mean) / std).square().mean(dim=1)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Energy and feature distance together, each in standard deviations of known pictures.
+
+    Attributes:
+        mean: Of each feature over known pictures, D numbers.
+        std: Of each feature over known pictures, D numbers above 0.
+        energy: Mean and standard deviation of `energy` over known pictures.
+        distance: Mean and standard deviation of the logarithm of `distance` over known pictures.
+        threshold: Score below which a picture shows none of the classes.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    energy: tuple[float, float]
+    distance: tuple[float, float]
+    threshold: float
+
+    def __call__(self, logits: Tensor, features: Tensor) -> Tensor:
+        """Scores pictures by what `look` gave: float64 (N,)."""
+        high = (energy(logits) - self.energy[0]) / self.energy[1]  # (N,)
+        far = self._log_distance(features)  # (N,)
+        return high - (far - self.distance[0]) / self.distance[1]
+
+    def _log_distance(self, features: Tensor) -> Tensor:
+        mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.mean, self.std))
+        return distance(features, mean, std).clamp(min=1e-12).log()
+
+    @classmethod
+    def fit(cls, logits: Tensor, features: Tensor) -> "Scope":
+        """Fits everything to what `look` gave for known pictures that were not trained on.
+
+        Args:
+            logits: (N, C).
+            features: (N, D).
+
+        Raises:
+            ValueError: If there are fewer than two pictures.
+        """
+        if len(logits) < 2:
+            raise ValueError(f"A scope needs at least two images; there are {len(logits)}.")
+        known = features.double()
+        mean, std = known.mean(dim=0), known.std(dim=0).clamp(min=1e-6)  # (D,), (D,)
+        draft = cls(_rounded(mean), _rounded(std), (0.0, 1.0), (0.0, 1.0), -math.inf)
+        values, far = energy(logits), draft._log_distance(features)  # (N,), (N,)
+        parts = dict(energy=_spread(values), distance=_spread(far))
+        score = cls(draft.mean, draft.std, **parts, threshold=0.0)(logits, features)  # (N,)
+        return cls(draft.mean, draft.std, **parts, threshold=float(score.quantile(1 - KEPT)))
+
+
+def _spread(values: Tensor) -> tuple[float, float]:
+    return float(values.mean()), max(float(values.std()), 1e-6)
+
+
+def _rounded(values: Tensor) -> tuple[float, ...]:
+    """Six digits are plenty, and keep config.json readable."""
+    return tuple(float(f"{value:.6g}") for value in values.tolist())

@@ -1,0 +1,153 @@
+"""Verdicts, a closer look at large pictures, explanations: what a classifier does with doubt."""
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_classifier import NAMES, SIZE, make_network, pixels
+from torch import nn
+
+from model.classifier import Classifier
+from model.doubt import Doubt
+from model.errors import ConfigError
+from model.hub import save_pretrained
+from model.scope import Scope
+
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+class Colours(nn.Module):
+    """Sees red and green areas: logits are ten times their shares of the picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pretrained_cfg = dict(mean=(0.5,) * 3, std=(0.5,) * 3, input_size=(3, SIZE, SIZE))
+        self.num_classes = 2
+        self.stages = nn.Sequential(nn.Conv2d(3, 2, 1))
+
+    def forward_intermediates(self, x: torch.Tensor, **_: Any) -> Any:
+        share = (x[:, :2] > 0.9) & (x[:, 2:] < -0.9) & (x[:, :2].sum(1, keepdim=True) < 0.5)
+        maps = 10 * share.float()  # (N, 2, S, S)
+        return maps, [maps]
+
+    def forward_head(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps.mean(dim=(2, 3))  # (N, 2)
+
+
+@pytest.fixture
+def seer() -> Classifier:
+    """Confident from a probability of 0.9; none of the two below an energy of 4."""
+    known = Scope(
+        mean=(0.0, 0.0), std=(1.0, 1.0), energy=(0.0, 1.0), distance=(0.0, 1e9), threshold=4.0
+    )
+    return Classifier(Colours(), ["rose", "elm"], Doubt(confident=0.9, scope=known))
+
+
+def canvas(*spots: tuple[tuple[int, int, int, int], tuple[int, int, int]]) -> Image.Image:
+    image = Image.new("RGB", (200, 200), "white")
+    for box, colour in spots:
+        image.paste(colour, box)
+    return image
+
+
+def test_three_verdicts(seer: Classifier) -> None:
+    sure = seer(Image.new("RGB", (40, 40), RED))
+    assert (sure.verdict, sure.sentence, sure.label) == ("confident", "This is a rose.", "rose")
+    assert seer(Image.new("RGB", (40, 40), GREEN)).sentence == "This is an elm."
+    mixed = Image.new("RGB", (40, 40), RED)
+    mixed.paste(GREEN, (0, 0, 40, 20))
+    torn = seer(mixed)
+    assert torn.verdict == "unsure"
+    assert torn.sentence.startswith("Unsure: ")
+    assert {"rose", "elm"} == set(torn.sentence.removeprefix("Unsure: ")[:-1].split(" or "))
+    strange = seer(Image.new("RGB", (40, 40), "white"))
+    assert (strange.verdict, strange.sentence) == ("none", "None of the 2 classes.")
+    assert strange.scope == pytest.approx(np.log(2), abs=1e-6)
+
+
+def test_something_small_in_a_large_picture_is_found(seer: Classifier) -> None:
+    image = canvas(((100, 100, 200, 200), RED))
+    seer.look_closer = False
+    assert seer(image).verdict == "none"  # a quarter of the picture: logit 2.5
+    seer.look_closer = True
+    found = seer(image)
+    assert (found.label, found.verdict, found.box) == ("rose", "confident", (100, 100, 200, 200))
+
+
+def test_what_is_confident_at_once_is_not_looked_at_again(seer: Classifier) -> None:
+    image = Image.new("RGB", (300, 200), RED)
+    assert seer(image).box == (50, 0, 250, 200)
+
+
+def test_boxes_are_those_of_the_original_though_a_reduced_picture_is_read(
+    seer: Classifier,
+) -> None:
+    large = canvas(((100, 100, 200, 200), RED)).resize((3200, 3200), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    large.save(buffer, "JPEG", quality=95, subsampling=0)
+    found = seer(buffer.getvalue())
+    assert found.label == "rose"
+    assert found.box == (1600, 1600, 3200, 3200)
+    seen = seer.preprocess(buffer.getvalue(), found.box)  # (3, S, S)
+    assert seen[0].float().mean() > 240
+    assert seen[1].float().mean() < 15
+
+
+def test_limits_travel_with_the_model(tmp_path: Path) -> None:
+    scope = Scope((0.0,) * 8, (1.0,) * 8, (0.0, 1.0), (0.0, 1.0), 1e6)
+    known = Doubt(temperature=0.25, confident=0.6, scope=scope)
+    save_pretrained(make_network(), tmp_path, label_names=NAMES, extra={"doubt": known.to_dict()})
+    loaded = Classifier.from_pretrained(tmp_path)
+    assert loaded.doubt == known
+    assert loaded.temperature == 0.25
+    assert loaded(pixels()).verdict == "none"
+    plain = Classifier(loaded.network, NAMES)(pixels())
+    sharp = np.array(list(plain.probabilities.values())) ** 4
+    answer = loaded(pixels())
+    assert list(answer.probabilities) == list(plain.probabilities)
+    np.testing.assert_allclose(list(answer.probabilities.values()), sharp / sharp.sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("damage", [{"temperature": -1}, {"scope": {"mean": []}}])
+def test_damaged_limits_are_a_message(damage: dict[str, Any], tmp_path: Path) -> None:
+    content = Doubt().to_dict() | damage
+    save_pretrained(make_network(), tmp_path, label_names=NAMES, extra={"doubt": content})
+    with pytest.raises(ConfigError, match=r"cifarnet\.doubt"):
+        Classifier.from_pretrained(tmp_path)
+
+
+def test_limits_of_another_network_are_a_message(tmp_path: Path) -> None:
+    scope = Scope((0.0,) * 3, (1.0,) * 3, (0.0, 1.0), (0.0, 1.0), 0.0)
+    content = json.loads(json.dumps(dataclasses.asdict(Doubt(scope=scope))))
+    save_pretrained(make_network(), tmp_path, label_names=NAMES, extra={"doubt": content})
+    with pytest.raises(ConfigError, match="has 3 features, the network 8"):
+        Classifier.from_pretrained(tmp_path)
+
+
+def test_explanation() -> None:
+    classify = Classifier(make_network(), NAMES)
+    image = np.concatenate([pixels(1), pixels(2)], axis=1)  # (24, 48, 3)
+    found = classify.explain(image)
+    assert found.label == classify(image).label
+    assert found.box == (12, 0, 36, 24)
+    assert np.array_equal(found.seen, image[:, 12:36])
+    assert found.heat.shape == (SIZE, SIZE)
+    assert found.heat.dtype == np.float32
+    assert np.abs(found.heat).max() == pytest.approx(1)
+    other = classify.explain(image, "dog", box=(0, 0, 24, 24))
+    assert (other.label, other.box) == ("dog", (0, 0, 24, 24))
+    assert np.array_equal(other.seen, image[:, :24])
+    with pytest.raises(ConfigError, match="'cow' is unknown"):
+        classify.explain(image, "cow")
+
+
+def test_stages() -> None:
+    maps = Classifier(make_network(), NAMES).stages(pixels())
+    assert [one.shape[0] for one in maps] == [8, 8, 16]
+    assert all(one.dtype == np.float32 and one.shape[1] == one.shape[2] for one in maps)

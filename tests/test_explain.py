@@ -1,0 +1,60 @@
+"""Attribution maps find evidence that is put where we know it."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from model import explain
+
+SIZE = 32
+SPOT = (slice(4, 12), slice(16, 24))  # rows, columns
+
+
+class Spotter(nn.Module):
+    """Class 1 is as likely as one corner is bright; nothing else matters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.Sequential(nn.Conv2d(3, 1, 1, bias=False))
+        nn.init.ones_(self.stages[0].weight)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        bright = self.stages(x)[:, 0, *SPOT].relu().mean(dim=(1, 2))  # (N,)
+        return torch.stack((torch.zeros_like(bright), bright), dim=1)  # (N, 2)
+
+
+@pytest.mark.parametrize("method", list(explain.METHODS))
+def test_evidence_is_found_where_it_is(method: str) -> None:
+    torch.manual_seed(1)
+    pixels = torch.rand(2, 3, SIZE, SIZE) + 0.5
+    heat = explain.attribution(Spotter(), pixels, torch.tensor([1, 1]), method)
+    assert heat.shape == (2, SIZE, SIZE)
+    assert heat.dtype == torch.float32
+    inside = heat[:, *SPOT].mean(dim=(1, 2))
+    outside = heat.clone()
+    outside[:, *SPOT] = 0
+    if method != "Grad-CAM":  # weighs whole channels: this network has just one
+        assert (inside > 5 * outside.abs().mean(dim=(1, 2))).all()
+    assert (inside > 0).all()
+
+
+def test_occlusion_of_one_patch_by_hand() -> None:
+    """Covering a patch takes its share of the brightness; all windows over a pixel add up."""
+    pixels = torch.ones(1, 3, SIZE, SIZE)
+    heat = explain.attribution(Spotter(), pixels, torch.tensor([1]), "occlusion")
+    assert heat[0, 31, 0] == 0
+    assert heat[0, 8, 20] > 0
+
+
+def test_pictures_are_explained_one_by_one_as_together() -> None:
+    pixels = torch.rand(3, 3, SIZE, SIZE)
+    classes = torch.tensor([1, 0, 1])
+    together = explain.attribution(Spotter(), pixels, classes)
+    for i in range(3):
+        alone = explain.attribution(Spotter(), pixels[i : i + 1], classes[i : i + 1])
+        torch.testing.assert_close(alone[0], together[i])
+
+
+def test_unknown_method() -> None:
+    with pytest.raises(ValueError, match="occlusion"):
+        explain.attribution(Spotter(), torch.zeros(1, 3, 8, 8), torch.tensor([0]), "magic")
