@@ -1,10 +1,14 @@
 """What the benchmarks of a trained model share: its dataset's images, and where results go."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from model import data, files, hub
+import matplotlib
+from matplotlib.figure import Figure
+
+from model import data, files, hub, style
 from model.classifier import Classifier
 from model.errors import ConfigError
 
@@ -43,6 +47,14 @@ def validation(args: argparse.Namespace, source: data.Source) -> data.Split:
         source.labels("train"), recipe["val_size"], recipe["seed"]
     )
     return source.load("train", held_back)
+
+
+def plot(args: argparse.Namespace, name: str, draw: Callable[[], Figure]) -> None:
+    """Draws a figure beside the model's others."""
+    folder = args.model / "figures"
+    folder.mkdir(exist_ok=True)
+    with matplotlib.rc_context(style.STYLE):
+        style.save(draw(), folder / f"{name}.png")
 
 
 def record(args: argparse.Namespace, key: str, content: dict[str, Any]) -> None:

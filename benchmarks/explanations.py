@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from benchmarks._common import arguments, load, record
+from benchmarks._common import arguments, load, plot, record
 from model import explain, style
 from model.augment import normalize
 from model.errors import exit_on_error
@@ -64,7 +64,7 @@ def main() -> None:
             "milliseconds_an_image": round(1000 * seconds / len(pixels), 1),
         }
         print(f"{name:<24}", found[name], flush=True)
-    _draw(curves).savefig(args.model / "figures" / "explanations.png", dpi=150)
+    plot(args, "explanations", lambda: draw(curves))
     content = {"method": explain.DEFAULT, "images": len(pixels), "methods": found}
     record(args, "explanations", content)
 
@@ -103,29 +103,28 @@ def blur(x: Tensor) -> Tensor:
     return F.conv2d(x, kernel.transpose(2, 3), groups=3)  # (N, 3, S, S)
 
 
-def _draw(curves: dict[str, tuple[Tensor, Tensor]]) -> Figure:
-    figure = Figure(figsize=(8, 3.6), layout="constrained", facecolor=style.PAPER)
+def draw(curves: dict[str, tuple[Tensor, Tensor]]) -> Figure:
+    """Deletion and insertion curves; the method in use is drawn bold, the random map dashed."""
+    title = f"Maps by {explain.DEFAULT} against others and a random one"
+    note = "Probability of the predicted class while pixels are covered, or uncovered, by rank"
+    figure = style.headed_figure(8.5, 4.0, title, note)
     share = torch.linspace(0, 100, STEPS + 1).tolist()
-    for axes, row, title in zip(
-        figure.subplots(1, 2, sharey=True),
-        (0, 1),
-        ("Deletion: lower is better", "Insertion: higher is better"),
-        strict=True,
-    ):
-        for name, pair in curves.items():
-            chosen, grey = name == explain.DEFAULT, name == RANDOM
+    colors = (style.BLUE, style.RUST, "#5b8c5a", "#8a6bb1", style.MUTED)
+    titles = ("Deletion: lower is better", "Insertion: higher is better")
+    for axes, row in zip(figure.subplots(1, 2, sharey=True), (0, 1), strict=True):
+        for (name, pair), color in zip(curves.items(), colors, strict=True):
             axes.plot(
                 share,
                 pair[row].tolist(),
-                color=style.BLUE if chosen else style.MUTED if grey else None,
-                linewidth=2.5 if chosen else 1.3,
-                linestyle="--" if grey else "-",
+                color=color,
+                linewidth=2.5 if name == explain.DEFAULT else 1.3,
+                linestyle="--" if name == RANDOM else "-",
                 label=name,
             )
-        axes.set(title=title, xlabel="% of the pixels", facecolor=style.PAPER, ylim=(0, 1))
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_ylabel("probability of the class")
-    figure.axes[1].legend(frameon=False, fontsize=8)
+        axes.set_title(titles[row], fontsize=9)
+        axes.set(xlabel="% of the pixels", ylim=(0, 1))
+    figure.axes[0].set_ylabel("probability")
+    figure.axes[1].legend(loc="lower right")
     return figure
 
 

@@ -79,6 +79,7 @@ def both(
             "right": round(float(np.mean(right)), 4),
             "confident": round(float(np.mean(sure)), 4),
             "confident and right": round(float(np.mean(np.logical_and(sure, right))), 4),
+            "confident and wrong": round(float(np.mean(np.greater(sure, right))), 4),
         }
     return found
 

@@ -86,7 +86,7 @@ def _load(model: str | None) -> Classifier:
 
 def _as_text(path: str, prediction: Prediction, k: int) -> str:
     named = (f"{label} {100 * probability:.1f} %" for label, probability in prediction.top(k))
-    return f"{path}: {', '.join(named)}"
+    return f"{path}: {prediction.sentence} ({', '.join(named)})"
 
 
 def _as_json(path: str, prediction: Prediction, k: int) -> str:
@@ -96,6 +96,10 @@ def _as_json(path: str, prediction: Prediction, k: int) -> str:
             "label": prediction.label,
             "probability": prediction.probability,
             "probabilities": dict(prediction.top(k)),
+            "verdict": prediction.verdict,
+            "sentence": prediction.sentence,
+            "scope": prediction.scope,
+            "box": prediction.box,
         }
     )
 

@@ -1,18 +1,23 @@
 """The model card README.md: every number in it is read from results.json."""
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import ModelCard
 
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+from model import card_doubt
+from model.card_data import dataset_name, front_matter, hub_id
+from model.markdown import bullets, escape, table
+
 MOST_ROWS = 20  # of the table of classes before it is folded away
 FIGURES = {
     "learning_curves": "Learning curves",
     "confusion_matrix": "Confusion matrix of the test split",
-    "reliability": "Stated probability against actual accuracy",
+    "reliability": "Stated probability against actual accuracy, as the network comes",
+    "reliability_calibrated": "The same as the classifier answers, calibrated",
+    "out_of_scope": "How well pictures of something else are told from test images",
+    "explanations": "Deletion and insertion curves of the maps",
     "per_class": "Accuracy of each class",
     "confident_mistakes": "The most confident mistakes",
 }
@@ -66,54 +71,22 @@ def model_card(
         Markdown with the front matter that the hub reads.
     """
     size = config["pretrained_cfg"]["input_size"][-1]
-    dataset = _dataset_name(results)
+    dataset = dataset_name(results)
     sections = [
         f"# {results['model']['architecture']} on {dataset}\n\n{headline_sentence(results, size)}",
         _headline(results),
         "## Classes\n\n" + _per_class(results["test"]["plain"]),
         "## What it confuses\n\n" + _confusions(results["test"]["plain"]),
+        *card_doubt.sections(results),
         "## Intended use and limits\n\n" + _limits(results, size),
         "## How to load it\n\n" + _loading(results, size),
         "## Training\n\n" + _training(results),
         "## Data\n\n" + _data(results, size),
         "## Figures\n\n" + _figures(figures) if figures else "",
-        "## Sources\n\n" + _bullets(SOURCES),
+        "## Sources\n\n" + bullets(SOURCES),
     ]
     body = "\n\n".join(section for section in sections if section)
-    return str(ModelCard(f"---\n{_front_matter(results).to_yaml()}\n---\n\n{body}\n"))
-
-
-def _front_matter(results: dict[str, Any]) -> ModelCardData:
-    dataset, hub_id = _dataset_name(results), _hub_id(results)
-    plain, averaged = results["test"]["plain"], results["test"]["tta"]
-    measured = (
-        ("accuracy", "Accuracy", plain["accuracy"]),
-        ("accuracy", "Accuracy with test-time augmentation", averaged["accuracy"]),
-        ("f1", "Macro F1", plain["f1_macro"]),
-        ("ece", "Expected calibration error (15 bins)", plain["ece"]),
-    )
-    return ModelCardData(
-        library_name="timm",
-        license="apache-2.0",
-        pipeline_tag="image-classification",
-        tags=["image-classification", "timm", "pytorch", "safetensors", "cifarnet"],
-        datasets=[hub_id] if hub_id else None,
-        metrics=["accuracy", "f1"],
-        model_name=results["model"]["architecture"],
-        eval_results=[
-            EvalResult(
-                task_type="image-classification",
-                task_name="Image classification",
-                dataset_type=dataset,
-                dataset_name=dataset,
-                dataset_split="test",
-                metric_type=kind,
-                metric_name=name,
-                metric_value=value,
-            )
-            for kind, name, value in measured
-        ],
-    )
+    return str(ModelCard(f"---\n{front_matter(results).to_yaml()}\n---\n\n{body}\n"))
 
 
 def headline_sentence(results: dict[str, Any], size: int) -> str:
@@ -124,18 +97,33 @@ def headline_sentence(results: dict[str, Any], size: int) -> str:
         f"A small convolutional network that names what a picture of {size} x {size} pixels shows, "
         f"out of {len(results['dataset']['label_names'])} classes. It is right on "
         f"**{plain['accuracy']:.2%}** of the {plain['count']:,} test images at a single look each, "
-        f"and on {averaged:.2%} when it looks at six views of each, after training on "
+        f"and on {averaged:.2%} when it looks at six views of each{_served(results)}, after "
+        "training on "
         f"{sizes['train']:,} images for {results['training']['seconds']:,.0f} seconds on "
         f"{_device(results)}. The run looked at the test images once, after training."
     )
 
 
+def _served(results: dict[str, Any]) -> str:
+    calibrated = results["test"].get("calibrated")
+    if not calibrated:
+        return ""
+    return (
+        f" ({calibrated['accuracy']:.2%} as `Classifier` answers, by an image and its mirror image)"
+    )
+
+
 def _headline(results: dict[str, Any]) -> str:
+    views = {
+        "plain": "",
+        "tta": ", averaged over six views",
+        "calibrated": ", as the classifier answers",
+    }
     columns = {
-        f"{name}{suffix}": results[split][view]
-        for split, name in (("test", "test"), ("validation", "validation"))
-        if results[split]
-        for view, suffix in (("plain", ""), ("tta", ", averaged over six views"))
+        f"{split}{suffix}": results[split][view]
+        for split in ("test", "validation")
+        for view, suffix in views.items()
+        if view in (results[split] or ())
     }
     rows: list[list[str]] = [
         ["accuracy", *(f"{report['accuracy']:.2%}" for report in columns.values())],
@@ -147,10 +135,10 @@ def _headline(results: dict[str, Any]) -> str:
     ]
     network = results["model"]
     return (
-        f"{_table(['', *columns], rows)}\n\n"
+        f"{table(['', *columns], rows)}\n\n"
         f"{network['parameters']:,} parameters, {network['multiply_adds']:,} multiply-adds an "
-        "image. Averaging over six views (mirrored, shifted by a pixel) takes six times the work; "
-        "everything below is without it."
+        "image. Averaging over six views (mirrored, shifted by a pixel) takes six times the work. "
+        "Where nothing else is said, numbers below are of a single look."
     )
 
 
@@ -160,10 +148,10 @@ def _per_class(report: dict[str, Any]) -> str:
         shares = [f"{row[key]:.1%}" for key in ("recall", "precision")]
         rows.append([name, *shares, f"{row['f1']:.3f}", f"{row['support']:,}"])
     header = ["class", "found (recall)", "right when named (precision)", "F1", "test images"]
-    table = _table(header, rows)
+    shown = table(header, rows)
     if len(rows) <= MOST_ROWS:
-        return table
-    return f"<details><summary>All {len(rows)} classes</summary>\n\n{table}\n\n</details>"
+        return shown
+    return f"<details><summary>All {len(rows)} classes</summary>\n\n{shown}\n\n</details>"
 
 
 def _confusions(report: dict[str, Any]) -> str:
@@ -174,7 +162,7 @@ def _confusions(report: dict[str, Any]) -> str:
         support = report["per_class"][pair["true"]]["support"]
         share = f"{pair['count'] / support:.1%}"
         rows.append([pair["true"], pair["predicted"], f"{pair['count']:,}", share])
-    return _table(["shows", "was taken for", "times", "of its images"], rows)
+    return table(["shows", "was taken for", "times", "of its images"], rows)
 
 
 def _limits(results: dict[str, Any], size: int) -> str:
@@ -183,17 +171,20 @@ def _limits(results: dict[str, Any], size: int) -> str:
     bins = [row for row in report["reliability"] if row["count"]]
     stated = sum(row["count"] * row["confidence"] for row in bins) / report["count"]
     kind = "below" if stated < report["accuracy"] else "above"
-    return _bullets(
+    scope, stranger = results.get("scope"), "still gets one of their names"
+    if scope:
+        stranger = f"is called one of them in {scope['mean_accepted']:.0%} of the cases tried above"
+    return bullets(
         (
             "Meant for teaching, for experiments and as a fast baseline. Not for decisions about "
             "people or safety.",
             f"It knows {len(report['per_class'])} classes and nothing else: a picture of anything "
-            "else still gets one of their names, at times with a high probability.",
-            f"It sees the largest centred square, scaled to {size} x {size} pixels: what is small "
-            "or off the centre is lost.",
-            f"Its weakest class is {_escape(worst)}: {report['per_class'][worst]['recall']:.1%} of "
+            f"else {stranger}, at times with a high probability.",
+            f"It sees squares scaled to {size} x {size} pixels, the largest centred one first: "
+            "what is small or off the centre is easily lost.",
+            f"Its weakest class is {escape(worst)}: {report['per_class'][worst]['recall']:.1%} of "
             "those are found.",
-            f"Its stated probabilities average {stated:.1%}, {kind} the accuracy of "
+            f"The network's own probabilities average {stated:.1%}, {kind} its accuracy of "
             f"{report['accuracy']:.1%}; bin by bin they are off by {report['ece']:.2%}.",
             "It was measured on images of the same origin as those it learned from. On photos from "
             "elsewhere expect less.",
@@ -203,7 +194,7 @@ def _limits(results: dict[str, Any], size: int) -> str:
 
 def _loading(results: dict[str, Any], size: int) -> str:
     generated = results["dataset"]["name"] == "synthetic"
-    named = _hub_id(results) or ("synthetic" if generated else "DATASET_FOLDER")
+    named = hub_id(results) or ("synthetic" if generated else "DATASET_FOLDER")
     return LOADING.format(size=size, dataset=named)
 
 
@@ -224,23 +215,23 @@ def _training(results: dict[str, Any]) -> str:
     ]
     recipe = [[f"`{name}`", _value(value)] for name, value in run["recipe"].items()]
     return (
-        f"{_table(['', 'measured'], [[name, value] for name, value in facts if value])}\n\n"
+        f"{table(['', 'measured'], [[name, value] for name, value in facts if value])}\n\n"
         "The recipe, which `train.py --from-config config.json` repeats:\n\n"
-        f"{_table(['option', 'value'], recipe)}"
+        f"{table(['option', 'value'], recipe)}"
     )
 
 
 def _data(results: dict[str, Any], size: int) -> str:
-    dataset, hub_id = results["dataset"], _hub_id(results)
-    name = f"[{hub_id}](https://huggingface.co/datasets/{hub_id})" if hub_id else None
+    dataset, known = results["dataset"], hub_id(results)
+    name = f"[{known}](https://huggingface.co/datasets/{known})" if known else None
     parts = ", ".join(f"{count:,} {split}" for split, count in dataset["sizes"].items())
-    prints = _bullets(
+    prints = bullets(
         f"fingerprint of the {split} split: `{value}`"
         for split, value in dataset["fingerprint"].items()
     )
     return (
-        f"{name or _escape(_dataset_name(results))}, {parts} images, scaled to {size} x {size} "
-        f"pixels. Classes: {', '.join(map(_escape, dataset['label_names']))}.\n\n{prints}"
+        f"{name or escape(dataset_name(results))}, {parts} images, scaled to {size} x {size} "
+        f"pixels. Classes: {', '.join(map(escape, dataset['label_names']))}.\n\n{prints}"
     )
 
 
@@ -250,18 +241,6 @@ def _figures(names: Iterable[str]) -> str:
     return "\n\n".join(
         f"![{FIGURES.get(Path(name).stem, Path(name).stem)}](figures/{name})" for name in ordered
     )
-
-
-def _hub_id(results: dict[str, Any]) -> str | None:
-    """The dataset's id on the hub; None for a local folder and for generated data."""
-    name = results["dataset"]["name"]
-    return name if HUB_ID.fullmatch(name) and not Path(name).exists() else None
-
-
-def _dataset_name(results: dict[str, Any]) -> str:
-    """A name to show: a folder's own name without the path to it, which is nobody's business."""
-    name = results["dataset"]["name"]
-    return _hub_id(results) or Path(name).name or name
 
 
 def _device(results: dict[str, Any]) -> str:
@@ -279,21 +258,3 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(":".join(map(str, part)) for part in value)
     return str(value)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first are aligned right if they hold numbers."""
-    rows = list(rows)
-    numeric = [all(cell[:1].isdigit() for cell in column) for column in zip(*rows, strict=True)]
-    ruler = ["---:" if is_numeric else "---" for is_numeric in numeric]
-    lines = [header, ruler, *([_escape(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _bullets(items: Iterable[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
-
-
-def _escape(text: str) -> str:
-    """Keeps class names from ending a table cell or starting HTML."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""The pictures beside results.json: five PNG files whose titles say what they show."""
+"""The pictures beside results.json: PNG files whose titles say what they show."""
 
 import warnings
 from collections.abc import Callable
@@ -47,8 +47,8 @@ def write_figures(
             leaves out the sheet of mistakes.
 
     Returns:
-        The files written: learning_curves, confusion_matrix, reliability, per_class and
-        confident_mistakes, all .png.
+        The files written: learning_curves, confusion_matrix, reliability, reliability_calibrated,
+        per_class and confident_mistakes, all .png.
 
     Raises:
         OSError: If a file cannot be written.
@@ -62,6 +62,8 @@ def write_figures(
         "reliability": lambda: reliability(report, split),
         "per_class": lambda: per_class(report, split),
     }
+    if calibrated := results[split].get("calibrated"):
+        drawings["reliability_calibrated"] = lambda: reliability(calibrated, split, "calibrated")
     if results.get("training", {}).get("epochs"):
         drawings["learning_curves"] = lambda: learning_curves(results["training"])
     if images_of:
@@ -137,14 +139,15 @@ def confusion_matrix(report: dict[str, Any], names: list[str], split: str) -> Fi
     return figure
 
 
-def reliability(report: dict[str, Any], split: str) -> Figure:
+def reliability(report: dict[str, Any], split: str, state: str = "") -> Figure:
     """Accuracy of each confidence bin against the diagonal, over the bins' sizes."""
     bins = [row for row in report["reliability"] if row["count"]]
     gap = sum(r["count"] * (r["confidence"] - r["accuracy"]) for r in bins) / report["count"]
     points = f"{abs(gap) * 100:.1f} points"
-    title = f"Confidence is on average {points} too {'high' if gap > 0 else 'low'}"
+    subject = f"{state} confidence".strip().capitalize()
+    title = f"{subject} is on average {points} too {'high' if gap > 0 else 'low'}"
     if abs(gap) < 0.0005:
-        title = "Confidence is on average right"
+        title = f"{subject} is on average right"
     ece = percent(report["ece"], digits=2)
     note = f"{report['count']:,} {split} images; expected calibration error {ece}"
     figure = headed_figure(5.5, 5.6, title, note)

@@ -156,7 +156,7 @@ def test_tables(results: dict[str, Any]) -> None:
     assert "| `resolution` | 0.4:0.75, 1:1 |" in text
     assert "28 x 28" in text
     assert "weakest class is cat: 62.0%" in text
-    assert "average 77.7%, below the accuracy of 84.1%" in text
+    assert "average 77.7%, below its accuracy of 84.1%" in text
     assert "MODEL" in text
     for line in (line for line in text.splitlines() if line.startswith("| eel")):
         assert line.startswith("| eel\\|&lt;b> |")

@@ -40,11 +40,9 @@ def test_a_line_a_picture(saved: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert shown.err == ""
     lines = shown.out.splitlines()
     for path, line in zip(images, lines, strict=True):
-        named = [
-            f"{label} {probability * 100:.1f} %"
-            for label, probability in Classifier.from_pretrained(saved)(path).top(3)
-        ]
-        assert line == f"{path}: {', '.join(named)}"
+        answer = Classifier.from_pretrained(saved)(path)
+        named = [f"{label} {probability * 100:.1f} %" for label, probability in answer.top(3)]
+        assert line == f"{path}: {answer.sentence} ({', '.join(named)})"
 
 
 def test_five_classes_unless_told(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,6 +60,9 @@ def test_json_lines(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rows[0]["label"] == answer.label
     assert rows[0]["probability"] == answer.probability
     assert rows[0]["probabilities"] == dict(answer.top(2))
+    assert rows[0]["verdict"] == answer.verdict
+    assert rows[0]["sentence"] == answer.sentence
+    assert rows[0]["box"] == [5, 0, 45, 40]  # the centred square of 50 x 40 pixels
 
 
 def test_bad_pictures_do_not_stop_the_others(

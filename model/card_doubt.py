@@ -1,0 +1,109 @@
+"""The model card's parts on doubt: calibration, pictures of something else, large photos, maps."""
+
+from typing import Any
+
+from model.markdown import escape, table
+
+
+def sections(results: dict[str, Any]) -> list[str]:
+    """The parts that results.json holds numbers for, each with its heading.
+
+    Args:
+        results: Content of results.json; "calibration" comes from training, "scope",
+            "photographs" and "explanations" from the benchmarks of the same names.
+    """
+    writers = {
+        "calibration": ("How sure it is", _calibration),
+        "scope": ("Pictures of something else", _scope),
+        "photographs": ("Large photos", _photographs),
+        "explanations": ("Maps of the evidence", _explanations),
+    }
+    return [
+        f"## {title}\n\n{write(results)}"
+        for key, (title, write) in writers.items()
+        if results.get(key)
+    ]
+
+
+def _calibration(results: dict[str, Any]) -> str:
+    found = results["calibration"]
+    sure = found["confident"]
+    rows = []
+    for split in ("validation", "test"):
+        reports = results[split]
+        if not reports or "calibrated" not in reports:
+            continue
+        for state, view in (("as the network comes", "plain"), ("calibrated", "calibrated")):
+            one = reports[view]
+            rows.append(
+                [f"{split}, {state}", f"{one['accuracy']:.2%}", f"{one['ece']:.2%}",
+                 f"{one['nll']:.4f}"]
+            )  # fmt: skip
+    right = "" if sure["accuracy"] is None else f"; {sure['accuracy']:.1%} of those are right"
+    head = ["images", "accuracy", "calibration error (ECE)", "negative log-likelihood"]
+    return (
+        f"The classifier takes the mean of an image and its mirror image and divides the logits by "
+        f"a temperature of {found['temperature']:.3f}. It was chosen on the {found['images']:,} "
+        "validation images so that the probability stated there is on average the accuracy reached "
+        "([Clarté et al. 2023](https://arxiv.org/abs/2303.02644)).\n\n"
+        f"{table(head, rows)}\n\n"
+        f"From a probability of {sure['threshold']:.1%} on an answer counts as *confident*, below "
+        f"it as *unsure*. Of the test images {sure['share']:.1%} get a confident answer{right}."
+    )
+
+
+def _scope(results: dict[str, Any]) -> str:
+    found = results["scope"]
+    kinds = [
+        [escape(kind), f"{one['auroc']:.3f}", f"{one['accepted']:.1%}"]
+        for kind, one in found["kinds"].items()
+    ]
+    kinds.append(["**mean**", f"{found['mean_auroc']:.3f}", f"{found['mean_accepted']:.1%}"])
+    methods = [
+        [escape(name), f"{one['mean_auroc']:.3f}", f"{one['mean_accepted']:.1%}"]
+        for name, one in found["methods"].items()
+    ]
+    count = found["images"]
+    return (
+        f"A score from *{escape(found['method'])}* tells pictures of none of the classes. Its "
+        f"threshold keeps {found['kept']['validation']:.0%} of the validation images and "
+        f"{found['kept']['test']:.1%} of the test images. Against {count['inside']:,} test images "
+        f"and {count['each kind']:,} pictures of each kind:\n\n"
+        f"{table(['kind', 'AUROC', 'wrongly accepted'], kinds)}\n\n"
+        f"{table(['score', 'mean AUROC', 'mean wrongly accepted'], methods)}"
+    )
+
+
+def _photographs(results: dict[str, Any]) -> str:
+    found = results["photographs"]
+    rows = []
+    for case, both in found["cases"].items():
+        whole, closer = both["whole"], both["closer"]
+        keys = ("right", "confident and right", "confident and wrong")
+        cells = [f"{one[key]:.1%}" for key in keys for one in (whole, closer)]
+        rows.append([escape(case), *cells])
+    head = ["picture"]
+    for name in ("right", "confident and right", "confident and wrong"):
+        head += [f"{name}, centre only", f"{name}, closer look"]
+    return (
+        "Where the largest centred square leaves doubt, the classifier looks at parts of a large "
+        f"picture too. Tried with {found['images']} test images, enlarged to the stated size and "
+        f"pasted at a random place of {found['canvas']} x {found['canvas']} pixels:\n\n"
+        f"{table(head, rows)}"
+    )
+
+
+def _explanations(results: dict[str, Any]) -> str:
+    found = results["explanations"]
+    rows = [
+        [escape(name), f"{one['deletion']:.3f}", f"{one['insertion']:.3f}",
+         f"{one['milliseconds_an_image']:.0f}"]
+        for name, one in found["methods"].items()
+    ]  # fmt: skip
+    return (
+        f"Maps are made by *{escape(found['method'])}*. Mean probability of the predicted class of "
+        f"{found['images']} test images while the pixels that a map calls important are covered "
+        "first (deletion: lower is better) or uncovered first (insertion: higher is better; "
+        "[Petsiuk et al. 2018](https://arxiv.org/abs/1806.07421)):\n\n"
+        f"{table(['map', 'deletion', 'insertion', 'ms an image'], rows)}"
+    )
