@@ -96,14 +96,13 @@ def _photographs(results: dict[str, Any]) -> str:
 def _explanations(results: dict[str, Any]) -> str:
     found = results["explanations"]
     rows = [
-        [escape(name), f"{one['deletion']:.3f}", f"{one['insertion']:.3f}",
-         f"{one['milliseconds_an_image']:.0f}"]
+        [escape(name), f"{one['deletion']:.3f}", f"{one['insertion']:.3f}"]
         for name, one in found["methods"].items()
-    ]  # fmt: skip
+    ]
     return (
         f"Maps are made by *{escape(found['method'])}*. Mean probability of the predicted class of "
         f"{found['images']} test images while the pixels that a map calls important are covered "
         "first (deletion: lower is better) or uncovered first (insertion: higher is better; "
         "[Petsiuk et al. 2018](https://arxiv.org/abs/1806.07421)):\n\n"
-        f"{table(['map', 'deletion', 'insertion', 'ms an image'], rows)}"
+        f"{table(['map', 'deletion', 'insertion'], rows)}"
     )
