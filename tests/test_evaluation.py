@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
 from model.data import Split
+from model.doubt import Doubt
 from model.errors import DataError, WeightsError
 from model.evaluation import evaluate_split, predict_logits, report
 
@@ -241,6 +242,29 @@ def test_evaluate_split_reports_both_ways() -> None:
         logits = predict_logits(network, split.images, mean=MEAN, std=STD, tta=tta)
         assert reports[name] == report(logits, split.labels, NAMES, split.indices)
     assert reports["plain"]["confident_mistakes"][0]["index"] % 10 == 3
+
+
+def test_a_classifiers_answers_are_reported_too() -> None:
+    """The mean over image and mirror image, divided by the temperature."""
+    network, split = Patchwork(), make_split(30)
+    found = evaluate_split(network, split, NAMES, limits=Doubt(temperature=0.5, confident=0.6))
+    mirrored = by_hand(network, split.images) + by_hand(network, split.images.flip(-1))
+    wanted = report(mirrored, split.labels, NAMES, split.indices)  # / 2 and / 0.5 cancel out
+    sure = found["calibrated"].pop("confident")
+    assert found["calibrated"]["accuracy"] == wanted["accuracy"]
+    for name in ("nll", "ece"):
+        assert found["calibrated"][name] == pytest.approx(wanted[name], abs=1e-4)
+    best, guess = mirrored.softmax(dim=1).max(dim=1)
+    assert sure["threshold"] == 0.6
+    assert sure["share"] == pytest.approx(float((best >= 0.6).double().mean()), abs=1e-6)
+    right = (guess == split.labels)[best >= 0.6].double().mean()
+    assert sure["accuracy"] == pytest.approx(float(right), abs=1e-6)
+
+
+def test_nobody_is_sure_enough() -> None:
+    found = evaluate_split(Patchwork(), make_split(9), NAMES, limits=Doubt(confident=1.0))
+    sure = {"threshold": 1.0, "share": 0.0, "accuracy": None}
+    assert found["calibrated"]["confident"] == sure
 
 
 def test_pieces_of_a_split_give_the_numbers_of_the_whole() -> None:

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model import data, files, hub, reproduce
+from model import data, doubt, files, hub, reproduce
 from model.checkpoint import save_checkpoint
-from model.evaluation import evaluate_split
+from model.evaluation import evaluate_split, look_at
 from model.recipe import Recipe
 
 RECIPE_NETWORK = "cifarnet_nano"
@@ -95,11 +95,14 @@ def trained(pictures: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "fingerprint": fingerprint["train"],
         },
     }
+    validation = source.load("train", held_back)
+    limits = doubt.fit(*look_at(network, validation.images), validation.labels)
+    extra["doubt"] = limits.to_dict()
     hub.save_pretrained(network, directory, label_names=names, extra=extra)
     results = {
         "dataset": {"name": source.name, "label_names": names, "fingerprint": fingerprint},
-        "test": evaluate_split(network, source.load("test"), names),
-        "validation": evaluate_split(network, source.load("train", held_back), names),
+        "test": evaluate_split(network, source.load("test"), names, limits=limits),
+        "validation": evaluate_split(network, validation, names, limits=limits),
     }
     files.write_json(directory / "results.json", results)
     return directory
@@ -113,7 +116,9 @@ def test_command_line_reproduces_results(
     printed = capsys.readouterr().out
     assert "identical to results.json" in printed
     saved = files.read_json(trained / "results.json")
-    assert f"{saved[split]['plain']['accuracy']:.2%}" in printed
+    for view in ("plain", "tta", "calibrated"):
+        assert f"{saved[split][view]['accuracy']:.2%}" in printed
+        assert f"{saved[split][view]['ece']:.2%}" in printed
     for name in saved["dataset"]["label_names"]:
         assert f"\n{name} " in printed
 
@@ -144,7 +149,7 @@ def test_command_line_writes_json_and_figures(
     assert printed.pop("comparison")["status"] == "identical"
     assert printed == written
     assert written["test"] == saved["test"]
-    assert len(list((out / "figures").glob("*.png"))) == 4
+    assert len(list((out / "figures").glob("*.png"))) == 5
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import QUICK, ROOT, Program, kill_when
 from safetensors.torch import load_file
 
 from model.checkpoint import NAME
+from model.classifier import Classifier
 from model.hub import from_pretrained
 
 LAYOUT = {"config.json", "model.safetensors", "README.md", "results.json", "figures"}
@@ -40,6 +42,7 @@ def test_a_run_leaves_the_hub_layout(trained: Path) -> None:
         "learning_curves",
         "confusion_matrix",
         "reliability",
+        "reliability_calibrated",
         "per_class",
         "confident_mistakes",
     }
@@ -64,6 +67,20 @@ def test_the_saved_network_knows_its_labels(trained: Path, program: Program) -> 
     config = json.loads((trained / "config.json").read_text())
     assert config["label_names"] == ["cross", "ring", "stripes"]
     assert from_pretrained(trained).num_classes == 3
+
+
+def test_a_run_knows_its_limits(trained: Path) -> None:
+    """Temperature and thresholds, fitted on the 30 validation images, reach the classifier."""
+    results = json.loads((trained / "results.json").read_text())
+    found, calibrated = results["calibration"], results["test"]["calibrated"]
+    classifier = Classifier.from_pretrained(trained)
+    assert found["temperature"] == classifier.temperature != 1
+    assert found["images"] == 30
+    assert found["test"]["ece"] == calibrated["ece"]
+    assert found["confident"]["threshold"] == pytest.approx(classifier.doubt.confident, abs=1e-6)
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    assert classifier(noise).verdict == "none"
+    assert "temperature of" in (trained / "README.md").read_text()
 
 
 def test_evaluation_reproduces_results_exactly(

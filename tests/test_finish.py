@@ -1,0 +1,22 @@
+"""The end of a run without validation images: nothing is claimed that was not measured."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from model import finish
+from model.data import Split
+
+
+@pytest.mark.parametrize("images", [None, 0, 1])
+def test_too_few_validation_images_leave_doubt_unfitted(images: int | None) -> None:
+    network: Any = torch.nn.Identity()
+    held_back = images if images is None else Split(
+        torch.zeros(images, 3, 32, 32, dtype=torch.uint8),
+        torch.zeros(images, dtype=torch.int64),
+        torch.arange(images),
+    )  # fmt: skip
+    data: Any = SimpleNamespace(validation=held_back)
+    assert finish.doubt_of(network, data) is None
