@@ -17,6 +17,7 @@ from model.errors import ConfigError, ImageError
 from model.images import Pixels, full_size, read_image
 from model.views import Box
 
+SURE_PART = 0.95  # probability that a part of a picture must reach: many looks, many chances to err
 BATCH_SIZE = 128  # pictures that go through the network at once, each with its mirror image
 
 
@@ -264,7 +265,7 @@ class Classifier:
         ]
 
     def _closer(self, opened: _Opened, first: Prediction) -> Prediction:
-        """Looks at parts of a picture; the most familiar one answers if it leaves less doubt."""
+        """Looks at parts of a picture; the most familiar one answers if it leaves no doubt."""
         if not self.look_closer or self.doubt.scope is None:
             return first
         boxes = views.parts(*opened.image.size, self.image_size)
@@ -273,8 +274,8 @@ class Classifier:
         outer = [_outer(box, opened.scale) for box in boxes]
         found = self._look([self._cut(opened, box) for box in outer], outer)
         best = max(found, key=lambda one: one.scope)
-        better = best.verdict == "confident" and best.scope > first.scope
-        return best if better else first
+        sure = best.verdict == "confident" and best.probability >= SURE_PART
+        return best if sure and best.scope > first.scope else first
 
     @torch.inference_mode()
     def _look(self, pixels: list[Tensor], boxes: list[Box]) -> list[Prediction]:

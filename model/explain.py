@@ -36,8 +36,8 @@ def attribution(
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown: choose from {', '.join(METHODS)}.")
-    with torch.enable_grad():
-        maps = METHODS[method](network, pixels.detach(), classes)
+    with torch.inference_mode(False), torch.enable_grad():
+        maps = METHODS[method](network, pixels.detach().clone(), classes.clone())
     return maps.detach().float()
 
 
@@ -74,11 +74,12 @@ def smooth_grad(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
 
     Source: Smilkov et al., "SmoothGrad: removing noise by adding noise" (2017), arXiv:1706.03825.
     """
-    torch.manual_seed(0)
-    maps = NoiseTunnel(Saliency(network)).attribute(
-        pixels, nt_type="smoothgrad", nt_samples=16, nt_samples_batch_size=4, stdevs=0.2,
-        target=classes,
-    )  # fmt: skip
+    with torch.random.fork_rng():  # the same noise each time, and nobody else's is touched
+        torch.manual_seed(0)
+        maps = NoiseTunnel(Saliency(network)).attribute(
+            pixels, nt_type="smoothgrad", nt_samples=16, nt_samples_batch_size=4, stdevs=0.2,
+            target=classes,
+        )  # fmt: skip
     return _smooth(maps.sum(dim=1))  # (N, S, S)
 
 

@@ -80,6 +80,20 @@ def test_something_small_in_a_large_picture_is_found(seer: Classifier) -> None:
     assert (found.label, found.verdict, found.box) == ("rose", "confident", (100, 100, 200, 200))
 
 
+def test_a_part_must_be_surer_than_a_whole(seer: Classifier) -> None:
+    """A spot of 50 x 50 gives its part a logit of 2.5, probability 0.92; one of 60 x 60 has 0.97.
+
+    Either is above this classifier's 0.6, but of a part 0.95 is asked.
+    """
+    known = Scope(
+        mean=(0.0, 0.0), std=(1.0, 1.0), energy=(0.0, 1.0), distance=(0.0, 1e9), threshold=2.0
+    )
+    seer.doubt = Doubt(confident=0.6, scope=known)
+    assert seer(canvas(((120, 120, 170, 170), RED))).verdict == "none"
+    found = seer(canvas(((120, 120, 180, 180), RED)))
+    assert (found.verdict, found.box) == ("confident", (100, 100, 200, 200))
+
+
 def test_what_is_confident_at_once_is_not_looked_at_again(seer: Classifier) -> None:
     image = Image.new("RGB", (300, 200), RED)
     assert seer(image).box == (50, 0, 250, 200)

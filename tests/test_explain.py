@@ -58,3 +58,14 @@ def test_pictures_are_explained_one_by_one_as_together() -> None:
 def test_unknown_method() -> None:
     with pytest.raises(ValueError, match="occlusion"):
         explain.attribution(Spotter(), torch.zeros(1, 3, 8, 8), torch.tensor([0]), "magic")
+
+
+@pytest.mark.parametrize("method", list(explain.METHODS))
+def test_what_was_made_in_inference_mode_can_be_explained(method: str) -> None:
+    """Pictures and classes often come from there; parameters are left without gradients."""
+    network = Spotter()
+    with torch.inference_mode():
+        pixels, classes = torch.rand(1, 3, SIZE, SIZE), torch.tensor([1])
+        inside = explain.attribution(network, pixels, classes, method)
+    torch.testing.assert_close(inside, explain.attribution(network, pixels, classes, method))
+    assert all(one.grad is None for one in network.parameters())
