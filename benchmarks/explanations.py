@@ -49,7 +49,7 @@ def main() -> None:
     for name, method in methods.items():
         sums = torch.zeros(2, STEPS + 1, dtype=torch.float64)
         for x in tqdm(pixels.split(AT_ONCE), desc=name, leave=False):
-            with torch.inference_mode():
+            with torch.no_grad():
                 classes = network(x).argmax(dim=1)  # (n,)
             heat = method(network, x, classes)  # (n, S, S)
             sums += torch.stack(scores(network, x, classes, heat, temperature))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from captum.attr import IntegratedGradients, LayerGradCam, NoiseTunnel, Occlusion, Saliency
 from torch import Tensor, nn
 
-DEFAULT = "occlusion"
+DEFAULT = "integrated gradients"
 WINDOW, STRIDE = 8, 3  # pixels of the grey patch that occlusion slides over the picture
 BLUR = 5  # pixels over which noisy gradient maps are averaged
 
