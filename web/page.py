@@ -1,0 +1,56 @@
+"""Puts the page together: a head, a tab for each thing to do, and the API."""
+
+from typing import Any
+
+import gradio as gr
+
+from web import api, classify, learn, many, quality, theme, use
+from web.models import Models
+
+TITLE = "cifarnet"
+INTRO = "Names what a picture shows, says how sure it is, and shows why."
+
+MAX_UPLOAD = 50 * 2**20  # bytes of one uploaded file
+MAX_WAITING = 64  # requests in the queue; whoever comes later is asked to try again
+AT_ONCE = 2  # requests of one kind that are worked on at the same time
+CACHE_CHECK, CACHE_AGE = 600, 1800  # seconds; uploads older than that are deleted
+
+
+def build(models: Models, *, dataset: str | None = None, allow_training: bool = False) -> gr.Blocks:
+    """The whole page.
+
+    Args:
+        models: What to classify with.
+        dataset: Given on the command line; its test pictures can be looked at.
+        allow_training: Whether visitors may train.
+    """
+    results = models.results()
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(CACHE_CHECK, CACHE_AGE)
+    ) as page:
+        gr.HTML(f"<h1>{TITLE}</h1><p>{INTRO}</p>", elem_id="head")
+        tabs = [("Classify", classify), ("Many images", many), ("How good is it?", quality)]
+        if allow_training:
+            tabs.append(("Watch it learn", learn))
+        for name, module in [*tabs, ("Use it", use)]:
+            with gr.Tab(name):
+                module.tab(models, results, dataset)
+        api.add(models)
+    return page
+
+
+def settings() -> dict[str, Any]:
+    """What `launch` needs besides an address: limits, privacy, looks."""
+    return dict(
+        theme=theme.theme(),
+        css=theme.CSS,
+        max_file_size=MAX_UPLOAD,
+        allowed_paths=[],
+        show_error=False,  # what a visitor may read is said by gr.Error, traces stay here
+        run_history=False,
+        footer_links=["api", "settings"],
+        enable_monitoring=False,
+        ssr_mode=False,
+        share=False,
+        quiet=True,
+    )
