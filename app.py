@@ -9,7 +9,7 @@ import sys
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from model.errors import CifarnetError, ConfigError, exit_on_error  # noqa: E402
+from model.errors import ConfigError, exit_on_error
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,12 +1,227 @@
-"""The tab "Many images"."""
+"""The tab "Many images": files or a zip become a table that can be sorted, filtered and saved."""
 
+import base64
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from model.errors import CifarnetError, ImageError
+from model.images import read_image
+from web import archive, pictures
+from web._pending import Classifier, Prediction
+from web.archive import Item
+from web.charts import percent
 from web.models import Models
+
+SCRIPT = (Path(__file__).parent / "many.js").read_text(encoding="utf-8")
+BATCH, BATCH_BYTES = 32, 32 * 2**20  # pictures and bytes that go through the network at once
+VERDICTS = {"confident": "confident", "unsure": "unsure", "none": "none of the classes"}
+UNREAD = "not read"
+HELP = (
+    f"Several pictures, or a zip of them: at most {archive.MOST_PICTURES} pictures, "
+    f"{archive.MOST_BYTES_EACH // 2**20} MB each and {archive.MOST_BYTES // 2**20} MB together. "
+    "They are deleted within half an hour."
+)
+NOTHING = '<p class="help">The table will stand here.</p>'
+
+
+@dataclass(frozen=True)
+class Row:
+    """One file and what became of it."""
+
+    name: str
+    thumbnail: str
+    prediction: Prediction | None
+    problem: str = ""
 
 
 def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> None:
-    """Fills the tab."""
-    gr.HTML("<p>To come.</p>")
+    """Fills the tab.
+
+    Args:
+        models: Those that can be asked.
+        results: Not used.
+        dataset: Not used.
+    """
+    with gr.Row(equal_height=False):
+        files = gr.File(
+            file_count="multiple",
+            file_types=["image", ".zip"],
+            label="Pictures or a zip",
+            height=170,
+            elem_id="many-files",
+            scale=3,
+            min_width=280,
+        )
+        with gr.Column(scale=2, min_width=280):
+            gr.HTML(f'<p class="help">{HELP}</p>', apply_default_css=False)
+            names = models.names
+            model = gr.Dropdown(
+                names, value=names[0], label="Model", visible=len(names) > 1, elem_id="many-model"
+            )
+            progress = gr.HTML(_progress(0, ""), elem_id="many-progress", apply_default_css=False)
+    table = gr.HTML(NOTHING, elem_id="many-table", js_on_load=SCRIPT, apply_default_css=False)
+
+    def classify(paths: list[str] | None, name: str) -> Iterator[tuple[Any, Any]]:
+        yield from answers(models, paths, name)
+
+    def refresh(name: str) -> Any:
+        offered = models.names
+        value = name if name in offered else offered[0]
+        choices = [(one, one) for one in offered]
+        return gr.update(choices=choices, value=value, visible=len(offered) > 1)
+
+    quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
+    gr.on(
+        [files.upload, files.delete, files.clear, model.input],
+        classify,
+        [files, model],
+        [progress, table],
+        trigger_mode="always_last",
+        **quiet,
+    )
+    model.focus(refresh, model, model, **quiet)
+
+
+def answers(models: Models, paths: Sequence[str] | None, name: str) -> Iterator[tuple[Any, Any]]:
+    """Classifies uploaded files.
+
+    Args:
+        models: Those that can be asked.
+        paths: Of uploads, checked by gradio.
+        name: Of the model asked.
+
+    Yields:
+        What to show as progress, and as table.
+    """
+    if not paths:
+        yield _progress(0, ""), NOTHING
+        return
+    try:
+        classifier = models.classifier(name if name in models.names else None)
+    except CifarnetError as error:
+        yield _progress(0, str(error)), NOTHING
+        return
+    rows: list[Row] = []
+    yield _progress(0, "Reading …"), gr.skip()
+    uploads = [(Path(path).name, Path(path)) for path in paths]
+    for batch in _batches(archive.items(uploads)):
+        rows += classified(classifier, batch)
+        yield _progress(None, f"{len(rows)} files done …"), gr.skip()
+    yield _progress(1, summary(rows)), table_of(rows)
+
+
+def classified(classifier: Classifier, batch: Sequence[Item]) -> list[Row]:
+    """Classifies what can be read of a batch, together."""
+    rows: list[Row] = []
+    contents: list[bytes] = []
+    for item in batch:
+        thumbnail, problem = "", item.problem
+        if item.content is not None:
+            try:
+                image = read_image(item.content, at_least=2 * pictures.THUMBNAIL)
+                thumbnail = pictures.thumbnail_uri(image)
+                contents.append(item.content)
+            except ImageError as error:
+                problem = str(error)
+        rows.append(Row(item.name, thumbnail, None, problem))
+    found = iter(classifier(contents) if contents else [])
+    return [row if row.problem else Row(row.name, row.thumbnail, next(found)) for row in rows]
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """What came out, in words."""
+    read = [row.prediction for row in rows if row.prediction]
+    counts = [(word, sum(one.verdict == key for one in read)) for key, word in VERDICTS.items()]
+    counts.append((UNREAD, len(rows) - len(read)))
+    parts = ", ".join(f"{count} {word}" for word, count in counts if count)
+    return f"{len(rows)} files: {parts}." if rows else "There was no picture in there."
+
+
+def table_of(rows: Sequence[Row]) -> str:
+    """The table, with what searches, filters and saves it."""
+    if not rows:
+        return NOTHING
+    options = "".join(
+        f'<option value="{escape(word)}">{escape(word)}</option>'
+        for word in (*VERDICTS.values(), UNREAD)
+    )
+    data = base64.b64encode(csv_of(rows).encode("utf-8-sig")).decode()
+    heads = "".join(
+        f'<th scope="col"><button type="button">{name}</button></th>'
+        for name in ("File", "Shows", "Probability", "Verdict")
+    )
+    body = "".join(_row(row) for row in rows)
+    return (
+        '<div class="tools"><label>Search <input class="find" type="search"></label>'
+        f'<label>Verdict <select class="verdicts"><option value="">all</option>{options}</select>'
+        f'</label><span class="count" role="status">{len(rows)} of {len(rows)} shown</span>'
+        f'<a class="save" download="predictions.csv" href="data:text/csv;base64,{data}">'
+        "Download CSV</a></div>"
+        f'<div class="table" tabindex="0" role="region" aria-label="Predictions"><table><thead><tr>'
+        f'<th scope="col"><span class="unseen">Picture</span></th>{heads}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def csv_of(rows: Sequence[Row]) -> str:
+    """All rows as CSV. Names that a spreadsheet would take for formulas are kept from being it."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["file", "label", "probability", "verdict", "problem"])
+    for row in rows:
+        name = f"'{row.name}" if row.name[:1] in "=+-@\t\r" else row.name
+        found = row.prediction
+        values = [found.label, f"{found.probability:.4f}", found.verdict] if found else ["", "", ""]
+        writer.writerow([name, *values, row.problem])
+    return out.getvalue()
+
+
+def _row(row: Row) -> str:
+    found = row.prediction
+    word = VERDICTS[found.verdict] if found else UNREAD
+    image = '<span class="blank"></span>'
+    if row.thumbnail:
+        image = f'<img src="{row.thumbnail}" alt="" loading="lazy">'
+    label = found.label if found else ""
+    said = f"<td>{escape(label)}</td>" if found else f'<td colspan="2">{escape(row.problem)}</td>'
+    share = ""
+    if found:
+        share = f'<td class="number" data-key="{found.probability:.6f}">'
+        share += f"{percent(found.probability)}</td>"
+    text = escape(f"{row.name} {label}".lower())
+    kind = found.verdict if found else "none"
+    return (
+        f'<tr data-text="{text}" data-verdict="{escape(word)}"><td>{image}</td>'
+        f'<td class="file">{escape(row.name)}</td>{said}{share}'
+        f'<td><span class="tag {kind}">{escape(word)}</span></td></tr>'
+    )
+
+
+def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """Groups of files that fit in memory together."""
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item.content or b"")
+        if len(batch) >= BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _progress(share: float | None, text: str) -> str:
+    """A bar and a sentence; without a share the bar only says that something goes on."""
+    value = "" if share is None else f' value="{share}"'
+    return (
+        f'<progress max="1"{value} aria-label="Progress"></progress>'
+        f'<p class="help" role="status">{escape(text)}\N{NO-BREAK SPACE}</p>'
+    )

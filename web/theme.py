@@ -5,7 +5,10 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils import fonts, sizes
 
-CSS = (Path(__file__).parent / "theme.css").read_text(encoding="utf-8")
+CSS = "\n".join(
+    (Path(__file__).parent / name).read_text(encoding="utf-8")
+    for name in ("theme.css", "classify.css", "many.css")
+)
 
 # 600 is model.style.BLUE.
 BLUE = gr.themes.Color(
@@ -40,14 +43,21 @@ GREY = gr.themes.Color(
 
 
 def theme() -> gr.themes.Base:
-    """The theme; its fonts come with gradio, nothing is fetched from elsewhere."""
+    """The theme; its fonts come with gradio, nothing is fetched from elsewhere.
+
+    Bold stands for semi-bold too: that file of gradio's lacks letters.
+    """
     base = gr.themes.Base(
         primary_hue=BLUE,
         secondary_hue=BLUE,
         neutral_hue=GREY,
         radius_size=sizes.radius_lg,
-        font=(fonts.LocalFont("IBM Plex Sans"), "system-ui", "sans-serif"),
-        font_mono=(fonts.LocalFont("IBM Plex Mono"), "ui-monospace", "monospace"),
+        font=(fonts.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"),
+        font_mono=(
+            fonts.LocalFont("IBM Plex Mono", weights=(400, 700)),
+            "ui-monospace",
+            "monospace",
+        ),
     )
     return base.set(
         body_background_fill="*neutral_50",

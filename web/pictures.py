@@ -1,0 +1,103 @@
+"""Pictures for the page: photo and heat-map as layers, feature maps, thumbnails, examples."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from model.errors import ImageError
+from model.images import read_image, to_square
+from web.charts import data_uri
+
+PHOTO_SIDE = 768  # pixels of the longer side that the page shows
+READ_SIDE = 1024  # pixels that large JPEG files keep at least when they are decoded
+THUMBNAIL = 48
+TILES = 16  # feature maps of a stage that are shown
+FOR, AGAINST = np.array([43, 97, 149]), np.array([214, 78, 38])  # blue and rust, as in the figures
+DARK, LIGHT = np.array([18, 32, 46]), np.array([248, 238, 214])
+
+
+def uploaded(path: object) -> bytes:
+    """Content of a file that a visitor has uploaded.
+
+    Args:
+        path: As a browser says it, so anything at all.
+
+    Raises:
+        ImageError: If it does not lie in the folder of uploads, or is no longer there.
+    """
+    try:
+        file = Path(str(path)).resolve()
+        if file.is_relative_to(Path(get_upload_folder()).resolve()):
+            return file.read_bytes()
+    except (OSError, ValueError):
+        pass
+    raise ImageError("That picture is no longer here; choose it again.")
+
+
+def opened(content: bytes) -> Image.Image:
+    """A picture, upright, in RGB.
+
+    Raises:
+        ImageError: If it cannot be read.
+    """
+    return read_image(content, at_least=READ_SIDE)
+
+
+def photo_uri(image: Image.Image) -> str:
+    """A picture at the size of the page; a small one stays as it is."""
+    if max(image.size) <= THUMBNAIL * 4:
+        return data_uri(np.asarray(image))
+    shown = image.copy()
+    shown.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    shown.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def heat_uri(heat: np.ndarray) -> str:
+    """A heat-map as a layer to lay over the photo.
+
+    Args:
+        heat: float (S, S) in [-1, 1]; above 0 speaks for the class.
+    """
+    strength = np.clip(np.abs(heat), 0, 1)[..., None]  # (S, S, 1)
+    colour = np.where(heat[..., None] > 0, FOR, AGAINST)  # (S, S, 3)
+    return data_uri(np.concatenate([colour, 210 * strength**0.8], axis=2).astype(np.uint8))
+
+
+def thumbnail_uri(image: Image.Image) -> str:
+    """The centre of a picture, small."""
+    return data_uri(to_square(image, THUMBNAIL))
+
+
+def sheet_uri(maps: np.ndarray) -> str:
+    """The strongest feature maps of a stage beside one another.
+
+    Args:
+        maps: float (C, h, w).
+    """
+    tiles = strongest(maps)  # (n, h, w)
+    low = tiles.min(axis=(1, 2), keepdims=True)
+    span = np.maximum(tiles.max(axis=(1, 2), keepdims=True) - low, 1e-9)
+    share = ((tiles - low) / span)[..., None]  # (n, h, w, 1)
+    colours = DARK + (LIGHT - DARK) * share  # (n, h, w, 3)
+    count, height, width, _ = colours.shape
+    columns = min(count, 8)
+    rows = -(-count // columns)
+    gap = 1
+    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 4), np.uint8)
+    for i, tile in enumerate(colours):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        sheet[top : top + height, left : left + width, :3] = tile
+        sheet[top : top + height, left : left + width, 3] = 255
+    return data_uri(sheet)
+
+
+def strongest(maps: np.ndarray) -> np.ndarray:
+    """The feature maps that vary most over the picture, float (n, h, w)."""
+    order = np.argsort(-maps.std(axis=(1, 2)), kind="stable")[:TILES]
+    return maps[order]
