@@ -94,7 +94,7 @@ def test_headline_tells_the_calibrated_error_where_it_was_measured() -> None:
     after = words(report.headline(with_(calibration=CALIBRATION)))
     assert f"{PLAIN['ece'] * 100:.2f} %" in before
     assert "after calibration" not in before
-    assert "calibration error after calibration: how far probabilities are off 0.61 %" in after
+    assert "how far stated probabilities are off after calibration 0.61 %" in after
     assert "right where it is confident: on 87.5 % of the images 98.76 %" in after
 
 

@@ -11,11 +11,12 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gradio as gr
 import numpy as np
 from PIL import Image
 
 WIDTH, HEIGHT = 360, 220  # of the drawing; it fills a phone's width and scales up from there
-LEFT, RIGHT, TOP, BOTTOM = 44, 352, 10, 186  # of the plane inside the drawing
+LEFT, RIGHT, TOP, BOTTOM = 44, 344, 10, 186  # of the plane inside the drawing
 
 # Rules for a gr.HTML component, which nests them under its own id.
 CSS = (Path(__file__).parent / "charts.css").read_text(encoding="utf-8")
@@ -28,6 +29,12 @@ class Series(NamedTuple):
     color: str
     points: Sequence[tuple[float, float]]
     dots: bool = True
+
+
+def block(html: str, **settings: Any) -> gr.HTML:
+    """A component for our own HTML and nothing else: gradio's rules for running text stay out."""
+    css = CSS + settings.pop("css_template", "")
+    return gr.HTML(html, css_template=css, apply_default_css=False, **settings)
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -56,7 +63,14 @@ def legend(series: Iterable[Series]) -> str:
     return f'<ul class="legend">{rows}</ul>'
 
 
-def curves(series: Sequence[Series], *, label: str, x: str, share: bool = False) -> str:
+def curves(
+    series: Sequence[Series],
+    *,
+    label: str,
+    x: str,
+    share: bool = False,
+    within: tuple[float, float] | None = None,
+) -> str:
     """Curves over a common x axis.
 
     Args:
@@ -64,12 +78,17 @@ def curves(series: Sequence[Series], *, label: str, x: str, share: bool = False)
         label: Read out instead of the drawing.
         x: Name of the x axis.
         share: Whether values are fractions, shown as percent.
+        within: Ends of both axes, which begin at zero, for curves that grow; None fits the curves.
     """
     points = [point for one in series for point in one.points] or [(0.0, 0.0), (1.0, 1.0)]
-    x_ticks = ticks(min(p[0] for p in points), max(p[0] for p in points), whole=True)
-    y_ticks = ticks(min(p[1] for p in points), max(p[1] for p in points))
+    first, last = min(p[0] for p in points), max(p[0] for p in points)
+    low, high = min(p[1] for p in points), max(p[1] for p in points)
+    if within is not None:
+        first, last, low, high = 0.0, within[0], 0.0, within[1]
+    x_ticks = [tick for tick in ticks(first, last, whole=True) if first <= tick <= last]
+    y_ticks = ticks(low, high)
     y_ticks = [tick for tick in y_ticks if not share or tick <= 1.0001]
-    plane = Plane((x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
+    plane = Plane((first, last), (y_ticks[0], y_ticks[-1]))
     show = (lambda v: f"{v * 100:g} %") if share else (lambda v: f"{v:g}")
     parts = [
         plane.grid([(t, f"{t:g}") for t in x_ticks], [(t, show(round(t, 6))) for t in y_ticks])
@@ -96,7 +115,7 @@ def reliability(bins: dict[str, Sequence[dict[str, Any]]], *, label: str) -> str
     for color, rows in bins.items():
         filled = [row for row in rows if row["count"]]
         points = [(row["confidence"], row["accuracy"]) for row in filled]
-        parts.append(plane.curve(Series("", color, points, dots=False)))
+        parts.append(plane.curve(Series("", f"{color} thin", points, dots=False)))
         total = sum(row["count"] for row in filled)
         for row, (stated, reached) in zip(filled, points, strict=True):
             cx, cy = plane.at(stated, reached)
@@ -111,7 +130,7 @@ def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
     if not whole and span < 1e-6:
         span = max(abs(high), 1.0)
     power = 10.0 ** math.floor(math.log10(span / 4))
-    step = next(power * m for m in (1, 2, 2.5, 5, 10) if span / (power * m) <= 5)
+    step = next(power * m for m in (1, 2, 5, 10) if span / (power * m) <= 6)
     if whole:
         step = max(1.0, math.ceil(step))
     first = math.floor(low / step + 1e-9)
@@ -147,16 +166,14 @@ class Plane:
             parts.append(_text(LEFT - 6, at + 3.5, name, "end"))
         for value, name in x:
             at, _ = self.at(value, self.y[0])
-            anchor = "end" if at > RIGHT - 12 else "middle"
-            parts.append(_text(RIGHT if anchor == "end" else at, BOTTOM + 15, name, anchor))
+            parts.append(_text(at, BOTTOM + 15, name, "middle"))
         return "".join(parts)
 
     def curve(self, series: Series) -> str:
         """One curve, with a dot a point while the points stand apart."""
         places = [self.at(*point) for point in series.points]
         path = " ".join(f"{x},{y}" for x, y in places)
-        thin = "" if series.dots else " thin"
-        drawn = f'<polyline class="curve {series.color}{thin}" points="{path}"/>' if path else ""
+        drawn = f'<polyline class="curve {series.color}" points="{path}"/>' if path else ""
         if series.dots and len(places) <= 40:
             drawn += "".join(
                 f'<circle class="dot {series.color}" cx="{x}" cy="{y}" r="2.5"/>' for x, y in places

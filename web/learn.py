@@ -3,6 +3,7 @@
 import time
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -17,7 +18,7 @@ from web.trainings import Job, State, Trainings
 
 EVERY = 1.0  # seconds between looks at a running training
 SUITS = {SYNTHETIC: "tiny"}  # recipe for a dataset; others get the fast one
-CSS = charts.CSS + (Path(__file__).parent / "learn.css").read_text(encoding="utf-8")
+CSS = (Path(__file__).parent / "learn.css").read_text(encoding="utf-8")
 INTRO = (
     "Train a network from nothing and watch. One training runs at a time, for everybody who has "
     "this page open; it takes an hour at most. The network that comes out can be used on the "
@@ -42,23 +43,33 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         dataset: Given on the command line; offered beside the generated pictures.
     """
     trainings = Trainings(dataset, models.register)
-    gr.HTML(f"<p>{escape(INTRO)}</p>", css_template=charts.CSS)
+    charts.block(f"<p>{escape(INTRO)}</p>")
     offered = list(trainings.datasets)
     with gr.Row():
         data = gr.Radio(
-            [(_described(name), name) for name in offered], value=offered[-1], label="Pictures"
+            [(_described(name), name) for name in offered],
+            value=offered[-1],
+            label="Pictures",
+            min_width=260,
         )
-        network = gr.Dropdown(trainings.networks, value="cifarnet_nano", label="Network")
+        network = gr.Dropdown(
+            trainings.networks, value="cifarnet_nano", label="Network", min_width=220
+        )
         recipe = gr.Dropdown(
             [(f"{name} ({one.epochs} epochs)", name) for name, one in RECIPES.items()],
             value=SUITS.get(offered[-1], "flash"),
             label="Recipe",
             info=RECIPE_HELP,
+            min_width=260,
         )
     with gr.Row():
-        start = gr.Button("Start training", variant="primary", elem_id="start-training")
-        stop = gr.Button("Stop and keep", interactive=False, elem_id="stop-training")
-    shown = gr.HTML(view(State()), css_template=CSS, js_on_load=WHEN_SHOWN, elem_id="training-view")
+        start = gr.Button(
+            "Start training", variant="primary", min_width=160, elem_id="start-training"
+        )
+        stop = gr.Button("Stop and keep", interactive=False, min_width=160, elem_id="stop-training")
+    shown = charts.block(
+        view(State()), css_template=CSS, js_on_load=WHEN_SHOWN, elem_id="training-view"
+    )
     clock = gr.Timer(EVERY, active=False)
     outputs = [shown, start, stop, clock]
 
@@ -82,7 +93,7 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         trainings.stop()
         return look()
 
-    quiet: dict[str, object] = dict(show_progress="hidden", api_visibility="private")
+    quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
     data.input(lambda name: SUITS.get(name, "flash"), data, recipe, **quiet)
     start.click(begin, [data, network, recipe], outputs, **quiet)
     stop.click(end, None, outputs, **quiet)
@@ -121,7 +132,7 @@ def sentence(state: State) -> str:
             )
         right = percent(state.accuracies[-1][1]) if state.accuracies else "nothing"
         return (
-            f"{what} names {right} of the pictures it has not learned from correctly.{early} "
+            f"{what}: {right} of new pictures named correctly.{early} "
             f"It is ready on the Classify tab as “{state.text}”."
         )
     return {
@@ -159,13 +170,23 @@ def _curves(state: State) -> str:
     every = -(-len(state.losses) // 300) or 1  # points that a phone's width can tell apart
     loss = Series("loss on training images", "bad", state.losses[::every], dots=False)
     right = Series("accuracy on images held back", "good", state.accuracies)
+    epochs = float(state.started.get("epochs", 10))
+    high = max([2.5, *(value for _, value in state.losses)])
     last = f", last {state.losses[-1][1]:.2f}" if state.losses else ""
     reached = f", last {percent(state.accuracies[-1][1])}" if state.accuracies else ""
     return (
         charts.legend([right])
-        + charts.curves([right], label=f"Accuracy by epoch{reached}", x="epoch", share=True)
+        + charts.curves(
+            [right],
+            label=f"Accuracy by epoch{reached}",
+            x="epoch",
+            share=True,
+            within=(epochs, 1.0),
+        )
         + charts.legend([loss])
-        + charts.curves([loss], label=f"Training loss by epoch{last}", x="epoch")
+        + charts.curves(
+            [loss], label=f"Training loss by epoch{last}", x="epoch", within=(epochs, high)
+        )
     )
 
 

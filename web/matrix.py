@@ -23,6 +23,8 @@ element.addEventListener("click", (event) => {
   if (!cell) return;
   cells().forEach((other) => other.setAttribute("aria-pressed", other === cell));
   go(cell);
+  const narrow = window.matchMedia("(max-width: 700px)").matches;
+  if (narrow) document.getElementById("confusion-cell")?.scrollIntoView({ block: "center" });
   trigger("cell", { true: Number(cell.dataset.true), predicted: Number(cell.dataset.predicted) });
 });
 element.addEventListener("keydown", (event) => {

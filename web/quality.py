@@ -1,6 +1,7 @@
 """The tab "How good is it?": what results.json tells, and the very pictures behind it."""
 
 from html import escape
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -10,7 +11,7 @@ from web import charts, matrix, report
 from web.charts import percent
 from web.models import Models
 from web.report import Results, section
-from web.testset import TestPicture, TestSet
+from web.testset import MOST_PICTURES, TestPicture, TestSet
 
 HINT = "Choose a cell to see what is behind it."
 NO_DATASET = (
@@ -34,40 +35,33 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         dataset: Given on the command line; what cells and mistakes show as pictures.
     """
     if not results:
-        gr.HTML(f"<p>{escape(report.MISSING)}</p>", css_template=charts.CSS)
+        charts.block(f"<p>{escape(report.MISSING)}</p>")
         return
     tests = TestSet(dataset, results, lambda: models.classifier()) if dataset else None
-    gr.HTML(
-        section(report.headline, results)
-        + f'<div style="margin-top: 2rem">{section(report.hardest, results)}</div>',
-        css_template=charts.CSS,
-    )
+    hardest = section(report.hardest, results)
+    charts.block(f'{section(report.headline, results)}<div class="part">{hardest}</div>')
     _confusions(results, tests)
     parts = (report.per_class, report.reliability, report.learning_curves, report.out_of_scope)
     drawn = "".join(f"<div>{part}</div>" for write in parts if (part := section(write, results)))
-    gr.HTML(f'<div class="grid">{drawn}</div>', css_template=charts.CSS)
+    charts.block(f'<div class="grid part">{drawn}</div>')
     _mistakes(results, tests)
 
 
 def _confusions(results: Results, tests: TestSet | None) -> None:
     """The confusion matrix beside what a chosen cell counts."""
-    gr.HTML("<h3>What it takes for what</h3>", css_template=charts.CSS)
     with gr.Row(equal_height=False):
-        cells = gr.HTML(
-            section(matrix.matrix, results),
-            css_template=charts.CSS + matrix.CSS,
-            js_on_load=matrix.SCRIPT,
-            elem_id="confusion-matrix",
-            min_width=300,
-            scale=3,
-        )
-        shown = gr.HTML(
-            f'<div role="status"><p class="note">{HINT}</p></div>',
-            css_template=charts.CSS,
-            elem_id="confusion-cell",
-            min_width=260,
-            scale=2,
-        )
+        with gr.Column(scale=3, min_width=320):
+            cells = charts.block(
+                f"<h3>What it takes for what</h3>{section(matrix.matrix, results)}",
+                css_template=matrix.CSS,
+                js_on_load=matrix.SCRIPT,
+                elem_id="confusion-matrix",
+            )
+        with gr.Column(scale=2, min_width=280):
+            shown = charts.block(
+                f'<div role="status"><h3>Behind a cell</h3></div><p class="note">{HINT}</p>',
+                elem_id="confusion-cell",
+            )
 
     def show(event: gr.EventData) -> str:
         return cell(results, tests, event.true, event.predicted)
@@ -75,27 +69,34 @@ def _confusions(results: Results, tests: TestSet | None) -> None:
     cells.cell(show, None, shown, show_progress="minimal", api_visibility="private")
 
 
-def cell(results: Results, tests: TestSet | None, true: object, predicted: object) -> str:
+def cell(results: Results, tests: TestSet | None, true: Any, predicted: Any) -> str:
     """What the page shows for a cell; its place comes from a browser and is checked."""
     classes = len(results["dataset"]["label_names"])
-    place = [i for i in (true, predicted) if isinstance(i, int) and 0 <= i < classes]
-    if len(place) != 2:
+    if not (_is_class(true, classes) and _is_class(predicted, classes)):
         return f'<p class="note">{HINT}</p>'
-    head = f'<div role="status"><h3>{escape(matrix.title(*place, results))}</h3></div>'
-    if not report.report_of(results)["confusion_matrix"][place[0]][place[1]]:
+    head = f'<div role="status"><h3>{escape(matrix.title(true, predicted, results))}</h3></div>'
+    if not report.report_of(results)["confusion_matrix"][true][predicted]:
         return head
     if tests is None:
         return f'{head}<p class="note">{escape(NO_DATASET)}</p>'
     try:
-        pictures = tests.cell(*place)
+        pictures = tests.cell(true, predicted)
     except CifarnetError as error:
         return f'{head}<p class="note">{escape(str(error))}</p>'
     names = results["dataset"]["label_names"]
-    more = "" if len(pictures) < 60 else f" The {len(pictures)} most certain ones:"
-    note = f'<p class="note">With the probability it gave, the highest first.{more}</p>'
-    words = f"{names[place[0]]} named {names[place[1]]}"
+    which = (
+        "All of them"
+        if len(pictures) < MOST_PICTURES
+        else f"The {len(pictures)} most certain of them"
+    )
+    note = f'<p class="note">{which}, with the probability it gave, the highest first:</p>'
+    words = f"{names[true]} named {names[predicted]}"
     items = "".join(_picture(one, words) for one in pictures)
     return f'{head}{note}<ul class="pictures scroll" tabindex="0">{items}</ul>'
+
+
+def _is_class(value: Any, classes: int) -> bool:
+    return type(value) is int and 0 <= value < classes
 
 
 def _picture(picture: TestPicture, words: str) -> str:
@@ -108,9 +109,8 @@ def _picture(picture: TestPicture, words: str) -> str:
 
 def _mistakes(results: Results, tests: TestSet | None) -> None:
     """The most confident mistakes; their pictures come when they are scrolled into sight."""
-    block = gr.HTML(
+    block = charts.block(
         section(lambda r: mistakes(r, None, "" if tests else NO_DATASET), results),
-        css_template=charts.CSS,
         js_on_load=WHEN_SEEN if tests else None,
         elem_id="confident-mistakes",
     )

@@ -46,7 +46,7 @@ def headline(results: Results) -> str:
     after = results.get("calibration", {}).get("test", {}).get("ece")
     error = report["ece"] if after is None else after
     when = "" if after is None else " after calibration"
-    rows.append((percent(error, 2), f"calibration error{when}: how far probabilities are off"))
+    rows.append((percent(error, 2), f"how far stated probabilities are off{when}"))
     if sure := results.get("calibration", {}).get("confident"):
         meaning = f"right where it is confident: on {percent(sure['share'])} of the images"
         rows.append((percent(sure["accuracy"], 2), meaning))

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,7 +127,7 @@ class TestSet:
         rows = (labels == true).nonzero().flatten()[:MOST_IMAGES]
         split = source.load("test", rows)
         classifier = self._classifier()
-        card = classifier.network.pretrained_cfg
+        card: Any = classifier.network.pretrained_cfg
         done = 0
 
         def report(count: int) -> None:

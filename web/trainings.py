@@ -225,8 +225,10 @@ def after(state: State, kind: str, report: dict[str, Any]) -> State:
         return replace(state, text=f"{report['done']:,} of {report['count']:,} images read")
     if kind == "failed":
         return replace(state, phase="failed", text=report["text"])
-    if kind in ("saving", "stopped"):
-        return replace(state, phase=kind)
+    if kind == "saving":
+        return replace(state, phase="saving")
+    if kind == "stopped":
+        return replace(state, phase="stopped")
     return state
 
 

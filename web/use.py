@@ -42,9 +42,8 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         results: Not used.
         dataset: Not used.
     """
-    address = gr.HTML(
+    address = charts.block(
         "<p>Each of these runs as it stands: copy, paste, start.</p>",
-        css_template=charts.CSS,
         js_on_load=WHEN_LOADED,
     )
     blocks = []
@@ -66,7 +65,7 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         return [code(snippet, str(event.origin)) for snippet in ALL]
 
     address.loaded(here, None, blocks, show_progress="hidden", api_visibility="private")
-    gr.HTML("<h3>Model card</h3>", css_template=charts.CSS)
+    charts.block("<h3>Model card</h3>")
     gr.Markdown(card(models), latex_delimiters=[], elem_id="model-card", elem_classes="card")
 
 

@@ -91,7 +91,7 @@ class Lesson:
             recipe.network, num_classes=len(self.data.source.label_names)
         )
         size = self.data.source.image_size
-        statistics = dict(mean=self.data.mean, std=self.data.std)
+        statistics: Any = dict(mean=self.data.mean, std=self.data.std)
         network.pretrained_cfg |= dict(input_size=(3, size, size), **statistics)
         network.init_whitening(augment.normalize(self.data.sample, **statistics).cpu())
         self.trainer = training.Trainer(
