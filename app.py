@@ -4,6 +4,7 @@ import argparse
 import os
 import socket
 import sys
+from importlib.util import find_spec
 
 # Before gradio and the hub's library are imported: they would report their use to others.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -27,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     with exit_on_error():
+        if options.mcp and find_spec("mcp") is None:
+            raise ConfigError("--mcp needs another package: pip install 'gradio[mcp]'")
         if options.port is not None:
             _check_address(host, options.port)  # before the seconds that loading takes
         from web import page

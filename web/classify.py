@@ -12,13 +12,13 @@ from model.errors import CifarnetError
 from web import cards, pictures
 from web.examples import Examples
 from web.models import Models
+from web.uploads import MAX_UPLOAD, content_of, enclosing_tab
 
 SCRIPT = (Path(__file__).parent / "picker.js").read_text(encoding="utf-8")
 MOST_PILLS = 12  # classes that have room as buttons; more become a list to choose from
-MAX_PICTURE = 50 * 2**20  # bytes
 
 PICKER = f"""
-<div class="picker" data-limit="{MAX_PICTURE}">
+<div class="picker" data-limit="{MAX_UPLOAD}">
   <input id="picture-file" type="file" accept="image/*" aria-label="Picture file" tabindex="-1">
   <div class="camera" hidden>
     <video playsinline muted autoplay aria-label="Camera"></video>
@@ -84,7 +84,7 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
     quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
 
     def picked(event: gr.EventData, names: list[str]) -> Iterator[Shown]:
-        yield from desk.look(lambda: pictures.uploaded(event.path), names)
+        yield from desk.look(lambda: content_of(event.path), names)
 
     def example(event: gr.EventData, names: list[str]) -> Iterator[Shown]:
         found = {i: one.content for i, one in enumerate(examples.all())}
@@ -205,7 +205,7 @@ def _class_choice(labels: Sequence[str]) -> gr.Radio | gr.Dropdown:
         list(labels),
         value=None,
         label="Show what speaks for",
-        info="Blue speaks for the class, rust against it. Why not another one?",
+        info="Why not another one? Choose it.",
         elem_id="why",
     )
 
@@ -222,8 +222,4 @@ def _follow_models(models: Models, chosen: gr.CheckboxGroup, quiet: dict[str, An
         kept = [name for name in offered if name in names] or offered[:1]
         return gr.update(choices=[(n, n) for n in offered], value=kept, visible=len(offered) > 1)
 
-    tab = gr.context.Context.block
-    while tab is not None and not isinstance(tab, gr.Tab):
-        tab = tab.parent
-    if tab is not None:
-        tab.select(now, chosen, chosen, **quiet)
+    enclosing_tab().select(now, chosen, chosen, **quiet)

@@ -18,8 +18,10 @@ from web._pending import Classifier, Prediction
 from web.archive import Item
 from web.charts import percent
 from web.models import Models
+from web.uploads import MAX_UPLOAD, enclosing_tab, upload_path
 
 SCRIPT = (Path(__file__).parent / "many.js").read_text(encoding="utf-8")
+DROP_SCRIPT = (Path(__file__).parent / "dropper.js").read_text(encoding="utf-8")
 BATCH, BATCH_BYTES = 32, 32 * 2**20  # pictures and bytes that go through the network at once
 VERDICTS = {"confident": "confident", "unsure": "unsure", "none": "none of the classes"}
 UNREAD = "not read"
@@ -28,6 +30,16 @@ HELP = (
     f"{archive.MOST_BYTES_EACH // 2**20} MB each and {archive.MOST_BYTES // 2**20} MB together. "
     "They are deleted within half an hour."
 )
+DROPPER = f"""
+<div class="dropper picker" data-limit="{MAX_UPLOAD}" data-most="{archive.MOST_PICTURES}">
+  <input id="many-input" type="file" multiple accept="image/*,.zip" aria-label="Picture files"
+    tabindex="-1">
+  <label class="stage empty" for="many-input"><span><b>Drop pictures or a zip here</b>
+    <span>or click to choose them</span></span></label>
+  <div class="row"><button type="button" class="choose primary">Choose files</button></div>
+  <p class="status" role="status"></p>
+</div>
+"""
 NOTHING = '<p class="help">The table will stand here.</p>'
 
 
@@ -49,27 +61,25 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
         results: Not used.
         dataset: Not used.
     """
+    uploads = gr.State([])  # names and paths of what was sent
     with gr.Row(equal_height=False):
-        files = gr.File(
-            file_count="multiple",
-            file_types=["image", ".zip"],
-            label="Pictures or a zip",
-            height=170,
-            elem_id="many-files",
-            scale=3,
-            min_width=280,
-        )
+        dropper = _html(DROPPER, "many-files", DROP_SCRIPT, scale=3)
         with gr.Column(scale=2, min_width=280):
-            gr.HTML(f'<p class="help">{HELP}</p>', apply_default_css=False)
+            _html(f'<p class="help">{HELP}</p>', "many-help")
             names = models.names
             model = gr.Dropdown(
                 names, value=names[0], label="Model", visible=len(names) > 1, elem_id="many-model"
             )
-            progress = gr.HTML(_progress(0, ""), elem_id="many-progress", apply_default_css=False)
-    table = gr.HTML(NOTHING, elem_id="many-table", js_on_load=SCRIPT, apply_default_css=False)
+            progress = _html(_progress(0, ""), "many-progress")
+    table = _html(NOTHING, "many-table", SCRIPT)
 
-    def classify(paths: list[str] | None, name: str) -> Iterator[tuple[Any, Any]]:
-        yield from answers(models, paths, name)
+    def fill(event: gr.EventData, name: str) -> Iterator[tuple[Any, ...]]:
+        files = _checked(event.files)
+        for shown in answers(models, files, name):
+            yield files, *shown
+
+    def again(files: list[tuple[str, Path]], name: str) -> Iterator[tuple[Any, Any]]:
+        yield from answers(models, files, name)
 
     def refresh(name: str) -> Any:
         offered = models.names
@@ -78,29 +88,25 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
         return gr.update(choices=choices, value=value, visible=len(offered) > 1)
 
     quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
-    gr.on(
-        [files.upload, files.delete, files.clear, model.input],
-        classify,
-        [files, model],
-        [progress, table],
-        trigger_mode="always_last",
-        **quiet,
-    )
-    model.focus(refresh, model, model, **quiet)
+    dropper.picked(fill, model, [uploads, progress, table], **quiet)
+    model.input(again, [uploads, model], [progress, table], trigger_mode="always_last", **quiet)
+    enclosing_tab().select(refresh, model, model, **quiet)
 
 
-def answers(models: Models, paths: Sequence[str] | None, name: str) -> Iterator[tuple[Any, Any]]:
+def answers(
+    models: Models, files: Sequence[tuple[str, Path]], name: str
+) -> Iterator[tuple[Any, Any]]:
     """Classifies uploaded files.
 
     Args:
         models: Those that can be asked.
-        paths: Of uploads, checked by gradio.
-        name: Of the model asked.
+        files: Names to show, and where the uploads lie.
+        name: Of the model asked; the first if it is gone.
 
     Yields:
         What to show as progress, and as table.
     """
-    if not paths:
+    if not files:
         yield _progress(0, ""), NOTHING
         return
     try:
@@ -110,8 +116,7 @@ def answers(models: Models, paths: Sequence[str] | None, name: str) -> Iterator[
         return
     rows: list[Row] = []
     yield _progress(0, "Reading …"), gr.skip()
-    uploads = [(Path(path).name, Path(path)) for path in paths]
-    for batch in _batches(archive.items(uploads)):
+    for batch in _batches(archive.items(files)):
         rows += classified(classifier, batch)
         yield _progress(None, f"{len(rows)} files done …"), gr.skip()
     yield _progress(1, summary(rows)), table_of(rows)
@@ -181,6 +186,27 @@ def csv_of(rows: Sequence[Row]) -> str:
         values = [found.label, f"{found.probability:.4f}", found.verdict] if found else ["", "", ""]
         writer.writerow([name, *values, row.problem])
     return out.getvalue()
+
+
+def _checked(files: Any) -> list[tuple[str, Path]]:
+    """What a browser says it has sent; paths that are not of uploads become missing files."""
+    found = files[: archive.MOST_PICTURES] if isinstance(files, list) else []
+    return [
+        (str(file.get("name", ""))[:200], upload_path(file.get("path")) or Path("missing"))
+        for file in found
+        if isinstance(file, dict)
+    ]
+
+
+def _html(value: str, name: str, script: str | None = None, scale: int | None = None) -> gr.HTML:
+    return gr.HTML(
+        value,
+        elem_id=name,
+        js_on_load=script,
+        scale=scale,
+        min_width=280,
+        apply_default_css=False,
+    )
 
 
 def _row(row: Row) -> str:

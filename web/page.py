@@ -4,13 +4,12 @@ from typing import Any
 
 import gradio as gr
 
-from web import api, classify, learn, many, quality, theme, use
+from web import api, classify, learn, many, quality, theme, uploads, use
 from web.models import Models
 
 TITLE = "cifarnet"
 INTRO = "Names what a picture shows, says how sure it is, and shows why."
 
-MAX_UPLOAD = 50 * 2**20  # bytes of one uploaded file
 MAX_WAITING = 64  # requests in the queue; whoever comes later is asked to try again
 AT_ONCE = 2  # requests of one kind that are worked on at the same time
 CACHE_CHECK, CACHE_AGE = 600, 1800  # seconds; uploads older than that are deleted
@@ -24,6 +23,7 @@ def build(models: Models, *, dataset: str | None = None, allow_training: bool = 
         dataset: Given on the command line; its test pictures can be looked at.
         allow_training: Whether visitors may train.
     """
+    uploads.forbid_downloads()
     results = models.results()
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(CACHE_CHECK, CACHE_AGE)
@@ -34,6 +34,7 @@ def build(models: Models, *, dataset: str | None = None, allow_training: bool = 
             tabs.append(("Watch it learn", learn))
         for name, module in [*tabs, ("Use it", use)]:
             with gr.Tab(name):
+                gr.HTML(f"<h2>{name}</h2>", elem_classes="unseen")  # for screen readers
                 module.tab(models, results, dataset)
         api.add(models)
     return page
@@ -44,7 +45,7 @@ def settings() -> dict[str, Any]:
     return dict(
         theme=theme.theme(),
         css=theme.CSS,
-        max_file_size=MAX_UPLOAD,
+        max_file_size=uploads.MAX_UPLOAD,
         allowed_paths=[],
         show_error=False,  # what a visitor may read is said by gr.Error, traces stay here
         run_history=False,

@@ -2,13 +2,10 @@
 
 import base64
 import io
-from pathlib import Path
 
 import numpy as np
-from gradio.utils import get_upload_folder
 from PIL import Image
 
-from model.errors import ImageError
 from model.images import read_image, to_square
 from web.charts import data_uri
 
@@ -18,24 +15,6 @@ THUMBNAIL = 48
 TILES = 16  # feature maps of a stage that are shown
 FOR, AGAINST = np.array([43, 97, 149]), np.array([214, 78, 38])  # blue and rust, as in the figures
 DARK, LIGHT = np.array([18, 32, 46]), np.array([248, 238, 214])
-
-
-def uploaded(path: object) -> bytes:
-    """Content of a file that a visitor has uploaded.
-
-    Args:
-        path: As a browser says it, so anything at all.
-
-    Raises:
-        ImageError: If it does not lie in the folder of uploads, or is no longer there.
-    """
-    try:
-        file = Path(str(path)).resolve()
-        if file.is_relative_to(Path(get_upload_folder()).resolve()):
-            return file.read_bytes()
-    except (OSError, ValueError):
-        pass
-    raise ImageError("That picture is no longer here; choose it again.")
 
 
 def opened(content: bytes) -> Image.Image:

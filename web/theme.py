@@ -77,6 +77,8 @@ def theme() -> gr.themes.Base:
         block_border_color="*neutral_200",
         block_border_color_dark="*neutral_700",
         block_shadow="none",
+        block_radius="*radius_xl",
+        container_radius="*radius_xl",
         block_label_text_color="*neutral_600",
         block_label_text_color_dark="*neutral_300",
         block_title_text_color="*neutral_800",
