@@ -1,5 +1,8 @@
 """A training behind the page: one at a time, watched, bounded, and gone when the app is gone."""
 
+import dataclasses
+import io
+import json
 import os
 import signal
 import subprocess
@@ -12,11 +15,14 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+import model.training
 from model.classifier import Classifier
 from model.errors import TrainingError
+from model.recipe import RECIPES
 from model.synthetic import NAMES
 from web import learn
 from web.trainings import Job, State, Trainings, after
+from web.worker import Lesson
 
 JOB = Job("cifarnet_nano", "tiny", "synthetic")
 LONG = Job("cifarnet_nano", "release", "synthetic")
@@ -31,7 +37,7 @@ STARTED = {
 TRAINING = State("training", JOB, started=STARTED, losses=((0.5, 2.0), (1.0, 1.5)), since=1.0)
 
 
-def wait(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait(condition: Callable[[], bool], seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
@@ -82,18 +88,35 @@ def test_a_training_runs_one_at_a_time_stops_at_will_and_is_kept(
     assert kept.models[0].label_names == NAMES
     assert trainings._process is not None
     assert trainings._process.wait(10) == 0
+    assert "Stopped after" in learn.sentence(state)
 
 
-def test_a_training_to_its_end_learns(trainings: Trainings, kept: Kept) -> None:
-    trainings.start(JOB)
-    wait(lambda: not trainings.state.running, 300)
-    state = trainings.state
-    assert state.phase == "done", state.text
-    assert state.epochs_done == state.started["epochs"] == len(state.accuracies)
-    assert state.losses[-1][1] < state.losses[0][1]
-    assert state.accuracies[-1][1] > 0.5  # of ten classes
-    assert "10 of 10" not in learn.sentence(state)
-    assert "trained here" in learn.sentence(state)
+def test_a_training_to_its_end_learns_and_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = dataclasses.replace(RECIPES["tiny"], name="quick", epochs=2)
+    monkeypatch.setitem(RECIPES, "quick", quick)
+    monkeypatch.setattr(model.training, "CHECK_EVERY", 1)
+    job = dict(network="cifarnet_nano", recipe="quick", dataset="synthetic", output=str(tmp_path))
+    out = io.StringIO()
+    Lesson(job, out).run()
+    state = State("reading", JOB)
+    kinds = []
+    for line in out.getvalue().splitlines():
+        report = json.loads(line)
+        kinds.append(report.pop("kind"))
+        state = after(state, kinds[-1], report)
+    assert [kind for kind in kinds if kind not in ("reading", "step", "answers")] == [
+        "started", "epoch", "epoch", "saving", "saved",
+    ]  # fmt: skip
+    assert len(state.losses) == 2 * state.started["steps"]
+    assert state.epochs_done == 2
+    first, last = (sum(loss for _, loss in part) for part in (state.losses[:9], state.losses[-9:]))
+    assert last < first
+    assert [epoch for epoch, _ in state.accuracies] == [1, 2]
+    classifier = Classifier.from_pretrained(tmp_path)
+    assert classifier.label_names == NAMES
+    assert classifier.image_size == 32
 
 
 def test_the_time_limit_stops_and_keeps(kept: Kept) -> None:

@@ -8,18 +8,13 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import gradio as gr
 import numpy as np
 from PIL import Image
 
 WIDTH, HEIGHT = 360, 220  # of the drawing; it fills a phone's width and scales up from there
 LEFT, RIGHT, TOP, BOTTOM = 44, 344, 10, 186  # of the plane inside the drawing
-
-# Rules for a gr.HTML component, which nests them under its own id.
-CSS = (Path(__file__).parent / "charts.css").read_text(encoding="utf-8")
 
 
 class Series(NamedTuple):
@@ -29,12 +24,6 @@ class Series(NamedTuple):
     color: str
     points: Sequence[tuple[float, float]]
     dots: bool = True
-
-
-def block(html: str, **settings: Any) -> gr.HTML:
-    """A component for our own HTML and nothing else: gradio's rules for running text stay out."""
-    css = CSS + settings.pop("css_template", "")
-    return gr.HTML(html, css_template=css, apply_default_css=False, **settings)
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -11,6 +11,7 @@ from model.data import SYNTHETIC
 from model.errors import CifarnetError
 from model.recipe import RECIPES
 from web import charts
+from web.block import block
 from web.charts import Series, percent
 from web.models import Models
 from web.report import Results
@@ -43,7 +44,7 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         dataset: Given on the command line; offered beside the generated pictures.
     """
     trainings = Trainings(dataset, models.register)
-    charts.block(f"<p>{escape(INTRO)}</p>")
+    block(f"<p>{escape(INTRO)}</p>")
     offered = list(trainings.datasets)
     with gr.Row():
         data = gr.Radio(
@@ -67,9 +68,7 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
             "Start training", variant="primary", min_width=160, elem_id="start-training"
         )
         stop = gr.Button("Stop and keep", interactive=False, min_width=160, elem_id="stop-training")
-    shown = charts.block(
-        view(State()), css_template=CSS, js_on_load=WHEN_SHOWN, elem_id="training-view"
-    )
+    shown = block(view(State()), css_template=CSS, js_on_load=WHEN_SHOWN, elem_id="training-view")
     clock = gr.Timer(EVERY, active=False)
     outputs = [shown, start, stop, clock]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from model.errors import CifarnetError
 from web import charts, matrix, report
+from web.block import block
 from web.charts import percent
 from web.models import Models
 from web.report import Results, section
@@ -35,15 +36,15 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         dataset: Given on the command line; what cells and mistakes show as pictures.
     """
     if not results:
-        charts.block(f"<p>{escape(report.MISSING)}</p>")
+        block(f"<p>{escape(report.MISSING)}</p>")
         return
     tests = TestSet(dataset, results, lambda: models.classifier()) if dataset else None
     hardest = section(report.hardest, results)
-    charts.block(f'{section(report.headline, results)}<div class="part">{hardest}</div>')
+    block(f'{section(report.headline, results)}<div class="part">{hardest}</div>')
     _confusions(results, tests)
     parts = (report.per_class, report.reliability, report.learning_curves, report.out_of_scope)
     drawn = "".join(f"<div>{part}</div>" for write in parts if (part := section(write, results)))
-    charts.block(f'<div class="grid part">{drawn}</div>')
+    block(f'<div class="grid part">{drawn}</div>')
     _mistakes(results, tests)
 
 
@@ -51,14 +52,14 @@ def _confusions(results: Results, tests: TestSet | None) -> None:
     """The confusion matrix beside what a chosen cell counts."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
-            cells = charts.block(
+            cells = block(
                 f"<h3>What it takes for what</h3>{section(matrix.matrix, results)}",
                 css_template=matrix.CSS,
                 js_on_load=matrix.SCRIPT,
                 elem_id="confusion-matrix",
             )
         with gr.Column(scale=2, min_width=280):
-            shown = charts.block(
+            shown = block(
                 f'<div role="status"><h3>Behind a cell</h3></div><p class="note">{HINT}</p>',
                 elem_id="confusion-cell",
             )
@@ -109,7 +110,7 @@ def _picture(picture: TestPicture, words: str) -> str:
 
 def _mistakes(results: Results, tests: TestSet | None) -> None:
     """The most confident mistakes; their pictures come when they are scrolled into sight."""
-    block = charts.block(
+    sheet = block(
         section(lambda r: mistakes(r, None, "" if tests else NO_DATASET), results),
         js_on_load=WHEN_SEEN if tests else None,
         elem_id="confident-mistakes",
@@ -125,10 +126,10 @@ def _mistakes(results: Results, tests: TestSet | None) -> None:
             return mistakes(results, None, str(error))
         return mistakes(results, pictures)
 
-    block.seen(
+    sheet.seen(
         lambda: section(lambda _: load(), results),
         None,
-        block,
+        sheet,
         show_progress="hidden",
         api_visibility="private",
     )

@@ -94,6 +94,7 @@ class Trainings:
         self._state = State()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._follower: threading.Thread | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="cifarnet-")
         atexit.register(self.close)
 
@@ -127,7 +128,8 @@ class Trainings:
         timer = threading.Timer(self._longest, self._expire, [process])
         timer.daemon = True
         timer.start()
-        threading.Thread(target=self._follow, args=(process, timer), daemon=True).start()
+        self._follower = threading.Thread(target=self._follow, args=(process, timer), daemon=True)
+        self._follower.start()
 
     def stop(self) -> None:
         """Asks a running training to stop after its current step and to save what it has."""
@@ -148,7 +150,8 @@ class Trainings:
             process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait()
+        if self._follower is not None:
+            self._follower.join(10)
         self._folder.cleanup()
 
     def _spawn(self, job: Job) -> "subprocess.Popen[str]":
@@ -176,9 +179,10 @@ class Trainings:
     def _follow(self, process: "subprocess.Popen[str]", timer: threading.Timer) -> None:
         """Takes reports until the process ends."""
         assert process.stdout is not None
-        for line in process.stdout:
-            self._take(json.loads(line))
-        code = process.wait()
+        with process:  # closes its pipes
+            for line in process.stdout:
+                self._take(json.loads(line))
+        code = process.returncode
         timer.cancel()
         with self._lock:
             if self._state.running:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from web import charts
+from web.block import block
 from web.models import Models
 from web.report import Results
 
@@ -16,6 +16,12 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]{1,253}")
 
 # The address that a visitor's browser uses is the one that works for that visitor.
 WHEN_LOADED = 'trigger("loaded", { origin: window.location.origin });'
+
+# A card's tables and long names must not widen the page.
+CARD = """
+.prose { max-width: 80ch; overflow-wrap: anywhere; }
+.prose table { display: block; max-width: 100%; overflow-x: auto; overflow-wrap: normal; }
+"""
 
 
 class Snippet(NamedTuple):
@@ -42,7 +48,7 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         results: Not used.
         dataset: Not used.
     """
-    address = charts.block(
+    address = block(
         "<p>Each of these runs as it stands: copy, paste, start.</p>",
         js_on_load=WHEN_LOADED,
     )
@@ -65,8 +71,9 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         return [code(snippet, str(event.origin)) for snippet in ALL]
 
     address.loaded(here, None, blocks, show_progress="hidden", api_visibility="private")
-    charts.block("<h3>Model card</h3>")
-    gr.Markdown(card(models), latex_delimiters=[], elem_id="model-card", elem_classes="card")
+    block("<h3>Model card</h3>")
+    with block("", html_template="@children", css_template=CARD):
+        gr.Markdown(card(models), latex_delimiters=[], elem_id="model-card")
 
 
 def code(snippet: Snippet, origin: str = ADDRESS) -> str:

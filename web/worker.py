@@ -24,6 +24,7 @@ from model import augment, data, hub, splits, training
 from model.device import resolve_mixed_precision, use_all_cores
 from model.errors import CifarnetError
 from model.evaluation import predict_logits
+from model.machine import cores
 from model.recipe import RECIPES, DataOptions
 from web.charts import data_uri
 
@@ -202,8 +203,8 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not mix with the reports
     if hasattr(os, "nice"):
-        os.nice(10)  # whoever classifies comes first
-    use_all_cores()
+        os.nice(10)  # whoever classifies comes first, and has a core besides
+    use_all_cores(max(1, cores() - 1))
     training.CHECK_EVERY = 1  # somebody is watching
     lesson = Lesson(json.loads(sys.stdin.readline()), out)
     threading.Thread(target=listen, args=(lesson,), daemon=True).start()
