@@ -78,8 +78,8 @@ def test_the_keyboard_is_enough(default_page: Page) -> None:
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(_heat(page)).to_be_visible()
-    page.get_by_role("radio", name="airplane").focus()
-    page.keyboard.press("ArrowRight")
+    page.get_by_role("radio", name="automobile").focus()
+    page.keyboard.press("Space")
     expect(_heat(page)).to_have_attribute("alt", re.compile("speaks for automobile"))
 
 
