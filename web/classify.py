@@ -1,6 +1,6 @@
 """The tab "Classify": one picture, what it shows, how sure the network is, and why."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from PIL import Image
 
 from model.errors import CifarnetError
 from web import cards, pictures
-from web.examples import Examples
+from web.examples import Example, Examples
 from web.models import Models
 from web.uploads import MAX_UPLOAD, content_of, enclosing_tab
 
@@ -38,8 +38,8 @@ PICKER = f"""
 """
 GALLERY = """
 element.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-index]");
-  if (button) trigger("chosen", { index: Number(button.dataset.index) });
+  const button = event.target.closest("button[data-key]");
+  if (button) trigger("chosen", { key: button.dataset.key });
 });
 new IntersectionObserver((entries, watcher) => {
   if (entries.some((entry) => entry.isIntersecting)) { watcher.disconnect(); trigger("seen"); }
@@ -63,12 +63,12 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
     """
     labels = models.classifier().label_names
     examples = Examples(labels, dataset)
-    picture = gr.State(None)  # content of the chosen picture
+    picture = gr.State(None)  # the chosen one: key of an example, or path of an upload
     with gr.Row(equal_height=False, elem_id="classify"):
         with gr.Column(scale=6, min_width=300):
             stage = _html(cards.EMPTY_STAGE, "stage")
             picker = _html(PICKER, "picker", SCRIPT)
-            gallery = _html(_gallery([]), "examples", GALLERY)
+            gallery = _html(_gallery({}), "examples", GALLERY)
         with gr.Column(scale=5, min_width=300):
             chosen = _model_choice(models)
             answer = _html(cards.empty_answer(), "answer", LIVE)
@@ -79,27 +79,23 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
     with gr.Accordion("The way through the layers", open=True, elem_id="layers-box"):
         layers = _html('<p class="help">What each stage of the network makes of it.</p>', "layers")
 
-    desk = Desk(models)
+    desk = Desk(models, examples)
     outputs = [picture, answer, why, stage, explained, compared, layers]
-    quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
+    quiet: dict[str, Any] = dict(
+        show_progress="hidden", api_visibility="private", trigger_mode="always_last"
+    )
 
     def picked(event: gr.EventData, names: list[str]) -> Iterator[Shown]:
-        yield from desk.look(lambda: content_of(event.path), names)
+        yield from desk.look(str(event.path), names)
 
     def example(event: gr.EventData, names: list[str]) -> Iterator[Shown]:
-        found = {i: one.content for i, one in enumerate(examples.all())}
-        yield from desk.look(lambda: found[event.index], names)
+        yield from desk.look(str(event.key), names)
 
     picker.picked(picked, chosen, outputs, **quiet)
     gallery.chosen(example, chosen, outputs, **quiet)
     gallery.seen(lambda: _gallery(examples.all()), None, gallery, **quiet)
     why.input(desk.explain, [picture, why, chosen], [stage, explained, compared], **quiet)
-    chosen.input(
-        lambda content, names: (yield from desk.look(lambda: content, names)),
-        [picture, chosen],
-        outputs,
-        **quiet,
-    )
+    chosen.input(desk.look, [picture, chosen], outputs, **quiet)
     _follow_models(models, chosen, quiet)
 
 
@@ -108,32 +104,32 @@ class Desk:
 
     Args:
         models: Those that can be asked.
+        examples: Those that can be chosen.
     """
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    def __init__(self, models: Models, examples: Examples) -> None:
+        self._models, self._examples = models, examples
 
-    def look(self, read: Callable[[], bytes | None], names: Sequence[str]) -> Iterator[Shown]:
+    def look(self, picture: str | None, names: Sequence[str]) -> Iterator[Shown]:
         """Everything about a picture: the verdict at once, then what explains it.
 
         Args:
-            read: Gives the content of the picture; None if there is none yet.
+            picture: Key of an example or path of an upload; None if nothing was chosen yet.
             names: Of the models asked.
 
         Yields:
             Values for picture, answer, why, stage, explained, compared and layers.
         """
+        if picture is None:
+            return
         try:
-            content = read()
-            if content is None:
-                return
             names = self._known(names)
-            image = pictures.opened(content)
+            image = self._open(picture)
             found = [(name, self._models.classifier(name)(image)) for name in names]
             labels = self._models.classifier(names[0]).label_names
             label = found[0][1].label
             why = _class_update(labels, label)
-            yield content, cards.answers(found), why, *[gr.skip()] * 4
+            yield picture, cards.answers(found), why, *[gr.skip()] * 4
             stages = self._models.classifier(names[0]).stages(image, box=found[0][1].box)
             boxes = {name: prediction.box for name, prediction in found}
             shown = self._explain(image, label, names, boxes)
@@ -141,13 +137,13 @@ class Desk:
         except CifarnetError as error:
             yield None, cards.problem(str(error)), gr.skip(), cards.EMPTY_STAGE, "", "", ""
 
-    def explain(self, content: bytes | None, label: str, names: Sequence[str]) -> Shown:
+    def explain(self, picture: str | None, label: str, names: Sequence[str]) -> Shown:
         """Where the evidence for one class lies: values for stage, explained and compared."""
-        if content is None:
+        if picture is None:
             return gr.skip(), gr.skip(), gr.skip()
         try:
             names = self._known(names)
-            image = pictures.opened(content)
+            image = self._open(picture)
             boxes = {name: self._models.classifier(name)(image).box for name in names}
             return self._explain(image, label, names, boxes)
         except CifarnetError as error:
@@ -167,6 +163,10 @@ class Desk:
         legend = cards.explained(first) if first else '<p class="help">No such class.</p>'
         return stage, legend, cards.comparison(image, found) if len(found) > 1 else ""
 
+    def _open(self, picture: str) -> Image.Image:
+        example = self._examples.all().get(picture)
+        return pictures.opened(example.content if example else content_of(picture))
+
     def _known(self, names: Sequence[str]) -> list[str]:
         """The chosen models that are still there, otherwise the first."""
         offered = self._models.names
@@ -177,12 +177,12 @@ def _html(value: str, name: str, script: str | None = None) -> gr.HTML:
     return gr.HTML(value, elem_id=name, js_on_load=script, apply_default_css=False)
 
 
-def _gallery(examples: Sequence[Any]) -> str:
+def _gallery(examples: dict[str, Example]) -> str:
     items = "".join(
-        f'<li><button type="button" data-index="{i}" title="{escape(one.name)}"><img '
+        f'<li><button type="button" data-key="{key}" title="{escape(one.name)}"><img '
         f'src="{pictures.thumbnail_uri(pictures.opened(one.content))}" alt="{escape(one.name)}">'
         "</button></li>"
-        for i, one in enumerate(examples)
+        for key, one in examples.items()
     )
     return f'<p class="caption">Or try one of these</p><ul class="gallery">{items}</ul>'
 

@@ -39,10 +39,11 @@ class Examples:
         self._thread = threading.Thread(target=self._read, args=(dataset,), daemon=True)
         self._thread.start()
 
-    def all(self) -> list[Example]:
-        """Test images first; those that come late are there for the next visitor."""
+    def all(self) -> dict[str, Example]:
+        """By a key that stays: test images, which come late or never, then the drawings."""
         self._thread.join(PATIENCE)
-        return [*self._real, *self._drawn]
+        real = {f"test-{i}": one for i, one in enumerate(self._real)}
+        return real | {f"drawn-{i}": one for i, one in enumerate(self._drawn)}
 
     def _read(self, dataset: str | None) -> None:
         if dataset is None:

@@ -12,6 +12,7 @@ INTRO = "Names what a picture shows, says how sure it is, and shows why."
 
 MAX_WAITING = 64  # requests in the queue; whoever comes later is asked to try again
 AT_ONCE = 2  # requests of one kind that are worked on at the same time
+MOST_VISITORS = 1000  # whose choices are remembered
 CACHE_CHECK, CACHE_AGE = 600, 1800  # seconds; uploads older than that are deleted
 
 
@@ -51,6 +52,7 @@ def settings() -> dict[str, Any]:
         run_history=False,
         footer_links=["api", "settings"],
         enable_monitoring=False,
+        state_session_capacity=MOST_VISITORS,
         ssr_mode=False,
         share=False,
         quiet=True,
