@@ -263,7 +263,8 @@ def test_the_page_keeps_its_places_before_anything_is_there() -> None:
     empty, full = learn.view(State()), learn.view(TRAINING)
     for html in (empty, full):
         assert html.count("<svg") == 2
-        assert html.count("<li>") - html.count("<li><i") == 6
+        assert html.count('class="said"') == 6 * 3
+        assert html.count('class="blank"') + html.count("<img") == 6
     assert "Nothing has been trained yet" in empty
 
 

@@ -1,7 +1,10 @@
 """Every snippet of the page runs as it stands; the model card is shown without its machinery."""
 
 import shutil
+import socket
 import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 from conftest import ROOT, Program
@@ -38,6 +41,20 @@ Right on **93%**. See [the paper](https://example.org) and [the code](train.py).
 
 - Page
 """
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where a page listens that this test started."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "app.py", "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as app:
+        assert app.stdout is not None
+        assert "The page is at" in app.stdout.readline()
+        yield f"http://127.0.0.1:{port}"
+        app.terminate()
 
 
 def test_every_file_is_shown() -> None:
