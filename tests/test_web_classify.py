@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.classifier import Explanation, Prediction
 from model.errors import ConfigError, ImageError
 from web import cards, classify, examples, pictures, uploads
-from web._pending import Explanation, Prediction
 from web.models import TRAINED, Models
 
 DRAWN = examples.Examples(("cat",), None)

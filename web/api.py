@@ -6,8 +6,8 @@ from typing import Literal, TypedDict
 import gradio as gr
 from gradio import FileData
 
+from model.classifier import Prediction
 from model.errors import CifarnetError
-from web._pending import Prediction
 from web.models import Models
 from web.uploads import content_of
 

@@ -6,8 +6,8 @@ from html import escape
 import numpy as np
 from PIL import Image
 
+from model.classifier import Explanation, Prediction
 from web import pictures
-from web._pending import Explanation, Prediction
 from web.charts import percent
 
 TOP = 5

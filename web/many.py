@@ -11,10 +11,10 @@ from typing import Any
 
 import gradio as gr
 
+from model.classifier import Classifier, Prediction
 from model.errors import CifarnetError, ImageError
 from model.images import read_image
 from web import archive, pictures
-from web._pending import Classifier, Prediction
 from web.archive import Item
 from web.charts import percent
 from web.models import Models

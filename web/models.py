@@ -11,9 +11,9 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
 from model import snapshot
+from model.classifier import Classifier
 from model.errors import ConfigError
 from model.hub import CARD_NAME, RESULTS_NAME
-from web._pending import Classifier
 
 ROOT = Path(__file__).resolve().parent.parent  # where the default weights lie
 TRAINED = "just trained"  # in the name of the model that was trained on the page
