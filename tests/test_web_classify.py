@@ -144,7 +144,8 @@ def test_only_uploads_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "uploads" / "link").symlink_to(tmp_path / "secret")
     assert uploads.content_of(str(tmp_path / "uploads" / "a")) == b"a"
     tricks = ("secret", "uploads/../secret", "uploads/link", "uploads", "uploads/b", "a\0b")
-    for path in [*(str(tmp_path / trick) for trick in tricks), "", None, {}, "http://a/b"]:
+    paths: list[object] = [str(tmp_path / trick) for trick in tricks]
+    for path in [*paths, "", None, {}, "http://a/b"]:
         with pytest.raises(ImageError, match="choose it again"):
             uploads.content_of(path)
 

@@ -13,7 +13,7 @@ import gradio as gr
 
 from model.classifier import Classifier, Prediction
 from model.errors import CifarnetError, ImageError
-from model.images import read_image
+from model.images import Pixels, read_image
 from web import archive, pictures
 from web.archive import Item
 from web.charts import percent
@@ -125,7 +125,7 @@ def answers(
 def classified(classifier: Classifier, batch: Sequence[Item]) -> list[Row]:
     """Classifies what can be read of a batch, together."""
     rows: list[Row] = []
-    contents: list[bytes] = []
+    contents: list[Pixels] = []
     for item in batch:
         thumbnail, problem = "", item.problem
         if item.content is not None:

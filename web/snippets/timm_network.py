@@ -6,7 +6,7 @@ import torch
 import model  # noqa: F401  (registers the architectures)
 
 network = timm.create_model("local-dir:.", pretrained=True).eval()  # or "hf-hub:OWNER/NAME"
-settings = network.pretrained_cfg
+settings = timm.data.resolve_model_data_config(network)
 mean, std = (torch.tensor(settings[key]).view(3, 1, 1) for key in ("mean", "std"))
 
 images = torch.rand(4, 3, 32, 32)  # yours: RGB, values from 0 to 1
