@@ -1,19 +1,23 @@
 """Fixtures: real pages in a real browser, Chromium without a window, on this machine only."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+START = 120  # seconds that a page may take to start, on a slow machine beside other work
 DESKTOP = {"width": 1280, "height": 900}
 # gradio's own, on every page that draws one of its code or file blocks.
 HARMLESS = ("Method not implemented.",)
@@ -29,22 +33,29 @@ def served(*arguments: str | Path) -> Iterator[Url]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), *map(str, arguments)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        assert process.stdout
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if "The page is at" in line:
-                break
-        else:
-            raise AssertionError("".join(lines))
-        yield line.split(" is at ")[1].split()[0]
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    with tempfile.TemporaryFile("a+") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield _address(process, log)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+        log.seek(0)
+        assert "Traceback" not in (said := log.read()), said
+
+
+def _address(process: "subprocess.Popen[bytes]", log: TextIO) -> Url:
+    """Waits until a page says where it is."""
+    end = time.monotonic() + START
+    while time.monotonic() < end:
+        ended = process.poll() is not None
+        log.seek(0)
+        said = log.read()
+        if found := re.search(r"The page is at (\S+)", said):
+            return found[1]
+        assert not ended, said
+        time.sleep(0.1)
+    raise AssertionError(f"The page did not start within {START} s: {said}")
 
 
 @pytest.fixture(scope="session")

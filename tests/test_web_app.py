@@ -6,7 +6,7 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ SHIP, AIRPLANE = (str(ROOT / "examples" / f"{name}.png") for name in ("ship", "a
 
 
 @pytest.fixture(scope="module")
-def client(default_url: str) -> Client:
-    return Client(default_url, verbose=False, analytics_enabled=False)
+def client(default_url: str) -> Iterator[Client]:
+    asking = Client(default_url, verbose=False, analytics_enabled=False)
+    yield asking
+    asking.close()
 
 
 def _refusal(ask: Callable[[], Any]) -> str:
@@ -90,7 +92,8 @@ def test_no_path_or_address_of_a_request_is_read(
 def test_the_project_cannot_be_downloaded(default_url: str, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{default_url}gradio_api/file={ROOT / path}")
-    assert caught.value.code in (403, 404)
+    with caught.value as answer:
+        assert answer.code in (403, 404)
 
 
 def test_the_page_refers_to_no_other_machine(default_url: str) -> None:

@@ -1,10 +1,7 @@
 """Every snippet of the page runs as it stands; the model card is shown without its machinery."""
 
 import shutil
-import socket
 import subprocess
-import sys
-from collections.abc import Iterator
 
 import pytest
 from conftest import ROOT, Program
@@ -43,20 +40,6 @@ Right on **93%**. See [the paper](https://example.org) and [the code](train.py).
 """
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Where a page listens that this test started."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as app:
-        assert app.stdout is not None
-        assert "The page is at" in app.stdout.readline()
-        yield f"http://127.0.0.1:{port}"
-        app.terminate()
-
-
 def test_every_file_is_shown() -> None:
     files = {path.name for path in use.SNIPPETS.iterdir() if path.is_file()}
     assert files == {snippet.file for snippet in use.ALL}
@@ -73,9 +56,9 @@ def test_snippets_run(snippet: use.Snippet, program: Program) -> None:
 
 @pytest.mark.parametrize("snippet", LIVE, ids=lambda s: s.file)
 def test_snippets_that_ask_the_page_run(
-    snippet: use.Snippet, program: Program, address: str
+    snippet: use.Snippet, program: Program, default_url: str
 ) -> None:
-    text = use.code(snippet, address)
+    text = use.code(snippet, default_url.rstrip("/"))
     if snippet.language == "shell":
         if not shutil.which("curl"):
             pytest.skip("curl is not installed")
