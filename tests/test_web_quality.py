@@ -14,7 +14,7 @@ from PIL import Image
 
 from model.classifier import Classifier
 from model.errors import DataError
-from web import charts, matrix, quality, report
+from web import charts, doubts, matrix, quality, report
 from web.testset import TestSet
 
 RESULTS = json.loads((ROOT / "results.json").read_text())
@@ -24,9 +24,12 @@ SECTIONS = (
     report.headline,
     report.hardest,
     report.per_class,
-    report.reliability,
+    doubts.reliability,
     report.learning_curves,
-    report.out_of_scope,
+    doubts.out_of_scope,
+    doubts.verdicts,
+    doubts.explanations,
+    doubts.photographs,
     matrix.matrix,
 )
 CALIBRATION = {
@@ -34,6 +37,7 @@ CALIBRATION = {
     "images": 5000,
     "validation": {"ece": 0.004, "nll": 0.2},
     "test": {
+        "accuracy": 0.95,
         "ece": 0.0061,
         "nll": 0.21,
         "reliability": [
@@ -46,7 +50,7 @@ CALIBRATION = {
 SCOPE = {
     "method": "energy",
     "threshold": 3.0,
-    "kept": 0.95,
+    "kept": {"validation": 0.95, "test": 0.96},
     "kinds": {
         "noise": {"auroc": 0.99, "accepted": 0.01},
         "drawings": {"auroc": 0.95, "accepted": 0.25},
@@ -128,21 +132,64 @@ def test_bars_start_at_zero_and_show_the_share_that_is_missed() -> None:
 
 
 def test_reliability_shows_before_and_after_calibration() -> None:
-    one = report.reliability({k: v for k, v in RESULTS.items() if k != "calibration"})
-    two = report.reliability(with_(calibration=CALIBRATION))
+    one = doubts.reliability({k: v for k, v in RESULTS.items() if k != "calibration"})
+    two = doubts.reliability(with_(calibration=CALIBRATION))
     filled = sum(row["count"] > 0 for row in PLAIN["reliability"])
     assert one.count("<circle") == filled
     assert two.count("<circle") == filled + 1
     assert "points too modest" in words(one)
     assert "can be taken at their word" in words(two)
-    assert "0.61 % after" in words(two)
+    assert "by 0.61 % calibrated" in words(two)
+    assert "too modest. One number mends that" in words(two)
+    assert "temperature of 0.50" in words(two)
+    assert "5,000 images held back" in words(two)
+    assert "temperature" not in words(one)
+
+
+def test_verdicts_tell_how_often_it_is_confident_and_then_right() -> None:
+    assert doubts.verdicts({k: v for k, v in RESULTS.items() if k != "calibration"}) == ""
+    text = words(doubts.verdicts(with_(calibration=CALIBRATION)))
+    assert "right 98.8 % of the time" in text
+    assert "from a probability of 90 % on" in text
+    assert "confident 87.5 % 98.8 %" in text
+    assert "the rest 12.5 % 68.7 %" in text  # 0.875 * 0.9876 + 0.125 * 0.687 = 0.95
+    assert "all 100.0 % 95.0 %" in text
+
+
+def test_what_a_closer_look_gains_shows_where_it_was_measured() -> None:
+    assert doubts.photographs({k: v for k, v in RESULTS.items() if k != "photographs"}) == ""
+    cases = {
+        "96 px on plain": {"whole": {"right": 0.3}, "closer": {"right": 0.7}},
+        "256 px on plain": {"whole": {"right": 0.9}, "closer": {"right": 0.9}},
+        "nothing but ground": {"whole": {"right": 0.0}, "closer": {"right": 0.0}},
+    }
+    found = {"images": 200, "canvas": 320, "cases": cases}
+    text = words(doubts.photographs(with_(photographs=found)))
+    assert "96 px on plain 30.0 % 70.0 %" in text
+    assert "right 60 % of the time on average" in text
+    assert "leaves doubt, 80 %." in text
+    assert "nothing but" not in text
+
+
+def test_methods_of_explanation_show_where_they_were_measured() -> None:
+    assert doubts.explanations({k: v for k, v in RESULTS.items() if k != "explanations"}) == ""
+    methods = {
+        "random": {"deletion": 0.5, "insertion": 0.4},
+        "occlusion": {"deletion": 0.25, "insertion": 0.75},
+    }
+    found = {"method": "occlusion", "images": 500, "methods": methods}
+    text = words(doubts.explanations(with_(explanations=found)))
+    assert "occlusion 0.250 0.750 random 0.500 0.400" in text  # the best on top
+    assert "on 500 test images" in text
 
 
 def test_out_of_scope_numbers_show_where_they_were_measured() -> None:
-    assert report.out_of_scope({k: v for k, v in RESULTS.items() if k != "scope"}) == ""
-    text = words(report.out_of_scope(with_(scope=SCOPE)))
+    assert doubts.out_of_scope({k: v for k, v in RESULTS.items() if k != "scope"}) == ""
+    text = words(doubts.out_of_scope(with_(scope=SCOPE)))
     assert "drawings 25.0 % 0.950 noise 1.0 % 0.990" in text  # the worst on top
-    assert "AUROC of 0.970 on average" in text
+    assert "0.970 on average, by energy" in text
+    assert "notices 87 % of" in text
+    assert "96 % of test images pass" in text
 
 
 def _damaged() -> list[tuple[str, Any]]:

@@ -7,7 +7,7 @@ import gradio as gr
 import numpy as np
 
 from model.errors import CifarnetError
-from web import charts, matrix, report
+from web import charts, doubts, matrix, report
 from web.block import block
 from web.charts import percent
 from web.models import Models
@@ -42,7 +42,15 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
     hardest = section(report.hardest, results)
     block(f'{section(report.headline, results)}<div class="part">{hardest}</div>')
     _confusions(results, tests)
-    parts = (report.per_class, report.reliability, report.learning_curves, report.out_of_scope)
+    parts = (
+        report.per_class,
+        doubts.reliability,
+        doubts.verdicts,
+        doubts.out_of_scope,
+        report.learning_curves,
+        doubts.explanations,
+        doubts.photographs,
+    )
     drawn = "".join(f"<div>{part}</div>" for write in parts if (part := section(write, results)))
     block(f'<div class="grid part">{drawn}</div>')
     _mistakes(results, tests)

@@ -43,11 +43,12 @@ def headline(results: Results) -> str:
     ]
     if averaged := results[split].get("tta"):
         rows.append((percent(averaged["accuracy"], 2), "averaged over six views of each image"))
-    after = results.get("calibration", {}).get("test", {}).get("ece")
+    calibration = results.get("calibration") or {}
+    after = calibration.get("test", {}).get("ece")
     error = report["ece"] if after is None else after
     when = "" if after is None else " after calibration"
     rows.append((percent(error, 2), f"how far stated probabilities are off{when}"))
-    if sure := results.get("calibration", {}).get("confident"):
+    if sure := calibration.get("confident"):
         meaning = f"right where it is confident: on {percent(sure['share'])} of the images"
         rows.append((percent(sure["accuracy"], 2), meaning))
     rows.append((f"{results['model']['parameters'] / 1e6:.2f} M", "parameters"))
@@ -145,33 +146,6 @@ def per_class(results: Results) -> str:
     return charts.figure(title, table, "Bars: share of a class's pictures that get another name.")
 
 
-def reliability(results: Results) -> str:
-    """Stated probability against accuracy, before and after calibration."""
-    report = report_of(results)
-    after = results.get("calibration", {}).get("test", {})
-    bins, names = {"bad": report["reliability"]}, [Series("as trained", "bad", ())]
-    note = f"Expected calibration error {percent(report['ece'], 2)}"
-    if after.get("reliability"):
-        bins = {"quiet": report["reliability"], "good": after["reliability"]}
-        names = [Series("before calibration", "quiet", ()), Series("after", "good", ())]
-        note += f" before calibration, {percent(after['ece'], 2)} after"
-    gap = _gap(after.get("reliability") or report["reliability"])
-    title = "Its probabilities can be taken at their word"
-    if abs(gap) >= 0.02:
-        title = f"It is {abs(gap) * 100:.0f} points too {'sure' if gap > 0 else 'modest'}"
-    note += ". On the dashed line, 80 % sure means right 80 times in 100; dots grow with images."
-    chart = charts.reliability(bins, label=f"Reliability diagram. {note}")
-    return charts.figure(title, chart, note, charts.legend(names))
-
-
-def _gap(bins: list[dict[str, Any]]) -> float:
-    """Mean stated probability minus accuracy."""
-    filled = [row for row in bins if row["count"]]
-    total = sum(row["count"] for row in filled)
-    gaps: float = sum(row["count"] * (row["confidence"] - row["accuracy"]) for row in filled)
-    return gaps / total
-
-
 def learning_curves(results: Results) -> str:
     """Accuracy and loss by epoch."""
     rows = results["training"]["epochs"]
@@ -189,31 +163,6 @@ def learning_curves(results: Results) -> str:
     charts_.append((loss[0], charts.curves(loss, label=label, x="epoch")))
     drawn = "".join(charts.legend([one]) + drawing for one, drawing in charts_)
     return charts.figure(title, drawn, "An epoch is one pass over all training images.")
-
-
-def out_of_scope(results: Results) -> str:
-    """How well pictures of other things are told apart."""
-    scope = results.get("scope")
-    if not scope:
-        return ""
-    kinds = sorted(scope["kinds"].items(), key=lambda item: -item[1]["accepted"])
-    rows = "".join(
-        f'<tr><th scope="row">{escape(kind)}</th>'
-        f'<td class="track"><i style="width: {row["accepted"] * 100:.1f}%"></i></td>'
-        f"<td>{percent(row['accepted'])}</td><td>{row['auroc']:.3f}</td></tr>"
-        for kind, row in kinds
-    )
-    mean = sum(row["auroc"] for _, row in kinds) / len(kinds)
-    head = (
-        '<thead><tr><th scope="col">pictures of</th><td></td>'
-        '<th scope="col">wrongly accepted</th><th scope="col">AUROC</th></tr></thead>'
-    )
-    note = (
-        f"The limit keeps {percent(scope['kept'], 0)} of the right kind of pictures. Told apart "
-        f"with an AUROC of {mean:.3f} on average (1 is perfect, 0.5 is chance)."
-    )
-    table = f'<table class="bars">{head}<tbody>{rows}</tbody></table>'
-    return charts.figure("How well it notices pictures of other things", table, note)
 
 
 def _listed(items: list[str]) -> str:
