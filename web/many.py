@@ -216,18 +216,23 @@ def _row(row: Row) -> str:
     if row.thumbnail:
         image = f'<img src="{row.thumbnail}" alt="" loading="lazy">'
     label = found.label if found else ""
-    said = f"<td>{escape(label)}</td>" if found else f'<td colspan="2">{escape(row.problem)}</td>'
-    share = ""
-    if found:
-        share = f'<td class="number" data-key="{found.probability:.6f}">'
-        share += f"{percent(found.probability)}</td>"
     text = escape(f"{row.name} {label}".lower())
     kind = found.verdict if found else "none"
     return (
         f'<tr data-text="{text}" data-verdict="{escape(word)}"><td>{image}</td>'
-        f'<td class="file">{escape(row.name)}</td>{said}{share}'
+        f'<td class="file">{escape(row.name)}</td>{_said(row)}'
         f'<td><span class="tag {kind}">{escape(word)}</span></td></tr>'
     )
+
+
+def _said(row: Row) -> str:
+    """Class and probability: two cells in any case, since columns are sorted by place."""
+    if row.prediction is None:
+        return (
+            f'<td colspan="2" data-key="">{escape(row.problem)}</td><td hidden data-key="-1"></td>'
+        )
+    label, share = escape(row.prediction.label), row.prediction.probability
+    return f'<td>{label}</td><td class="number" data-key="{share:.6f}">{percent(share)}</td>'
 
 
 def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
