@@ -38,7 +38,7 @@ def empty_answer() -> str:
 def problem(text: str) -> str:
     """A sentence in the answer's place."""
     return (
-        '<section class="answer"><p class="verdict none"><i aria-hidden="true">!</i>That did not '
+        '<section class="answer none"><p class="verdict"><i aria-hidden="true">!</i>That did not '
         f'work</p><p class="help">{escape(text)}</p></section>'
     )
 
@@ -54,7 +54,7 @@ def answer(prediction: Prediction, model: str = "") -> str:
     sure = f"{percent(prediction.probability)} sure. " if prediction.verdict != "none" else ""
     rows = "".join(_bar(name, share) for name, share in prediction.top(TOP))
     return (
-        f'<section class="answer">{head}<p class="verdict {prediction.verdict}">'
+        f'<section class="answer {prediction.verdict}">{head}<p class="verdict">'
         f'<i aria-hidden="true">{MARKS[prediction.verdict]}</i>{escape(prediction.sentence)}</p>'
         f'<p class="help">{sure}{HELP[prediction.verdict]}</p>'
         f'<ol class="bars-top" aria-label="Most probable classes">{rows}</ol></section>'
@@ -70,13 +70,24 @@ def answers(predictions: Sequence[tuple[str, Prediction]]) -> str:
 
 
 def stage(image: Image.Image, explanation: Explanation | None = None) -> str:
-    """The picture, and over it where the evidence lies."""
+    """The picture, over it where the evidence lies, and below it what the colours mean."""
+    return _framed(image, explanation) + (_legend(explanation.label) if explanation else "")
+
+
+def _framed(image: Image.Image, explanation: Explanation | None) -> str:
     width, height = image.size
     photo = f'<img class="photo" src="{pictures.photo_uri(image)}" alt="The chosen picture">'
     small = " small" if max(image.size) <= 4 * pictures.THUMBNAIL else ""
     frame = f'<div class="frame{small}" style="--ratio: {width / height:.4f}">'
     layers = _layers(explanation, width, height) if explanation else ""
     return f'<div class="stage">{frame}{photo}{layers}</div></div>'
+
+
+def _legend(label: str) -> str:
+    return (
+        f'<ul class="legend"><li><i class="for"></i>speaks for {escape(label)}</li>'
+        '<li><i class="against"></i>speaks against it</li></ul>'
+    )
 
 
 def _layers(explanation: Explanation, width: int, height: int) -> str:
@@ -92,17 +103,15 @@ def _layers(explanation: Explanation, width: int, height: int) -> str:
     )
 
 
-def explained(explanation: Explanation) -> str:
-    """The legend of the heat-map, and the picture as the network gets it."""
-    label, side = escape(explanation.label), explanation.seen.shape[0]
-    seen = pictures.data_uri(explanation.seen)
-    return (
-        f'<div class="explained"><figure><img class="seen" src="{seen}" '
-        f'alt="The picture as the network gets it"><figcaption>What the network gets: '
-        f"{side} by {side} pixels</figcaption></figure>"
-        f'<ul class="legend"><li><i class="for"></i>speaks for {label}</li>'
-        f'<li><i class="against"></i>speaks against it</li></ul></div>'
-    )
+def explained(explanation: Explanation | None) -> str:
+    """The picture as the network gets it; None keeps its place."""
+    if explanation is None:
+        image, caption = '<span class="seen"></span>', "What the network gets will stand here."
+    else:
+        side, seen = explanation.seen.shape[0], pictures.data_uri(explanation.seen)
+        image = f'<img class="seen" src="{seen}" alt="The picture as the network gets it">'
+        caption = f"What the network gets: {side} by {side} pixels."
+    return f'<figure class="explained">{image}<figcaption>{caption}</figcaption></figure>'
 
 
 def comparison(image: Image.Image, found: Sequence[tuple[str, Explanation | None]]) -> str:
@@ -110,14 +119,16 @@ def comparison(image: Image.Image, found: Sequence[tuple[str, Explanation | None
     parts = []
     for name, explanation in found:
         shown = (
-            stage(image, explanation) if explanation else '<div class="stage">no such class</div>'
+            _framed(image, explanation) if explanation else '<div class="stage">no such class</div>'
         )
         parts.append(f"<figure>{shown}<figcaption>{escape(name)}</figcaption></figure>")
     return f'<div class="comparison">{"".join(parts)}</div>'
 
 
 def layers(stages: Sequence[np.ndarray]) -> str:
-    """The feature maps of each stage."""
+    """The feature maps of each stage; none at all keep their place."""
+    if not stages:
+        return '<p class="help">What each stage of the network makes of a picture.</p>'
     parts = []
     for i, maps in enumerate(stages, 1):
         count, height, width = maps.shape

@@ -74,10 +74,10 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
             answer = _html(cards.empty_answer(), "answer", LIVE)
             why = _class_choice(labels)
             _html(SWITCH, "switch")
-            explained = _html("", "explained")
+            explained = _html(cards.explained(None), "explained")
     compared = _html("", "compared")
     with gr.Accordion("The way through the layers", open=True, elem_id="layers-box"):
-        layers = _html('<p class="help">What each stage of the network makes of it.</p>', "layers")
+        layers = _html(cards.layers(()), "layers")
 
     desk = Desk(models, examples)
     outputs = [picture, answer, why, stage, explained, compared, layers]
@@ -135,7 +135,8 @@ class Desk:
             shown = self._explain(image, label, names, boxes)
             yield gr.skip(), gr.skip(), gr.skip(), *shown, cards.layers(stages)
         except CifarnetError as error:
-            yield None, cards.problem(str(error)), gr.skip(), cards.EMPTY_STAGE, "", "", ""
+            said, none = cards.problem(str(error)), cards.explained(None)
+            yield None, said, gr.skip(), cards.EMPTY_STAGE, none, "", cards.layers(())
 
     def explain(self, picture: str | None, label: str, names: Sequence[str]) -> Shown:
         """Where the evidence for one class lies: values for stage, explained and compared."""
@@ -159,9 +160,8 @@ class Desk:
             explanation = classifier.explain(image, label, box=boxes[name]) if known else None
             found.append((name, explanation))
         first = found[0][1]
-        stage = cards.stage(image, first)
-        legend = cards.explained(first) if first else '<p class="help">No such class.</p>'
-        return stage, legend, cards.comparison(image, found) if len(found) > 1 else ""
+        stage, seen = cards.stage(image, first), cards.explained(first)
+        return stage, seen, cards.comparison(image, found) if len(found) > 1 else ""
 
     def _open(self, picture: str) -> Image.Image:
         example = self._examples.all().get(picture)

@@ -33,10 +33,11 @@ def build(models: Models, *, dataset: str | None = None, allow_training: bool = 
         tabs = [("Classify", classify), ("Many images", many), ("How good is it?", quality)]
         if allow_training:
             tabs.append(("Watch it learn", learn))
-        for name, module in [*tabs, ("Use it", use)]:
-            with gr.Tab(name):
-                gr.HTML(f"<h2>{name}</h2>", elem_classes="unseen")  # for screen readers
-                module.tab(models, results, dataset)
+        with gr.Tabs(overflow_behavior="wrap"):
+            for name, module in [*tabs, ("Use it", use)]:
+                with gr.Tab(name):
+                    gr.HTML(f"<h2>{name}</h2>", elem_classes="unseen")  # for screen readers
+                    module.tab(models, results, dataset)
         api.add(models)
     return page
 

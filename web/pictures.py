@@ -13,6 +13,7 @@ PHOTO_SIDE = 768  # pixels of the longer side that the page shows
 READ_SIDE = 1024  # pixels that large JPEG files keep at least when they are decoded
 THUMBNAIL = 48
 TILES = 16  # feature maps of a stage that are shown
+SHEET_TILE, GAP = 60, 4  # pixels of a feature map on its sheet, about, and between two of them
 FOR, AGAINST = np.array([43, 97, 149]), np.array([214, 78, 38])  # blue and rust, as in the figures
 DARK, LIGHT = np.array([18, 32, 46]), np.array([248, 238, 214])
 
@@ -64,13 +65,14 @@ def sheet_uri(maps: np.ndarray) -> str:
     span = np.maximum(tiles.max(axis=(1, 2), keepdims=True) - low, 1e-9)
     share = ((tiles - low) / span)[..., None]  # (n, h, w, 1)
     colours = DARK + (LIGHT - DARK) * share  # (n, h, w, 3)
+    scale = max(1, SHEET_TILE // max(colours.shape[1:3]))
+    colours = colours.repeat(scale, axis=1).repeat(scale, axis=2)
     count, height, width, _ = colours.shape
     columns = min(count, 8)
-    rows = -(-count // columns)
-    gap = 1
-    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 4), np.uint8)
+    across, down = width + GAP, height + GAP
+    sheet = np.zeros((-(-count // columns) * down - GAP, columns * across - GAP, 4), np.uint8)
     for i, tile in enumerate(colours):
-        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        top, left = i // columns * down, i % columns * across
         sheet[top : top + height, left : left + width, :3] = tile
         sheet[top : top + height, left : left + width, 3] = 255
     return data_uri(sheet)

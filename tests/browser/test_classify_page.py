@@ -58,10 +58,21 @@ def test_why_not_another_class(default_page: Page) -> None:
     page.get_by_role("radio", name="dog").check()
     expect(_heat(page)).to_have_attribute("alt", re.compile("speaks for dog"))
     expect(_heat(page)).not_to_have_attribute("src", before)
-    expect(page.locator("#explained")).to_contain_text("speaks for dog")
+    expect(page.locator("#stage .legend")).to_contain_text("speaks for dog")
     expect(_verdict(page)).to_contain_text("ship")  # the answer stays
     page.get_by_label("Show the heat-map").uncheck()
     expect(_heat(page)).to_be_hidden()
+
+
+def test_arrow_keys_choose_the_class(default_page: Page) -> None:
+    page = default_page
+    _choose(page, SHIP)
+    expect(_heat(page)).to_have_attribute("alt", re.compile("speaks for ship"))
+    page.get_by_role("radio", name="ship").focus()
+    for key, name in (("ArrowLeft", "horse"), ("ArrowRight", "ship"), ("ArrowDown", "truck")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("radio", name=name)).to_be_focused()
+        expect(_heat(page)).to_have_attribute("alt", re.compile(f"speaks for {name}"))
 
 
 def test_an_example_is_one_click(default_page: Page) -> None:
