@@ -63,8 +63,9 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
     """
     uploads = gr.State([])  # names and paths of what was sent
     with gr.Row(equal_height=False):
-        dropper = _html(DROPPER, "many-files", DROP_SCRIPT, scale=3)
-        with gr.Column(scale=2, min_width=280):
+        with gr.Column(scale=3, min_width=300):
+            dropper = _html(DROPPER, "many-files", DROP_SCRIPT)
+        with gr.Column(scale=2, min_width=300):
             _html(f'<p class="help">{HELP}</p>', "many-help")
             names = models.names
             model = gr.Dropdown(
@@ -198,15 +199,8 @@ def _checked(files: Any) -> list[tuple[str, Path]]:
     ]
 
 
-def _html(value: str, name: str, script: str | None = None, scale: int | None = None) -> gr.HTML:
-    return gr.HTML(
-        value,
-        elem_id=name,
-        js_on_load=script,
-        scale=scale,
-        min_width=280,
-        apply_default_css=False,
-    )
+def _html(value: str, name: str, script: str | None = None) -> gr.HTML:
+    return gr.HTML(value, elem_id=name, js_on_load=script, apply_default_css=False)
 
 
 def _row(row: Row) -> str:

@@ -47,12 +47,12 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         doubts.reliability,
         doubts.verdicts,
         doubts.out_of_scope,
-        report.learning_curves,
         doubts.explanations,
         doubts.photographs,
     )
     drawn = "".join(f"<div>{part}</div>" for write in parts if (part := section(write, results)))
-    block(f'<div class="grid part">{drawn}</div>')
+    curves = section(report.learning_curves, results)
+    block(f'<div class="grid part">{drawn}<div class="wide">{curves}</div></div>')
     _mistakes(results, tests)
 
 

@@ -161,8 +161,9 @@ def learning_curves(results: Results) -> str:
         charts_.append((one, charts.curves([one], label=label, x="epoch", share=True)))
     label = f"Training loss by epoch, {rows[0]['train_loss']:.2f} to {rows[-1]['train_loss']:.2f}."
     charts_.append((loss[0], charts.curves(loss, label=label, x="epoch")))
-    drawn = "".join(charts.legend([one]) + drawing for one, drawing in charts_)
-    return charts.figure(title, drawn, "An epoch is one pass over all training images.")
+    drawn = "".join(f"<div>{charts.legend([one])}{drawing}</div>" for one, drawing in charts_)
+    note = "An epoch is one pass over all training images."
+    return charts.figure(title, f'<div class="grid">{drawn}</div>', note)
 
 
 def _listed(items: list[str]) -> str:

@@ -86,6 +86,7 @@ def theme() -> gr.themes.Base:
         block_title_text_weight="600",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_400",
+        input_border_width="1px",
         input_background_fill="white",
         input_background_fill_dark="*neutral_900",
         input_border_color="*neutral_400",

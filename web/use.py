@@ -1,8 +1,9 @@
 """The tab "Use it": code to copy, which tests run as it stands, and the model card."""
 
 import re
+from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -10,17 +11,28 @@ from web.block import block
 from web.models import Models
 from web.report import Results
 
-SNIPPETS = Path(__file__).parent / "snippets"
-ADDRESS = "http://127.0.0.1:7860"  # in the snippets; a page puts its own there
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]{1,253}")
+FOLDER = Path(__file__).parent
+SNIPPETS = FOLDER / "snippets"
+CSS = (FOLDER / "use.css").read_text(encoding="utf-8")
+ADDRESS = "http://127.0.0.1:7860"  # in the snippets; the page puts in the one it was opened at
 
 # The address that a visitor's browser uses is the one that works for that visitor.
-WHEN_LOADED = 'trigger("loaded", { origin: window.location.origin });'
-
-# A card's tables and long names must not widen the page.
-CARD = """
-.prose { max-width: 80ch; overflow-wrap: anywhere; }
-.prose table { display: block; max-width: 100%; overflow-x: auto; overflow-wrap: normal; }
+SCRIPT = """
+const here = window.location.origin + window.location.pathname.replace(/\\/$/, "");
+for (const place of element.querySelectorAll(".address")) place.textContent = here;
+element.addEventListener("click", async (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  const code = button.closest("section").querySelector("pre"), status = button.nextElementSibling;
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    status.textContent = "Copied.";
+  } catch (error) {
+    window.getSelection().selectAllChildren(code);
+    status.textContent = "Marked; press Ctrl+C (on a Mac, ⌘C).";
+  }
+  setTimeout(() => { status.textContent = ""; }, 4000);
+});
 """
 
 
@@ -29,14 +41,13 @@ class Snippet(NamedTuple):
 
     file: str
     title: str
-    language: Any
 
 
 ALL = (
-    Snippet("classifier.py", "Python: classify a picture", "python"),
-    Snippet("timm_network.py", "Python: the network itself, through timm", "python"),
-    Snippet("client.py", "Python: ask this page", "python"),
-    Snippet("curl.sh", "Shell: ask this page", "shell"),
+    Snippet("classifier.py", "Python: classify a picture"),
+    Snippet("timm_network.py", "Python: the network itself, through timm"),
+    Snippet("client.py", "Python: ask this page"),
+    Snippet("curl.sh", "Shell: ask this page"),
 )
 
 
@@ -48,38 +59,36 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         results: Not used.
         dataset: Not used.
     """
-    address = block(
-        "<p>Each of these runs as it stands: copy, paste, start.</p>",
-        js_on_load=WHEN_LOADED,
+    shown = "".join(_shown(snippet) for snippet in ALL)
+    block(
+        f"<p>Each of these runs as it stands: copy, paste, start.</p>{shown}",
+        css_template=CSS,
+        js_on_load=SCRIPT,
+        elem_id="snippets",
     )
-    blocks = []
-    for snippet in ALL:
-        blocks.append(
-            gr.Code(
-                code(snippet),
-                language=snippet.language,
-                label=snippet.title,
-                interactive=False,
-                wrap_lines=True,
-                show_line_numbers=False,
-                buttons=["copy"],
-                elem_id=f"snippet-{Path(snippet.file).stem}",
-            )
-        )
-
-    def here(event: gr.EventData) -> list[str]:
-        return [code(snippet, str(event.origin)) for snippet in ALL]
-
-    address.loaded(here, None, blocks, show_progress="hidden", api_visibility="private")
-    block("<h3>Model card</h3>")
-    with block("", html_template="@children", css_template=CARD):
-        gr.Markdown(card(models), latex_delimiters=[], elem_id="model-card")
+    block('<h3 class="part">Model card</h3>')
+    gr.Markdown(card(models), latex_delimiters=[], elem_id="model-card")
 
 
-def code(snippet: Snippet, origin: str = ADDRESS) -> str:
-    """A snippet's text for a page at an address; a strange address is not taken over."""
+def code(snippet: Snippet, address: str = ADDRESS) -> str:
+    """A snippet's text for a page at an address."""
     text = (SNIPPETS / snippet.file).read_text(encoding="utf-8")
-    return text.replace(ADDRESS, origin) if ORIGIN.fullmatch(origin) else text
+    return text.replace(ADDRESS, address)
+
+
+def _shown(snippet: Snippet) -> str:
+    """A snippet with its title, a button that copies it, and its comments in another colour."""
+    name = Path(snippet.file).stem
+    text = escape(code(snippet), quote=False)
+    text = re.sub(r'^""".*"""$|(?:^|  )# .*$', r"<i>\g<0></i>", text, flags=re.MULTILINE)
+    text = text.replace(ADDRESS, f'<span class="address">{ADDRESS}</span>')
+    title = escape(snippet.title)
+    return (
+        f'<section id="snippet-{name}"><header><h3>{title}</h3>'
+        f'<button type="button" aria-label="Copy: {title}">Copy</button>'
+        f'<span role="status"></span></header><pre tabindex="0" aria-label="{title}">'
+        f"<code>{text}</code></pre></section>"
+    )
 
 
 def card(models: Models) -> str:
