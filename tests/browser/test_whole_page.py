@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 NewPage = Callable[..., Page]
 PHONE = {"width": 390, "height": 844}
-TABS = ("Classify", "Many images", "How good is it?", "Use it")
+TABS = ("Classify", "Many images", "How good is it?", "Watch it learn", "Use it")
 SHIP = ROOT / "examples" / "ship.png"
 
 
@@ -37,19 +37,23 @@ def _serious(page: Page) -> list[str]:
 @pytest.mark.parametrize("tab", TABS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(
-    default_url: str, new_page: NewPage, tab: str, scheme: str
+    training_url: str, new_page: NewPage, tab: str, scheme: str
 ) -> None:
-    page = new_page(default_url, color_scheme=scheme)
+    page = new_page(training_url, color_scheme=scheme)
     assert _serious(page) == []
     _show(page, tab)
     assert _serious(page) == []
 
 
-def test_a_phone_never_scrolls_sideways(default_url: str, new_page: NewPage) -> None:
-    page = new_page(default_url, viewport=PHONE, has_touch=True, is_mobile=True)
-    for tab in TABS:  # all four names fit side by side
+def test_a_phone_shows_all_tabs_and_never_scrolls_sideways(
+    training_url: str, new_page: NewPage
+) -> None:
+    page = new_page(training_url, viewport=PHONE, has_touch=True, is_mobile=True)
+    for tab in TABS:
+        expect(page.get_by_role("tab", name=tab)).to_be_in_viewport(ratio=1)
         _show(page, tab)
         assert page.evaluate("document.documentElement.scrollWidth") == 390, tab
+        page.evaluate("window.scrollTo(0, 0)")
 
 
 def test_a_phone_shows_the_verdict_without_scrolling(default_url: str, new_page: NewPage) -> None:
