@@ -1,5 +1,6 @@
 """`python app.py`: its start, its refusals, its API, and what it never does."""
 
+import base64
 import json
 import re
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from conftest import ROOT, Program
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from pages import served
 
 SHIP, AIRPLANE = (str(ROOT / "examples" / f"{name}.png") for name in ("ship", "airplane"))
 
@@ -31,16 +34,16 @@ def _refusal(ask: Callable[[], Any]) -> str:
     return str(caught.value)
 
 
-def _call(url: str, data: Any) -> str:
+def _call(url: str, data: Any, name: str = "classify") -> str:
     """What a program without any library gets."""
     request = urllib.request.Request(
-        f"{url}gradio_api/call/classify",
+        f"{url}gradio_api/call/{name}",
         json.dumps({"data": [data]}).encode(),
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as answer:
         event = json.load(answer)["event_id"]
-    with urllib.request.urlopen(f"{url}gradio_api/call/classify/{event}") as answer:
+    with urllib.request.urlopen(f"{url}gradio_api/call/{name}/{event}") as answer:
         return str(answer.read().decode())
 
 
@@ -65,6 +68,17 @@ def test_a_batch_answers_in_order_and_goes_on_after_a_bad_picture(client: Client
     ship, license, airplane = client.predict(files, api_name="/classify_batch")
     assert (ship["label"], airplane["label"]) == ("ship", "airplane")
     assert "not a picture" in license["error"]
+
+
+def test_pictures_may_come_as_data_uris(default_url: str) -> None:
+    content = base64.b64encode(Path(SHIP).read_bytes()).decode()
+    answer = _call(
+        default_url,
+        [f"data:image/png;base64,{content}", "data:image/png;base64,!"],
+        "classify_batch",
+    )
+    assert '"label": "ship"' in answer
+    assert '"error"' in answer
 
 
 def test_refusals_are_sentences_without_paths(client: Client) -> None:
@@ -143,3 +157,26 @@ def test_help_needs_no_model(program: Program) -> None:
     assert done.returncode == 0
     for option in ("--model", "--host", "--port", "--dataset", "--allow-training", "--mcp"):
         assert option in done.stdout
+
+
+MCP = find_spec("mcp") is not None
+
+
+@pytest.mark.skipif(MCP, reason="the mcp package is installed")
+def test_mcp_without_its_package_says_what_to_install(program: Program) -> None:
+    done = program("app.py", "--mcp")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'gradio[mcp]'" in done.stderr
+
+
+@pytest.mark.skipif(not MCP, reason="needs `pip install 'gradio[mcp]'`")
+def test_mcp_offers_the_api_as_tools() -> None:
+    with (
+        served("--mcp") as url,
+        urllib.request.urlopen(f"{url}gradio_api/mcp/schema") as answer,
+    ):
+        tools = {tool["name"]: tool for tool in json.load(answer)}
+    assert set(tools) == {"classify", "classify_batch"}
+    assert tools["classify"]["inputSchema"]["required"] == ["image"]
+    assert "calibrated" in tools["classify"]["description"]

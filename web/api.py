@@ -1,6 +1,10 @@
 """The page's API: /classify and /classify_batch, for gradio_client, curl and MCP."""
 
+import base64
+import binascii
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal, TypedDict
 
 import gradio as gr
@@ -12,6 +16,8 @@ from web.models import Models
 from web.uploads import content_of
 
 MOST_AT_ONCE = 64  # pictures in one call of /classify_batch
+
+DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
 
 
 class Answer(TypedDict):
@@ -71,7 +77,10 @@ def add(models: Models) -> None:
 
 
 def _content(image: object) -> bytes:
-    """The content of an upload, which arrives as what its JSON says."""
+    """The content of an upload, which arrives as what its JSON says, or of a data URI."""
+    if isinstance(image, str) and (uri := DATA_URI.match(image)):
+        with suppress(binascii.Error):
+            return base64.b64decode(image[uri.end() :], validate=True)
     return content_of(image.get("path") if isinstance(image, dict) else None)
 
 
