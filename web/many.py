@@ -213,7 +213,7 @@ def _row(row: Row) -> str:
     text = escape(f"{row.name} {label}".lower())
     kind = found.verdict if found else "none"
     return (
-        f'<tr data-text="{text}" data-verdict="{escape(word)}"><td>{image}</td>'
+        f'<tr class="{kind}" data-text="{text}" data-verdict="{escape(word)}"><td>{image}</td>'
         f'<td class="file">{escape(row.name)}</td>{_said(row)}'
         f'<td><span class="tag {kind}">{escape(word)}</span></td></tr>'
     )
@@ -226,7 +226,11 @@ def _said(row: Row) -> str:
             f'<td colspan="2" data-key="">{escape(row.problem)}</td><td hidden data-key="-1"></td>'
         )
     label, share = escape(row.prediction.label), row.prediction.probability
-    return f'<td>{label}</td><td class="number" data-key="{share:.6f}">{percent(share)}</td>'
+    said = f"closest: {label}" if row.prediction.verdict == "none" else label
+    return (
+        f'<td data-key="{label}">{said}</td>'
+        f'<td class="number" data-key="{share:.6f}">{percent(share)}</td>'
+    )
 
 
 def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
