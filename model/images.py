@@ -161,8 +161,8 @@ def _read_file(file: IO[bytes], name: str, at_least: int | None) -> Image.Image:
         ) from None
     except Exception:  # damaged headers raise errors of every kind
         raise ImageError(
-            f"{name} is not a picture that can be read, or is damaged; the formats are "
-            f"{', '.join(FORMATS)}."
+            f"{name} is not a picture that can be read, or is damaged; save it as PNG or JPEG "
+            f"(formats that can be read: {', '.join(FORMATS)})."
         ) from None
     with image:
         return _decode(image, name, at_least)
@@ -184,7 +184,9 @@ def _decode(image: Image.Image, name: str, at_least: int | None = None) -> Image
         raise ImageError(f"{name} is damaged ({error}); save or download it again.") from None
     turn = UPRIGHT.get(_orientation(image))
     rgb = _composite(_eight_bit(image, name), name)
-    return rgb.transpose(turn) if turn is not None else rgb
+    upright = rgb.transpose(turn) if turn is not None else rgb
+    upright.info = {}  # whoever reads the result again must not turn it again
+    return upright
 
 
 def _orientation(image: Image.Image) -> int:

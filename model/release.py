@@ -14,6 +14,10 @@ from model.hub import from_pretrained
 
 ROOT = Path(__file__).resolve().parent.parent
 MISTAKES = "confident_mistakes.png"  # shows images of the dataset, which are not ours to publish
+# Front matter by which the folder is a Space too; it is written by hand, and kept.
+SPACE_KEYS = (
+    "title|emoji|colorFrom|colorTo|sdk|sdk_version|python_version|app_file|pinned|short_description"
+)
 RECIPE_RESULTS = Path("benchmarks/results/accuracy_default.json")
 
 
@@ -61,7 +65,9 @@ def readme(root: Path = ROOT, run: Path | None = None) -> str:
     _, front, body = whole.split("---\n", 2)
     _, _, body = body.strip().split("\n\n", 2)  # heading and summary stand elsewhere
     text = (root / "README.md").read_text(encoding="utf-8")
-    text = re.sub(r"\A(---\n.*?\n---\n)?", lambda _: f"---\n{front}---\n", text, flags=re.DOTALL)
+    old, text = re.match(r"(---\n.*?\n---\n)?(.*)", text, re.DOTALL).groups("")  # type: ignore[union-attr]
+    kept = "".join(re.findall(rf"^(?:{SPACE_KEYS}):.*\n", old, re.MULTILINE))
+    text = f"---\n{kept}{front}---\n{text}"
     parts = {"summary": card.headline_sentence(results, size), "card": body}
     if (root / RECIPE_RESULTS).is_file():
         parts["recipe"] = _recipe_sentence(files.read_json(root / RECIPE_RESULTS))

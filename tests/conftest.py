@@ -10,6 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import (  # noqa: F401  (fixtures)
+    browser,
+    default_page,
+    default_url,
+    new_page,
+    shapes_page,
+    shapes_url,
+    training_page,
+    training_url,
+)
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent

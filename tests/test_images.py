@@ -63,6 +63,16 @@ def test_exif_orientation_of_photos(value: int, at_least: int | None) -> None:
     np.testing.assert_allclose(right, (0, 255, 0), atol=12)  # type: ignore[arg-type]
 
 
+def test_what_was_turned_upright_is_not_turned_again() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 30)).save(buffer, "JPEG", exif=exif)
+    once = read_image(buffer.getvalue())
+    assert once.size == (30, 60)
+    assert read_image(once).size == (30, 60)
+
+
 @pytest.mark.parametrize("exif", [b"Exif\0\0junk", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"\0" * 9])
 def test_broken_exif_does_not_matter(exif: bytes) -> None:
     assert read_image(encoded(Image.new("RGB", (4, 4), "red"), "JPEG", exif=exif)).size == (4, 4)

@@ -6,10 +6,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, Program
+from huggingface_hub import RepoCard
+from pages import served
 
 from model import release
 from model.recipe import RECIPES
@@ -40,6 +43,10 @@ def test_the_two_commands_that_set_everything_up_come_first() -> None:
 def test_every_command_runs(command: str, shapes: Path, trained: Path, tmp_path: Path) -> None:
     if command.startswith("pip install"):
         command = command.split(" && ")[1]  # .ci/run installs with the README's own line
+    if command.startswith("python app.py"):
+        with served(*shlex.split(command)[2:]) as url, urllib.request.urlopen(url) as answer:
+            assert "cifarnet" in answer.read().decode()
+        return
     if command == "pytest":
         pytest.skip("is what runs right now")
     if command.startswith("accelerate launch train.py") and "synthetic" not in command:
@@ -76,6 +83,19 @@ def test_every_file_named_exists() -> None:
 
 def test_measured_parts_are_what_the_code_writes() -> None:
     assert release.readme(ROOT) == TEXT
+
+
+def test_the_folder_is_a_space_and_stays_one() -> None:
+    for text in (TEXT, release.readme(ROOT)):
+        front = RepoCard(text).data.to_dict()
+        assert front["sdk"] == "gradio"
+        assert (ROOT / front["app_file"]).is_file()
+        assert len(front["short_description"]) <= 60
+        assert {"title", "emoji", "colorFrom", "colorTo", "pinned", "python_version"} <= set(front)
+        wanted = re.search(r"gradio>=(\d+)\.(\d+)", (ROOT / "requirements.txt").read_text())
+        assert wanted
+        assert front["sdk_version"].split(".")[:2] >= list(wanted.groups())
+        assert front["library_name"] == "timm"
 
 
 def test_the_readme_follows_results(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""Opens the web page: `python app.py` (see --help)."""
+
+import argparse
+import os
+import socket
+import sys
+from importlib.util import find_spec
+
+# Before gradio and the hub's library are imported: they would report their use to others.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from model.errors import ConfigError, exit_on_error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Loads the models, opens the page and serves it until Ctrl-C.
+
+    Args:
+        arguments: Those of this process if None.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SystemExit: with code 2 and one message if a model or the address cannot be used.
+    """
+    options = _parser().parse_args(arguments)
+    host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    with exit_on_error():
+        if options.mcp and find_spec("mcp") is None:
+            raise ConfigError("--mcp needs another package: pip install 'gradio[mcp]'")
+        if options.port is not None:
+            _check_address(host, options.port)  # before the seconds that loading takes
+        from web import page
+        from web.models import Models
+
+        blocks = page.build(
+            Models(options.model or ()),
+            dataset=options.dataset,
+            allow_training=options.allow_training,
+        )
+        blocks.queue(max_size=page.MAX_WAITING, default_concurrency_limit=page.AT_ONCE)
+        try:
+            _, url, _ = blocks.launch(
+                server_name=host,
+                server_port=options.port,
+                mcp_server=options.mcp,
+                prevent_thread_lock=True,
+                **page.settings(),
+            )
+        except OSError as error:  # all ports that gradio tries are taken, or one just now
+            raise ConfigError(f"The page cannot be opened on {host}: {error}") from None
+    print(f"The page is at {url}  (stop it with Ctrl-C)", flush=True)
+    blocks.block_thread()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Opens a web page that classifies pictures and explains itself."
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="DIR_OR_ID",
+        help="folder of a training run or hub id; repeat it to compare several (default: the "
+        "weights that come with this code)",
+    )
+    parser.add_argument(
+        "--host",
+        help="address to listen on; 0.0.0.0 lets other machines in (default: 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--port", type=_port, help="port to listen on (default: the first free one from 7860)"
+    )
+    parser.add_argument(
+        "--dataset",
+        metavar="DIR_OR_ID",
+        help="what the model was tested on; the page then shows real test pictures",
+    )
+    parser.add_argument(
+        "--allow-training", action="store_true", help="let visitors train, on this machine"
+    )
+    parser.add_argument(
+        "--mcp", action="store_true", help="offer the API as MCP tools too (needs `gradio[mcp]`)"
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, a number from 1 to 65535")
+    return int(text)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Fails early, and clearly, where nothing can listen."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()  # two may bind, only one may listen
+    except OSError as error:
+        raise ConfigError(
+            f"Nothing can listen on {host} port {port} ({error.strerror or error}). Choose another "
+            "one with --port or --host, or stop what uses it."
+        ) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,341 @@
+"""What the page tells about quality is what results.json holds, in words and in pictures."""
+
+import copy
+import json
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import NAMES, ROOT
+from PIL import Image
+
+from model.classifier import Classifier
+from model.errors import DataError
+from web import charts, doubts, matrix, quality, report
+from web.testset import TestSet
+
+RESULTS = json.loads((ROOT / "results.json").read_text())
+PLAIN = RESULTS["test"]["plain"]
+LABELS = RESULTS["dataset"]["label_names"]
+SECTIONS = (
+    report.headline,
+    report.hardest,
+    report.per_class,
+    doubts.reliability,
+    report.learning_curves,
+    doubts.out_of_scope,
+    doubts.verdicts,
+    doubts.explanations,
+    doubts.photographs,
+    matrix.matrix,
+)
+CALIBRATION = {
+    "temperature": 0.5,
+    "images": 5000,
+    "validation": {"ece": 0.004, "nll": 0.2},
+    "test": {
+        "accuracy": 0.95,
+        "ece": 0.0061,
+        "nll": 0.21,
+        "reliability": [
+            {"low": 0, "high": 0.5, "count": 0, "confidence": None, "accuracy": None},
+            {"low": 0.5, "high": 1, "count": 10, "confidence": 0.9, "accuracy": 0.9},
+        ],
+    },
+    "confident": {"threshold": 0.9, "share": 0.875, "accuracy": 0.9876},
+}
+SCOPE = {
+    "method": "energy",
+    "threshold": 3.0,
+    "kept": {"validation": 0.95, "test": 0.96},
+    "kinds": {
+        "noise": {"auroc": 0.99, "accepted": 0.01},
+        "drawings": {"auroc": 0.95, "accepted": 0.25},
+    },
+    "methods": {},
+}
+
+
+def words(html: str) -> str:
+    """What a person reads: no tags, plain spaces."""
+    text = unescape(re.sub(r"<[^>]+>", " ", html)).replace("\N{NO-BREAK SPACE}", " ")
+    return re.sub(r"\s+", " ", text)
+
+
+def with_(**parts: Any) -> dict[str, Any]:
+    return {**RESULTS, **parts}
+
+
+def small(counts: list[list[int]], names: list[str]) -> dict[str, Any]:
+    """Results of a made-up model with the given confusion matrix."""
+    m = np.array(counts)
+    hit = m.diagonal()
+    classes = {
+        name: {
+            "recall": float(hit[i] / m[i].sum()),
+            "precision": float(hit[i] / max(m[:, i].sum(), 1)),
+            "f1": float(2 * hit[i] / (m[i].sum() + m[:, i].sum())),
+            "support": int(m[i].sum()),
+        }
+        for i, name in enumerate(names)
+    }
+    plain = {"count": int(m.sum()), "per_class": classes, "confusion_matrix": counts}
+    return {"dataset": {"label_names": names}, "test": {"plain": plain}}
+
+
+def test_headline_numbers_are_those_of_results() -> None:
+    text = words(report.headline(RESULTS))
+    assert f"{PLAIN['accuracy'] * 100:.2f} %" in text
+    assert f"of {PLAIN['count']:,} test images named correctly" in text
+    assert f"{RESULTS['model']['parameters'] / 1e6:.2f} M" in text
+
+
+def test_headline_tells_the_calibrated_error_where_it_was_measured() -> None:
+    before = words(report.headline({k: v for k, v in RESULTS.items() if k != "calibration"}))
+    after = words(report.headline(with_(calibration=CALIBRATION)))
+    assert f"{PLAIN['ece'] * 100:.2f} %" in before
+    assert "after calibration" not in before
+    assert "how far stated probabilities are off after calibration 0.61 %" in after
+    assert "right where it is confident: on 87.5 % of the images 98.76 %" in after
+
+
+def test_the_hardest_class_is_found_from_the_numbers() -> None:
+    # Fox: 6 of 10 found. 3 + 1 missed, 4 + 1 others called fox. 12 mistakes, 7 of them fox/owl.
+    results = small([[8, 1, 1], [1, 6, 3], [2, 4, 14]], ["elk", "fox", "owl"])
+    text = words(report.hardest(results))
+    assert "The hardest class: fox" in text
+    assert "Of 10 fox pictures 6 are named fox; 4 are not." in text
+    assert "They are taken for owl (3) and elk (1)." in text
+    assert "The easiest class, elk, misses 2 of its pictures." in text
+    assert "5 pictures of other things are called fox" in text
+    assert "fox and owl makes 7 of all 12 mistakes, 58 %" in text
+
+
+def test_the_default_weights_find_the_cat_hardest() -> None:
+    assert "The hardest class: cat" in words(report.hardest(RESULTS))
+
+
+def test_no_class_is_hardest_where_nothing_goes_wrong() -> None:
+    text = words(report.hardest(small([[5, 0], [0, 5]], ["elk", "fox"])))
+    assert "No class is harder" in text
+
+
+def test_bars_start_at_zero_and_show_the_share_that_is_missed() -> None:
+    results = small([[9, 1], [4, 6]], ["elk", "fox"])
+    html = report.per_class(results)
+    assert re.findall(r'scope="row">(\w+)', html) == ["fox", "elk"]  # the worst on top
+    assert re.findall(r"width: ([\d.]+)%", html) == ["100.0", "25.0"]
+    assert "fox 40.0 % 85.7 %" in words(html)  # 6 of the 7 named fox are
+
+
+def test_reliability_shows_before_and_after_calibration() -> None:
+    one = doubts.reliability({k: v for k, v in RESULTS.items() if k != "calibration"})
+    two = doubts.reliability(with_(calibration=CALIBRATION))
+    filled = sum(row["count"] > 0 for row in PLAIN["reliability"])
+    assert one.count("<circle") == filled
+    assert two.count("<circle") == filled + 1
+    assert "points too modest" in words(one)
+    assert "can be taken at their word" in words(two)
+    assert "by 0.61 % calibrated" in words(two)
+    assert "too modest. One number mends that" in words(two)
+    assert "temperature of 0.50" in words(two)
+    assert "5,000 images held back" in words(two)
+    assert "temperature" not in words(one)
+
+
+def test_verdicts_tell_how_often_it_is_confident_and_then_right() -> None:
+    assert doubts.verdicts({k: v for k, v in RESULTS.items() if k != "calibration"}) == ""
+    text = words(doubts.verdicts(with_(calibration=CALIBRATION)))
+    assert "right 98.8 % of the time" in text
+    assert "from a probability of 90 % on" in text
+    assert "confident 87.5 % 98.8 %" in text
+    assert "the rest 12.5 % 68.7 %" in text  # 0.875 * 0.9876 + 0.125 * 0.687 = 0.95
+    assert "all 100.0 % 95.0 %" in text
+
+
+def test_what_a_closer_look_gains_shows_where_it_was_measured() -> None:
+    assert doubts.photographs({k: v for k, v in RESULTS.items() if k != "photographs"}) == ""
+    cases = {
+        "96 px on plain": {"whole": {"right": 0.3}, "closer": {"right": 0.7}},
+        "256 px on plain": {"whole": {"right": 0.9}, "closer": {"right": 0.9}},
+        "nothing but ground": {"whole": {"right": 0.0}, "closer": {"right": 0.0}},
+    }
+    found = {"images": 200, "canvas": 320, "cases": cases}
+    text = words(doubts.photographs(with_(photographs=found)))
+    assert "96 px on plain 30.0 % 70.0 %" in text
+    assert "right 60 % of the time on average" in text
+    assert "leaves doubt, 80 %." in text
+    assert "nothing but" not in text
+
+
+def test_methods_of_explanation_show_where_they_were_measured() -> None:
+    assert doubts.explanations({k: v for k, v in RESULTS.items() if k != "explanations"}) == ""
+    methods = {
+        "random": {"deletion": 0.5, "insertion": 0.4},
+        "occlusion": {"deletion": 0.25, "insertion": 0.75},
+    }
+    found = {"method": "occlusion", "images": 500, "methods": methods}
+    text = words(doubts.explanations(with_(explanations=found)))
+    assert "occlusion 0.250 0.750 random 0.500 0.400" in text  # the best on top
+    assert "on 500 test images" in text
+
+
+def test_out_of_scope_numbers_show_where_they_were_measured() -> None:
+    assert doubts.out_of_scope({k: v for k, v in RESULTS.items() if k != "scope"}) == ""
+    text = words(doubts.out_of_scope(with_(scope=SCOPE)))
+    assert "drawings 25.0 % 0.950 noise 1.0 % 0.990" in text  # the worst on top
+    assert "0.970 on average, by energy" in text
+    assert "notices 87 % of" in text
+    assert "96 % of test images pass" in text
+
+
+def _damaged() -> list[tuple[str, Any]]:
+    cases: list[tuple[str, Any]] = []
+    for key in RESULTS:
+        cases.append((f"no {key}", {k: v for k, v in RESULTS.items() if k != key}))
+        cases.append((f"{key} is a word", {**RESULTS, key: "?"}))
+        cases.append((f"{key} is null", {**RESULTS, key: None}))
+    for key in PLAIN:
+        broken = copy.deepcopy(RESULTS)
+        del broken["test"]["plain"][key]
+        cases.append((f"no {key} of the test split", broken))
+    return cases
+
+
+@pytest.mark.parametrize(("name", "results"), _damaged(), ids=lambda v: v if type(v) is str else "")
+def test_a_missing_part_is_a_sentence(name: str, results: dict[str, Any]) -> None:
+    for write in SECTIONS:
+        assert "Traceback" not in report.section(write, results)
+
+
+def test_class_names_cannot_bring_markup() -> None:
+    results = small([[9, 1], [4, 6]], ["<img src=x>", 'a"b'])
+    for write in (report.hardest, report.per_class, matrix.matrix):
+        html = report.section(write, results)
+        assert "<img src=x>" not in html
+        assert 'a"b' not in html
+
+
+def test_the_matrix_has_a_labelled_button_for_every_cell() -> None:
+    html = matrix.matrix(small([[8, 1, 1], [1, 6, 3], [2, 4, 14]], ["elk", "fox", "owl"]))
+    assert html.count("<button") == 9
+    assert 'aria-label="owl taken for fox: 4"' in html
+    assert 'aria-label="fox recognised: 6"' in html
+    assert html.count('tabindex="0"') == 1  # one stop for the Tab key
+
+
+def test_many_classes_become_a_list_of_the_worst_pairs() -> None:
+    names = [f"c{i}" for i in range(30)]
+    results = small((np.eye(30, dtype=int) * 5).tolist(), names)
+    results["test"]["plain"]["most_confused"] = [{"true": "c7", "predicted": "c2", "count": 3}]
+    html = matrix.matrix(results)
+    assert html.count("<button") == 1
+    assert 'data-true="7"' in html
+    assert "c7 taken for c2: 3" in html
+
+
+@pytest.fixture(scope="module")
+def results(trained: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((trained / "results.json").read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def tests(trained: Path, shapes: Path, results: dict[str, Any]) -> TestSet:
+    classifier = Classifier.from_pretrained(trained)
+    return TestSet(str(shapes), results, lambda: classifier)
+
+
+def test_cells_hold_the_very_pictures_that_they_count(
+    tests: TestSet, results: dict[str, Any], shapes: Path
+) -> None:
+    counts = results["test"]["plain"]["confusion_matrix"]
+    for true, name in enumerate(NAMES):
+        files = [np.asarray(Image.open(f)) for f in sorted((shapes / "test" / name).iterdir())]
+        for predicted in range(len(NAMES)):
+            found = tests.cell(true, predicted)
+            assert len(found) == counts[true][predicted]
+            assert [one.probability for one in found] == sorted(
+                (one.probability for one in found), reverse=True
+            )
+            for one in found:
+                assert any(np.array_equal(one.pixels, file) for file in files)
+
+
+def test_the_most_confident_mistakes_are_their_pictures(
+    tests: TestSet, results: dict[str, Any]
+) -> None:
+    for row in results["test"]["plain"]["confident_mistakes"]:
+        cell = tests.cell(NAMES.index(row["true"]), NAMES.index(row["predicted"]))
+        same = next(one for one in cell if one.index == row["index"])
+        assert np.array_equal(tests.pictures([row["index"]])[0], same.pixels)
+
+
+def test_a_click_shows_the_pictures_and_their_number(
+    tests: TestSet, results: dict[str, Any]
+) -> None:
+    counts = np.array(results["test"]["plain"]["confusion_matrix"])
+    true, predicted = map(int, np.unravel_index(counts.argmax(), counts.shape))
+    html = quality.cell(results, tests, true, predicted)
+    count = counts[true, predicted]
+    assert f"{count} of {counts[true].sum()} {NAMES[true]} pictures were" in words(html)
+    assert html.count('<img src="data:image/png') == html.count('alt="Test picture') == count
+
+
+def test_without_a_dataset_a_click_shows_the_numbers() -> None:
+    cat, dog = LABELS.index("cat"), LABELS.index("dog")
+    count = PLAIN["confusion_matrix"][cat][dog]
+    text = words(quality.cell(RESULTS, None, cat, dog))
+    assert f"{count} of 1,000 cat pictures were taken for dog" in text
+    assert "--dataset" in text
+
+
+def test_other_data_is_refused_with_a_sentence(trained: Path, shapes: Path) -> None:
+    other = json.loads((trained / "results.json").read_text())
+    other["dataset"]["fingerprint"]["test"] = "0" * 64
+    tests = TestSet(str(shapes), other, lambda: Classifier.from_pretrained(trained))
+    with pytest.raises(DataError, match="not those that the numbers come from"):
+        tests.cell(0, 0)
+    counts = np.array(other["test"]["plain"]["confusion_matrix"])
+    true, predicted = np.unravel_index(counts.argmax(), counts.shape)
+    text = words(quality.cell(other, tests, int(true), int(predicted)))
+    assert f"{NAMES[true]} pictures were" in text  # the numbers stay
+    assert "not those that the numbers come from" in text
+
+
+@pytest.mark.parametrize("place", [(-1, 0), (0, 10), ("0", 0), (None, None), (0.5, 1), ([], {})])
+def test_a_strange_place_is_ignored(place: tuple[Any, Any]) -> None:
+    assert quality.HINT in quality.cell(RESULTS, None, *place)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "whole", "expected"),
+    [
+        (0, 1, False, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (1, 26, True, [0, 5, 10, 15, 20, 25, 30]),
+        (0.7, 2.1, False, [0.5, 1.0, 1.5, 2.0, 2.5]),
+        (3, 3, True, [3, 4]),
+    ],
+)
+def test_ticks_are_round_and_enclose(
+    low: float, high: float, whole: bool, expected: list[float]
+) -> None:
+    assert charts.ticks(low, high, whole=whole) == expected
+
+
+def test_a_curve_lies_where_its_values_say() -> None:
+    one = charts.Series("loss", "bad", [(0, 0), (1, 1)])
+    drawn = charts.curves([one], label="Loss", x="epoch")
+    assert f'points="{charts.LEFT},{charts.BOTTOM} {charts.RIGHT},{charts.TOP}"' in drawn.replace(
+        ".0", ""
+    )
+    assert 'aria-label="Loss"' in drawn
+
+
+def test_an_empty_chart_keeps_its_place() -> None:
+    empty = charts.curves([charts.Series("loss", "bad", [])], label="Loss", x="epoch")
+    assert "<svg" in empty
+    assert "<circle" not in empty

@@ -1,0 +1,1 @@
+"""The web page around the classifier: `python app.py`."""

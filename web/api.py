@@ -1,0 +1,112 @@
+"""The page's API: /classify and /classify_batch, for gradio_client, curl and MCP."""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal, TypedDict
+
+import gradio as gr
+from gradio import FileData
+
+from model.classifier import Prediction
+from model.errors import CifarnetError
+from web.models import Models
+from web.uploads import content_of
+
+MOST_AT_ONCE = 64  # pictures in one call of /classify_batch
+
+DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
+
+
+class Answer(TypedDict):
+    """What is said about a picture."""
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+    verdict: Literal["confident", "unsure", "none"]
+    sentence: str
+    scope: float
+    box: list[int]
+
+
+class Refusal(TypedDict):
+    """Why nothing can be said about a picture of a batch."""
+
+    error: str
+
+
+def add(models: Models) -> None:
+    """Adds the endpoints to the page that is being built; they answer for the first model.
+
+    Args:
+        models: Those of the page.
+    """
+
+    def classify(image: FileData) -> Answer:
+        """Names what a picture shows, with calibrated probabilities.
+
+        Args:
+            image: The picture, an uploaded image file in any common format; for MCP a data URI.
+
+        Returns:
+            The class, probabilities, and a verdict: "confident", "unsure" or "none" (of them).
+        """
+        try:
+            return _answer(models.classifier()(_content(image)))
+        except CifarnetError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    def classify_batch(images: list[FileData]) -> list[Answer | Refusal]:
+        """Names what several pictures show.
+
+        Args:
+            images: The pictures, 64 at most, each as for /classify.
+
+        Returns:
+            An answer for each, in the same order; where a picture cannot be read, its "error".
+        """
+        if not isinstance(images, list) or not 0 < len(images) <= MOST_AT_ONCE:
+            raise gr.Error(f"Send 1 to {MOST_AT_ONCE} pictures.", print_exception=False)
+        return _batch(models, images)
+
+    gr.api(classify, api_name="classify")
+    gr.api(classify_batch, api_name="classify_batch")
+
+
+def _content(image: object) -> bytes:
+    """The content of an upload, which arrives as what its JSON says, or of a data URI."""
+    if isinstance(image, str) and (uri := DATA_URI.match(image)):
+        with suppress(binascii.Error):
+            return base64.b64decode(image[uri.end() :], validate=True)
+    return content_of(image.get("path") if isinstance(image, dict) else None)
+
+
+def _batch(models: Models, images: Sequence[object]) -> list[Answer | Refusal]:
+    """Together where all can be read, otherwise one by one."""
+    classifier = models.classifier()
+    try:
+        return [_answer(found) for found in classifier([_content(image) for image in images])]
+    except CifarnetError:
+        pass
+    answers: list[Answer | Refusal] = []
+    for image in images:
+        try:
+            answers.append(_answer(classifier(_content(image))))
+        except CifarnetError as error:
+            answers.append(Refusal(error=str(error)))
+    return answers
+
+
+def _answer(found: Prediction) -> Answer:
+    return Answer(
+        label=found.label,
+        probability=found.probability,
+        probabilities=found.probabilities,
+        verdict=found.verdict,
+        sentence=found.sentence,
+        scope=found.scope,
+        box=list(found.box),
+    )

@@ -1,0 +1,179 @@
+"""Charts as HTML and SVG text: they follow the page's colours, in light and dark, without a script.
+
+Every chart names itself to a screen reader; what it shows stands beside it in words or numbers.
+"""
+
+import base64
+import io
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+WIDTH, HEIGHT = 360, 220  # of the drawing; it fills a phone's width and scales up from there
+LEFT, RIGHT, TOP, BOTTOM = 44, 344, 10, 186  # of the plane inside the drawing
+
+
+class Series(NamedTuple):
+    """One curve: its name, its colour ("good", "bad" or "quiet"), and its points."""
+
+    name: str
+    color: str
+    points: Sequence[tuple[float, float]]
+    dots: bool = True
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.931 as "93.1 %", with a space that does not break."""
+    return f"{share * 100:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def cards(rows: Iterable[tuple[str, str]]) -> str:
+    """Headline numbers: (number, what it means)."""
+    inside = "".join(
+        f'<div class="card"><dt>{escape(meaning)}</dt><dd>{escape(number)}</dd></div>'
+        for number, meaning in rows
+    )
+    return f'<dl class="cards">{inside}</dl>'
+
+
+def figure(title: str, chart: str, note: str = "", legend: str = "") -> str:
+    """A chart under its headline."""
+    below = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f"<figure><h3>{escape(title)}</h3>{below}{legend}{chart}</figure>"
+
+
+def legend(series: Iterable[Series]) -> str:
+    """The names of curves beside their colours."""
+    rows = "".join(f'<li><i class="{s.color}"></i>{escape(s.name)}</li>' for s in series)
+    return f'<ul class="legend">{rows}</ul>'
+
+
+def curves(
+    series: Sequence[Series],
+    *,
+    label: str,
+    x: str,
+    share: bool = False,
+    within: tuple[float, float] | None = None,
+) -> str:
+    """Curves over a common x axis.
+
+    Args:
+        series: What to draw; empty ones leave an empty plane of the same size.
+        label: Read out instead of the drawing.
+        x: Name of the x axis.
+        share: Whether values are fractions, shown as percent.
+        within: Ends of both axes, which begin at zero, for curves that grow; None fits the curves.
+    """
+    points = [point for one in series for point in one.points] or [(0.0, 0.0), (1.0, 1.0)]
+    first, last = min(p[0] for p in points), max(p[0] for p in points)
+    low, high = min(p[1] for p in points), max(p[1] for p in points)
+    if within is not None:
+        first, last, low, high = 0.0, within[0], 0.0, within[1]
+    x_ticks = [tick for tick in ticks(first, last, whole=True) if first <= tick <= last]
+    y_ticks = ticks(low, high)
+    y_ticks = [tick for tick in y_ticks if not share or tick <= 1.0001]
+    plane = Plane((first, last), (y_ticks[0], y_ticks[-1]))
+    show = (lambda v: f"{v * 100:g} %") if share else (lambda v: f"{v:g}")
+    parts = [
+        plane.grid([(t, f"{t:g}") for t in x_ticks], [(t, show(round(t, 6))) for t in y_ticks])
+    ]
+    parts.append(_text((LEFT + RIGHT) / 2, HEIGHT - 4, x, "middle"))
+    for one in series:
+        parts.append(plane.curve(one))
+    return _svg(parts, label)
+
+
+def reliability(bins: dict[str, Sequence[dict[str, Any]]], *, label: str) -> str:
+    """Accuracy reached against probability stated, over the diagonal of a perfect classifier.
+
+    Args:
+        bins: By colour, rows as results.json holds them; the area of a dot is the share of images.
+        label: Read out instead of the drawing.
+    """
+    plane = Plane((0, 1), (0, 1))
+    steps = [(i / 4, f"{i * 25} %") for i in range(5)]
+    parts = [plane.grid(steps, steps)]
+    (x0, y0), (x1, y1) = plane.at(0, 0), plane.at(1, 1)
+    parts.append(f'<line class="ideal" x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"/>')
+    parts.append(_text((LEFT + RIGHT) / 2, HEIGHT - 4, "probability stated", "middle"))
+    for color, rows in bins.items():
+        filled = [row for row in rows if row["count"]]
+        points = [(row["confidence"], row["accuracy"]) for row in filled]
+        parts.append(plane.curve(Series("", f"{color} thin", points, dots=False)))
+        total = sum(row["count"] for row in filled)
+        for row, (stated, reached) in zip(filled, points, strict=True):
+            cx, cy = plane.at(stated, reached)
+            radius = 2 + 6 * math.sqrt(row["count"] / total)
+            parts.append(f'<circle class="dot {color}" cx="{cx}" cy="{cy}" r="{radius:.1f}"/>')
+    return _svg(parts, label)
+
+
+def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
+    """Three to six round numbers that enclose a range."""
+    span = max(high - low, 1e-9 if not whole else 1.0)
+    if not whole and span < 1e-6:
+        span = max(abs(high), 1.0)
+    power = 10.0 ** math.floor(math.log10(span / 4))
+    step = next(power * m for m in (1, 2, 5, 10) if span / (power * m) <= 6)
+    if whole:
+        step = max(1.0, math.ceil(step))
+    first = math.floor(low / step + 1e-9)
+    last = max(math.ceil(high / step - 1e-9), first + 1)
+    return [round(i * step, 9) for i in range(first, last + 1)]
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """A small picture, uint8 (H, W, 3), as something an <img> can show."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+class Plane:
+    """Where values lie in the drawing."""
+
+    def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        self.x, self.y = x, y
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Pixels of a point."""
+        across = (x - self.x[0]) / ((self.x[1] - self.x[0]) or 1)
+        up = (y - self.y[0]) / ((self.y[1] - self.y[0]) or 1)
+        return round(LEFT + across * (RIGHT - LEFT), 1), round(BOTTOM - up * (BOTTOM - TOP), 1)
+
+    def grid(self, x: Iterable[tuple[float, str]], y: Iterable[tuple[float, str]]) -> str:
+        """Horizontal rules, and names of values along both axes."""
+        parts = []
+        for value, name in y:
+            _, at = self.at(self.x[0], value)
+            parts.append(f'<line class="rule" x1="{LEFT}" x2="{RIGHT}" y1="{at}" y2="{at}"/>')
+            parts.append(_text(LEFT - 6, at + 3.5, name, "end"))
+        for value, name in x:
+            at, _ = self.at(value, self.y[0])
+            parts.append(_text(at, BOTTOM + 15, name, "middle"))
+        return "".join(parts)
+
+    def curve(self, series: Series) -> str:
+        """One curve, with a dot a point while the points stand apart."""
+        places = [self.at(*point) for point in series.points]
+        path = " ".join(f"{x},{y}" for x, y in places)
+        drawn = f'<polyline class="curve {series.color}" points="{path}"/>' if path else ""
+        if series.dots and len(places) <= 40:
+            drawn += "".join(
+                f'<circle class="dot {series.color}" cx="{x}" cy="{y}" r="2.5"/>' for x, y in places
+            )
+        return drawn
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(parts: Iterable[str], label: str) -> str:
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT}"'
+    return f'<svg {box} role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'

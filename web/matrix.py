@@ -1,0 +1,101 @@
+"""The confusion matrix as a table of buttons, which arrow keys walk through."""
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from web.charts import percent
+from web.report import Results, report_of
+
+MOST_CLASSES = 20  # that have room in the page; beyond them, a list of the worst pairs
+CSS = (Path(__file__).parent / "matrix.css").read_text(encoding="utf-8")
+
+# One stop for the Tab key; arrows move on, a click or Enter asks for the cell's pictures.
+SCRIPT = """
+const cells = () => [...element.querySelectorAll("button[data-true]")];
+const go = (to) => {
+  if (!to) return;
+  cells().forEach((cell) => { cell.tabIndex = cell === to ? 0 : -1; });
+  to.focus();
+};
+element.addEventListener("click", (event) => {
+  const cell = event.target.closest("button[data-true]");
+  if (!cell) return;
+  cells().forEach((other) => other.setAttribute("aria-pressed", other === cell));
+  go(cell);
+  const narrow = window.matchMedia("(max-width: 700px)").matches;
+  if (narrow) document.getElementById("confusion-cell")?.scrollIntoView({ block: "center" });
+  trigger("cell", { true: Number(cell.dataset.true), predicted: Number(cell.dataset.predicted) });
+});
+element.addEventListener("keydown", (event) => {
+  const cell = event.target.closest("button[data-true]");
+  const columns = Number(element.querySelector("[data-columns]")?.dataset.columns);
+  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
+  if (!cell || !step) return;
+  event.preventDefault();
+  const all = cells(), from = all.indexOf(cell);
+  const leaves = Math.abs(step) === 1 && columns > 1
+    && Math.floor(from / columns) !== Math.floor((from + step) / columns);
+  if (!leaves) go(all[from + step]);
+});
+"""
+
+
+def matrix(results: Results) -> str:
+    """A table for a few classes, otherwise the pairs that go wrong most often."""
+    report, names = report_of(results), results["dataset"]["label_names"]
+    if len(names) > MOST_CLASSES:
+        return _pairs(report, names)
+    return _table(report["confusion_matrix"], names)
+
+
+def title(true: int, predicted: int, results: Results) -> str:
+    """What a cell counts, in words."""
+    report, names = report_of(results), results["dataset"]["label_names"]
+    row = report["confusion_matrix"][true]
+    count, share = row[predicted], percent(row[predicted] / max(sum(row), 1))
+    if true == predicted:
+        return f"{count:,} of {sum(row):,} {names[true]} pictures were recognised: {share}"
+    taken = f"taken for {names[predicted]}"
+    return f"{count:,} of {sum(row):,} {names[true]} pictures were {taken}: {share}"
+
+
+def _table(counts: list[list[int]], names: list[str]) -> str:
+    worst = max((n for i, row in enumerate(counts) for j, n in enumerate(row) if i != j), default=0)
+    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
+    rows = []
+    for true, row in enumerate(counts):
+        cells = "".join(_cell(true, j, n, sum(row), worst, names) for j, n in enumerate(row))
+        name = escape(names[true])
+        rows.append(f'<tr><th scope="row" title="{name}">{name}</th>{cells}</tr>')
+    return (
+        '<div class="matrix"><p class="axis">Down: what the picture shows. Across: what it was '
+        f'called.</p><table data-columns="{len(names)}" style="--classes: {len(names)}">'
+        f"<caption>Confusion matrix</caption><thead><tr><td></td>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _cell(true: int, predicted: int, count: int, support: int, worst: int, names: list[str]) -> str:
+    """A button whose colour says how often: the diagonal and the mistakes have a scale each."""
+    right = true == predicted
+    share = count / max(support if right else worst, 1)
+    words = f"{names[true]} recognised" if right else f"{names[true]} taken for {names[predicted]}"
+    return (
+        f'<td><button type="button" data-true="{true}" data-predicted="{predicted}" '
+        f'tabindex="{0 if true == predicted == 0 else -1}" aria-pressed="false" '
+        f'class="{"right" if right else "wrong"}" style="--share: {share**0.7:.3f}" '
+        f'aria-label="{escape(words)}: {count}">{count or ""}</button></td>'
+    )
+
+
+def _pairs(report: dict[str, Any], names: list[str]) -> str:
+    place = {name: i for i, name in enumerate(names)}
+    items = "".join(
+        f'<li><button type="button" data-true="{place[pair["true"]]}" aria-pressed="false" '
+        f'data-predicted="{place[pair["predicted"]]}" tabindex="{-1 if i else 0}">'
+        f"{escape(pair['true'])} taken for {escape(pair['predicted'])}: {pair['count']:,}"
+        "</button></li>"
+        for i, pair in enumerate(report["most_confused"])
+    )
+    return f'<ul class="pairs" data-columns="1">{items}</ul>'

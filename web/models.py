@@ -1,0 +1,124 @@
+"""The models that the page offers, by name. Only the command line decides which those are."""
+
+import json
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+from model import snapshot
+from model.classifier import Classifier
+from model.errors import ConfigError
+from model.hub import CARD_NAME, RESULTS_NAME
+
+ROOT = Path(__file__).resolve().parent.parent  # where the default weights lie
+TRAINED = "just trained"  # in the name of the model that was trained on the page
+
+
+class Models:
+    """Loaded models, the first of them the default.
+
+    Args:
+        sources: Folders or hub ids; none at all means the weights that come with this code.
+
+    Raises:
+        CifarnetError: If one of them cannot be loaded; the message says which, and what to do.
+    """
+
+    def __init__(self, sources: Sequence[str | Path] = ()) -> None:
+        self._lock = threading.Lock()
+        self._loaded: dict[str, Classifier] = {}
+        for source in sources or [_default()]:
+            classifier = Classifier.from_pretrained(source)
+            self._loaded[self._free(_name(source, classifier))] = classifier
+        self.folder = _folder((sources or [_default()])[0])
+        """Of the first model: where its card and results.json lie, if it has them."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all models, in the order of the command line."""
+        with self._lock:
+            return list(self._loaded)
+
+    def classifier(self, name: str | None = None) -> Classifier:
+        """A model by name; None is the first.
+
+        Raises:
+            ConfigError: If there is none of that name (any more).
+        """
+        with self._lock:
+            name = name or next(iter(self._loaded))
+            found = self._loaded.get(name)
+        if found is None:
+            raise ConfigError("That model is no longer here; choose one from the list.")
+        return found
+
+    def register(self, folder: Path, job: Any) -> str:
+        """Offers a model that was trained on the page, in place of the one before it.
+
+        Args:
+            folder: Where it was saved.
+            job: What was trained; has a `network` and a `dataset`.
+
+        Returns:
+            The model's name.
+
+        Raises:
+            CifarnetError: If it cannot be loaded.
+        """
+        classifier = Classifier.from_pretrained(folder)
+        with self._lock:
+            self._loaded = {k: v for k, v in self._loaded.items() if not k.endswith(TRAINED)}
+            name = f"{job.network} on {job.dataset}, {TRAINED}"
+            self._loaded[name] = classifier
+        return name
+
+    def results(self) -> dict[str, Any] | None:
+        """Content of the first model's results.json; None if it has none that can be read."""
+        try:
+            content = json.loads((self.folder / RESULTS_NAME).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def _free(self, name: str) -> str:
+        """A name that no other model has."""
+        number, free = 1, name
+        while free in self._loaded:
+            number += 1
+            free = f"{name} ({number})"
+        return free
+
+
+def _default() -> Path:
+    if not (ROOT / snapshot.WEIGHTS_NAME).is_file():
+        raise ConfigError(
+            "No weights came with this code; train some with `accelerate launch train.py`, then "
+            "name their folder or a hub id by --model."
+        )
+    return ROOT
+
+
+def _folder(source: str | Path) -> Path:
+    """Where a model lies; of one on the hub also the card and the results are fetched."""
+    folder = snapshot.find_config(source).parent
+    if not Path(source).is_dir():
+        for name in (CARD_NAME, RESULTS_NAME):
+            with suppress(HfHubHTTPError, HTTPError, OSError):  # not every model has them
+                hf_hub_download(str(source), name, library_name="cifarnet")
+    return folder
+
+
+def _name(source: str | Path, classifier: Classifier) -> str:
+    """A folder's own name, an id as it is; the project's folder may be called anything."""
+    path = Path(source)
+    if not path.is_dir():
+        return str(source)
+    if path.resolve() == ROOT:
+        card: Any = classifier.network.pretrained_cfg
+        return str(card["architecture"])
+    return path.resolve().name

@@ -1,0 +1,60 @@
+"""Puts the page together: a head, a tab for each thing to do, and the API."""
+
+from typing import Any
+
+import gradio as gr
+
+from web import api, classify, learn, many, quality, theme, uploads, use
+from web.models import Models
+
+TITLE = "cifarnet"
+INTRO = "Names what a picture shows, says how sure it is, and shows why."
+
+MAX_WAITING = 64  # requests in the queue; whoever comes later is asked to try again
+AT_ONCE = 2  # requests of one kind that are worked on at the same time
+MOST_VISITORS = 1000  # whose choices are remembered
+CACHE_CHECK, CACHE_AGE = 600, 1800  # seconds; uploads older than that are deleted
+
+
+def build(models: Models, *, dataset: str | None = None, allow_training: bool = False) -> gr.Blocks:
+    """The whole page.
+
+    Args:
+        models: What to classify with.
+        dataset: Given on the command line; its test pictures can be looked at.
+        allow_training: Whether visitors may train.
+    """
+    uploads.forbid_downloads()
+    results = models.results()
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(CACHE_CHECK, CACHE_AGE)
+    ) as page:
+        gr.HTML(f"<h1>{TITLE}</h1><p>{INTRO}</p>", elem_id="head")
+        tabs = [("Classify", classify), ("Many images", many), ("How good is it?", quality)]
+        if allow_training:
+            tabs.append(("Watch it learn", learn))
+        with gr.Tabs(overflow_behavior="wrap"):
+            for name, module in [*tabs, ("Use it", use)]:
+                with gr.Tab(name):
+                    gr.HTML(f"<h2>{name}</h2>", elem_classes="unseen")  # for screen readers
+                    module.tab(models, results, dataset)
+        api.add(models)
+    return page
+
+
+def settings() -> dict[str, Any]:
+    """What `launch` needs besides an address: limits, privacy, looks."""
+    return dict(
+        theme=theme.theme(),
+        css=theme.CSS,
+        max_file_size=uploads.MAX_UPLOAD,
+        allowed_paths=[],
+        show_error=False,  # what a visitor may read is said by gr.Error, traces stay here
+        run_history=False,
+        footer_links=["api", "settings"],
+        enable_monitoring=False,
+        state_session_capacity=MOST_VISITORS,
+        ssr_mode=False,
+        share=False,
+        quiet=True,
+    )

@@ -1,0 +1,163 @@
+"""The tab "How good is it?": what results.json tells, and the very pictures behind it."""
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from model.errors import CifarnetError
+from web import charts, doubts, matrix, report
+from web.block import block
+from web.charts import percent
+from web.models import Models
+from web.report import Results, section
+from web.testset import MOST_PICTURES, TestPicture, TestSet
+
+HINT = "Choose a cell to see what is behind it."
+NO_DATASET = (
+    "Start the page with --dataset and the data that the model was tested on to see the pictures."
+)
+
+# Asks for the pictures when the mistakes come into sight, not before.
+WHEN_SEEN = """
+new IntersectionObserver((entries, watcher) => {
+  if (entries.some((entry) => entry.isIntersecting)) { watcher.disconnect(); trigger("seen"); }
+}).observe(element);
+"""
+
+
+def tab(models: Models, results: Results | None, dataset: str | None) -> None:
+    """Fills the tab.
+
+    Args:
+        models: The first one is what the numbers are about.
+        results: Content of its results.json, if it has one.
+        dataset: Given on the command line; what cells and mistakes show as pictures.
+    """
+    if not results:
+        block(f"<p>{escape(report.MISSING)}</p>")
+        return
+    tests = TestSet(dataset, results, lambda: models.classifier()) if dataset else None
+    hardest = section(report.hardest, results)
+    block(f'{section(report.headline, results)}<div class="part">{hardest}</div>')
+    _confusions(results, tests)
+    parts = (
+        report.per_class,
+        doubts.reliability,
+        doubts.verdicts,
+        doubts.out_of_scope,
+        doubts.explanations,
+        doubts.photographs,
+    )
+    drawn = "".join(f"<div>{part}</div>" for write in parts if (part := section(write, results)))
+    curves = section(report.learning_curves, results)
+    block(f'<div class="grid part">{drawn}<div class="wide">{curves}</div></div>')
+    _mistakes(results, tests)
+
+
+def _confusions(results: Results, tests: TestSet | None) -> None:
+    """The confusion matrix beside what a chosen cell counts."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=320):
+            cells = block(
+                f"<h3>What it takes for what</h3>{section(matrix.matrix, results)}",
+                css_template=matrix.CSS,
+                js_on_load=matrix.SCRIPT,
+                elem_id="confusion-matrix",
+            )
+        with gr.Column(scale=2, min_width=280):
+            shown = block(
+                f'<div role="status"><h3>Behind a cell</h3></div><p class="note">{HINT}</p>',
+                elem_id="confusion-cell",
+            )
+
+    def show(event: gr.EventData) -> str:
+        return cell(results, tests, event.true, event.predicted)
+
+    cells.cell(show, None, shown, show_progress="minimal", api_visibility="private")
+
+
+def cell(results: Results, tests: TestSet | None, true: Any, predicted: Any) -> str:
+    """What the page shows for a cell; its place comes from a browser and is checked."""
+    classes = len(results["dataset"]["label_names"])
+    if not (_is_class(true, classes) and _is_class(predicted, classes)):
+        return f'<p class="note">{HINT}</p>'
+    head = f'<div role="status"><h3>{escape(matrix.title(true, predicted, results))}</h3></div>'
+    if not report.report_of(results)["confusion_matrix"][true][predicted]:
+        return head
+    if tests is None:
+        return f'{head}<p class="note">{escape(NO_DATASET)}</p>'
+    try:
+        pictures = tests.cell(true, predicted)
+    except CifarnetError as error:
+        return f'{head}<p class="note">{escape(str(error))}</p>'
+    names = results["dataset"]["label_names"]
+    which = (
+        "All of them"
+        if len(pictures) < MOST_PICTURES
+        else f"The {len(pictures)} most certain of them"
+    )
+    note = f'<p class="note">{which}, with the probability it gave, the highest first:</p>'
+    words = f"{names[true]} named {names[predicted]}"
+    items = "".join(_picture(one, words) for one in pictures)
+    return f'{head}{note}<ul class="pictures scroll" tabindex="0">{items}</ul>'
+
+
+def _is_class(value: Any, classes: int) -> bool:
+    return type(value) is int and 0 <= value < classes
+
+
+def _picture(picture: TestPicture, words: str) -> str:
+    alt = escape(f"Test picture {picture.index}: {words}")
+    return (
+        f'<li><img src="{charts.data_uri(picture.pixels)}" alt="{alt}" loading="lazy">'
+        f"{percent(picture.probability, 0)}</li>"
+    )
+
+
+def _mistakes(results: Results, tests: TestSet | None) -> None:
+    """The most confident mistakes; their pictures come when they are scrolled into sight."""
+    sheet = block(
+        section(lambda r: mistakes(r, None, "" if tests else NO_DATASET), results),
+        js_on_load=WHEN_SEEN if tests else None,
+        elem_id="confident-mistakes",
+    )
+    if tests is None:
+        return
+
+    def load() -> str:
+        rows = report.report_of(results)["confident_mistakes"]
+        try:
+            pictures = tests.pictures([row["index"] for row in rows])
+        except CifarnetError as error:
+            return mistakes(results, None, str(error))
+        return mistakes(results, pictures)
+
+    sheet.seen(
+        lambda: section(lambda _: load(), results),
+        None,
+        sheet,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def mistakes(results: Results, pictures: list[np.ndarray] | None, note: str = "") -> str:
+    """A sheet of the mistakes made with the highest probability."""
+    rows = report.report_of(results)["confident_mistakes"]
+    if not rows:
+        return "<h3>It made no mistakes</h3>"
+    items = []
+    for i, row in enumerate(rows):
+        words = f"{row['true']} named {row['predicted']}"
+        image = '<span class="blank"></span>'
+        if pictures:
+            alt = escape(f"Test picture {row['index']}: {words}")
+            image = f'<img src="{charts.data_uri(pictures[i])}" alt="{alt}">'
+        said = f"{escape(row['predicted'])}, {percent(row['probability'], 0)}"
+        items.append(f"<li>{image}{said}<br>is: {escape(row['true'])}</li>")
+    kind = "before calibration" if results.get("calibration") else "as trained"
+    title = "Where it was most sure, and wrong"
+    below = f'<p class="note">{escape(note or f"What it said, with its probability ({kind}).")}</p>'
+    return f'<h3>{title}</h3>{below}<ul class="pictures">{"".join(items)}</ul>'

@@ -1,0 +1,8 @@
+"""Name what a picture shows. Run this in a checkout of the code."""
+
+from model import Classifier
+
+classify = Classifier.from_pretrained(".")  # or another folder, or an id on the hub
+prediction = classify("examples/ship.png")
+for name, probability in prediction.top(3):
+    print(f"{name:12} {probability:6.1%}")
