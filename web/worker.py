@@ -20,7 +20,7 @@ from accelerate import Accelerator, PartialState
 from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
-from model import augment, data, hub, splits, training
+from model import augment, data, finish, hub, splits, training
 from model.device import resolve_mixed_precision, use_all_cores
 from model.errors import CifarnetError
 from model.evaluation import predict_logits
@@ -70,7 +70,10 @@ class Lesson:
             self._validate(None)
         self.say("saving")
         names = list(self.data.source.label_names)
-        hub.save_pretrained(self.trainer.result, self._job["output"], label_names=names)
+        limits = finish.doubt_of(self.trainer.result, self.data)
+        extra = {"doubt": limits.to_dict()} if limits else None
+        network, output = self.trainer.result, self._job["output"]
+        hub.save_pretrained(network, output, label_names=names, extra=extra)
         self.say("saved")
 
     def _prepare(self) -> None:
