@@ -78,7 +78,7 @@ def scores(
     network: nn.Module, x: Tensor, classes: Tensor, heat: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor]:
     """Summed probability of the class at each step of deletion and of insertion, (STEPS + 1,)."""
-    n, _, height, width = x.shape
+    height, width = x.shape[2:]
     blocks = F.avg_pool2d(heat[:, None], BLOCK)  # (n, 1, s, s)
     rank = blocks.flatten(1).argsort(dim=1, descending=True).argsort(dim=1)  # (n, s * s)
     rank = F.interpolate(rank.view(blocks.shape).float(), (height, width))  # (n, 1, S, S)
