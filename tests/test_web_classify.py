@@ -110,7 +110,11 @@ def test_the_strongest_maps_are_shown() -> None:
     maps = np.zeros((40, 3, 3), np.float32)
     maps[7, 1, 1], maps[23, 0, 0] = 1, 2
     assert np.array_equal(pictures.strongest(maps)[:2], maps[[23, 7]])
-    assert _pixels(pictures.sheet_uri(maps)).shape == (7, 31, 4)  # two rows of eight, gaps of one
+    assert _pixels(pictures.sheet_uri(maps)).shape == (
+        124,
+        508,
+        4,
+    )  # two rows of eight, 60 wide, gaps of 4
 
 
 def test_a_large_photo_is_sent_small() -> None:

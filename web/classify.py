@@ -43,13 +43,26 @@ element.addEventListener("click", (event) => {
 });
 new IntersectionObserver((entries, watcher) => {
   if (entries.some((entry) => entry.isIntersecting)) { watcher.disconnect(); trigger("seen"); }
-}).observe(element);
+}, { rootMargin: "600px" }).observe(element);
 """
 LIVE = 'element.setAttribute("aria-live", "polite");'
 SWITCH = (
     '<label class="switch"><input type="checkbox" id="heat-switch" checked> Show the heat-map'
     "</label>"
 )
+# Gradio's radio buttons have a name each, so the browser does not know that they belong together.
+ARROWS = """
+const steps = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
+document.addEventListener("keydown", (event) => {
+  const from = event.target.closest("fieldset input[type=radio]"), step = steps[event.key];
+  if (!from || !step) return;
+  event.preventDefault();
+  const all = [...from.closest("fieldset").querySelectorAll("input[type=radio]")];
+  const to = all[(all.indexOf(from) + step + all.length) % all.length];
+  to.focus();
+  to.click();
+});
+"""
 Shown = tuple[Any, ...]
 
 
@@ -73,7 +86,7 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
             chosen = _model_choice(models)
             answer = _html(cards.empty_answer(), "answer", LIVE)
             why = _class_choice(labels)
-            _html(SWITCH, "switch")
+            _html(SWITCH, "switch", ARROWS)
             explained = _html(cards.explained(None), "explained")
     compared = _html("", "compared")
     with gr.Accordion("The way through the layers", open=True, elem_id="layers-box"):
@@ -160,7 +173,8 @@ class Desk:
             explanation = classifier.explain(image, label, box=boxes[name]) if known else None
             found.append((name, explanation))
         first = found[0][1]
-        stage, seen = cards.stage(image, first), cards.explained(first)
+        stage = cards.stage(image, first)
+        seen = cards.explained(first) if first else '<p class="help">No such class.</p>'
         return stage, seen, cards.comparison(image, found) if len(found) > 1 else ""
 
     def _open(self, picture: str) -> Image.Image:
