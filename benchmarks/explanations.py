@@ -10,7 +10,6 @@ arXiv:1509.06321). A random map is the yardstick. Writes "explanations" in the m
 and a plot.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from benchmarks._common import arguments, load, plot, record
-from model import explain, style
+from model import explain, scope, style
 from model.augment import normalize
 from model.errors import exit_on_error
 
@@ -45,15 +44,17 @@ def main() -> None:
     network, temperature = classifier.network, classifier.temperature
     card: Any = network.pretrained_cfg
     pixels = normalize(images, card["mean"], card["std"])
-    methods: dict[str, Callable[..., Tensor]] = {**explain.METHODS, RANDOM: random_map}
+    methods = [*explain.METHODS, RANDOM]
     found: dict[str, dict[str, float]] = {}
     curves: dict[str, tuple[Tensor, Tensor]] = {}
-    for name, method in methods.items():
+    for name in methods:
         sums = torch.zeros(2, STEPS + 1, dtype=torch.float64)
         for x in tqdm(pixels.split(AT_ONCE), desc=name, leave=False):
             with torch.no_grad():
-                classes = network(x).argmax(dim=1)  # (n,)
-            heat = method(network, x, classes)  # (n, S, S)
+                classes = scope.look(network, x)[0].argmax(dim=1)  # (n,)
+            heat = (
+                random_map(x) if name == RANDOM else explain.attribution(network, x, classes, name)
+            )  # (n, S, S)
             sums += torch.stack(scores(network, x, classes, heat, temperature))
         deletion, insertion = sums / len(pixels)  # (STEPS + 1,), (STEPS + 1,)
         curves[name] = deletion, insertion
@@ -67,7 +68,7 @@ def main() -> None:
     record(args, "explanations", content)
 
 
-def random_map(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
+def random_map(pixels: Tensor) -> Tensor:
     """Knows nothing: (N, S, S) for pixels (N, 3, S, S)."""
     generator = torch.Generator().manual_seed(len(pixels))
     return torch.rand(len(pixels), *pixels.shape[2:], generator=generator)
@@ -87,7 +88,8 @@ def scores(
     for step in range(STEPS + 1):
         first = rank < step / STEPS * blocks[0].numel()  # (n, 1, S, S)
         for row, mixed in enumerate((x.masked_fill(first, 0), torch.where(first, x, blurred))):
-            probabilities = (network(mixed).double() / temperature).softmax(dim=1)  # (n, C)
+            logits = scope.look(network, mixed)[0].double()  # (n, C)
+            probabilities = (logits / temperature).softmax(dim=1)  # (n, C)
             curves[row, step] = probabilities.gather(1, classes[:, None]).sum()
     return curves[0], curves[1]
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 DEFAULT = "integrated gradients"
 WINDOW, STRIDE = 8, 3  # pixels of the grey patch that occlusion slides over the picture
+STEPS = 8  # on the way from grey to the picture
 BLUR = 5  # pixels over which noisy gradient maps are averaged
 
 
@@ -21,6 +22,8 @@ def attribution(
     network: nn.Module, pixels: Tensor, classes: Tensor, method: str = DEFAULT
 ) -> Tensor:
     """How much each place of each picture speaks for a class.
+
+    What is explained is a classifier's answer: the mean over a picture and its mirror image.
 
     Args:
         network: In evaluation mode.
@@ -36,9 +39,11 @@ def attribution(
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown: choose from {', '.join(METHODS)}.")
+    both = torch.cat((pixels.detach(), pixels.detach().flip(-1)))  # (2 N, 3, S, S)
     with torch.inference_mode(False), torch.enable_grad():
-        maps = METHODS[method](network, pixels.detach().clone(), classes.clone())
-    return maps.detach().float()
+        maps = METHODS[method](network, both.clone(), classes.repeat(2))  # (2 N, S, S)
+    maps, mirrored = maps.detach().float().split(len(pixels))  # (N, S, S), (N, S, S)
+    return (maps + mirrored.flip(-1)) / 2  # (N, S, S)
 
 
 def occlusion(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
@@ -64,7 +69,7 @@ def integrated_gradients(network: nn.Module, pixels: Tensor, classes: Tensor) ->
     arXiv:1703.01365.
     """
     maps = IntegratedGradients(network).attribute(
-        pixels, target=classes, n_steps=16, internal_batch_size=max(64, len(pixels))
+        pixels, target=classes, n_steps=STEPS, internal_batch_size=max(64, len(pixels))
     )
     return _smooth(maps.sum(dim=1))  # (N, S, S)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from model import explain
 
 SIZE = 32
-SPOT = (slice(4, 12), slice(16, 24))  # rows, columns
+SPOT = (slice(4, 12), slice(12, 20))  # rows, columns; its own mirror image
 
 
 class Spotter(nn.Module):
@@ -43,7 +43,7 @@ def test_occlusion_of_one_patch_by_hand() -> None:
     pixels = torch.ones(1, 3, SIZE, SIZE)
     heat = explain.attribution(Spotter(), pixels, torch.tensor([1]), "occlusion")
     assert heat[0, 31, 0] == 0
-    assert heat[0, 8, 20] > 0
+    assert heat[0, 8, 16] > 0
 
 
 def test_pictures_are_explained_one_by_one_as_together() -> None:
@@ -69,3 +69,18 @@ def test_what_was_made_in_inference_mode_can_be_explained(method: str) -> None:
         inside = explain.attribution(network, pixels, classes, method)
     torch.testing.assert_close(inside, explain.attribution(network, pixels, classes, method))
     assert all(one.grad is None for one in network.parameters())
+
+
+def test_the_mirror_image_counts_as_much() -> None:
+    """Occlusion of a corner that the network sees shows in both: it answers by both pictures."""
+
+    class Corner(Spotter):
+        def forward(self, x: Tensor) -> Tensor:
+            bright = self.stages(x)[:, 0, :8, :8].mean(dim=(1, 2))  # (N,)
+            return torch.stack((torch.zeros_like(bright), bright), dim=1)  # (N, 2)
+
+    pixels = torch.ones(1, 3, SIZE, SIZE)
+    pixels[..., SIZE // 2 :] = 0.5  # the right half speaks half as much
+    heat = explain.attribution(Corner(), pixels, torch.tensor([1]), "occlusion")[0]  # (S, S)
+    assert heat[4, 4] == pytest.approx(2 * heat[4, SIZE - 5].item(), rel=0.2)
+    assert heat[20, 16] == 0

@@ -43,6 +43,9 @@ def headline(results: Results) -> str:
     ]
     if averaged := results[split].get("tta"):
         rows.append((percent(averaged["accuracy"], 2), "averaged over six views of each image"))
+    if answered := results[split].get("calibrated"):
+        meaning = "as this page answers, from an image and its mirror image"
+        rows.insert(0, (percent(answered["accuracy"], 2), meaning))
     calibration = results.get("calibration") or {}
     after = calibration.get("test", {}).get("ece")
     error = report["ece"] if after is None else after
@@ -62,16 +65,16 @@ def hardest(results: Results) -> str:
     report, names = report_of(results), results["dataset"]["label_names"]
     classes, matrix = report["per_class"], report["confusion_matrix"]
     worst = min(names, key=lambda name: classes[name]["f1"])
-    best = max(names, key=lambda name: classes[name]["f1"])
+    best = max(names, key=lambda name: classes[name]["recall"])
     row = matrix[names.index(worst)]
     support, found = sum(row), row[names.index(worst)]
     title = f"<h3>The hardest class: {escape(worst)}</h3>"
-    if found == support and classes[worst]["f1"] == classes[best]["f1"]:
+    if found == support and classes[worst]["f1"] == 1:
         return "<h3>No class is harder than another</h3>"
     words = [
         f"Of {support:,} {worst} pictures {found:,} are named {worst}; {support - found:,} are "
-        f"not. {_taken_for(worst, row, names)} The easiest class, {best}, misses "
-        f"{_missed(report, names, best):,} of its pictures.",
+        f"not. {_taken_for(worst, row, names)} Of {best} pictures, the easiest to find, "
+        f"{_missed(report, names, best):,} are missed.",
         _mutual(worst, matrix, names),
         _certainly_wrong(worst, report),
     ]
