@@ -76,20 +76,16 @@ def _scope(results: dict[str, Any]) -> str:
 
 def _photographs(results: dict[str, Any]) -> str:
     found = results["photographs"]
-    rows = []
-    for case, both in found["cases"].items():
-        whole, closer = both["whole"], both["closer"]
-        keys = ("right", "confident and right", "confident and wrong")
-        cells = [f"{one[key]:.1%}" for key in keys for one in (whole, closer)]
-        rows.append([escape(case), *cells])
-    head = ["picture"]
-    for name in ("right", "confident and right", "confident and wrong"):
-        head += [f"{name}, centre only", f"{name}, closer look"]
+    keys = ("right", "confident and right", "confident and wrong")
+    rows = [
+        [escape(case), *(f"{both['whole'][key]:.1%} → {both['closer'][key]:.1%}" for key in keys)]
+        for case, both in found["cases"].items()
+    ]
     return (
         "Where the largest centred square leaves doubt, the classifier looks at parts of a large "
         f"picture too. Tried with {found['images']} test images, enlarged to the stated size and "
-        f"pasted at a random place of {found['canvas']} x {found['canvas']} pixels:\n\n"
-        f"{table(head, rows)}"
+        f"pasted at a random place of {found['canvas']} x {found['canvas']} pixels; answers by the "
+        f"square alone → with a closer look:\n\n{table(['picture', *keys], rows)}"
     )
 
 

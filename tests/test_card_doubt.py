@@ -70,7 +70,7 @@ def test_every_number_is_shown(results: dict[str, Any]) -> None:
     assert "| noise | 0.999 | 1.2% |" in text
     assert "| maximum logit | 0.876 | 14.4% |" in text
     assert "95% of the validation images and 95.4% of the test images" in text
-    assert "| 96 px on plain | 25.3% | 76.5% | 11.1% | 66.7% | 2.1% | 2.1% |" in text
+    assert "| 96 px on plain | 25.3% → 76.5% | 11.1% → 66.7% | 2.1% → 2.1% |" in text
     assert "| occlusion | 0.313 | 0.818 |" in text
 
 
