@@ -159,8 +159,11 @@ def summary(results: dict[str, Any]) -> str:
         ("  with test-time augmentation", f"{averaged['accuracy']:.2%}"),
         ("worst class", f"{worst} ({plain['per_class'][worst]['recall']:.1%} found)"),
         ("calibration error", f"{plain['ece']:.2%}"),
-        ("training time", f"{results['training']['seconds']:,.1f} s"),
     ]
+    if calibrated := results["test"].get("calibrated"):
+        rows.insert(2, ("  as the classifier answers", f"{calibrated['accuracy']:.2%}"))
+        rows.append(("  once calibrated", f"{calibrated['ece']:.2%}"))
+    rows.append(("training time", f"{results['training']['seconds']:,.1f} s"))
     if (peak := results["training"]["peak_memory_mib"]) is not None:
         rows.append(("peak memory", f"{peak:,.0f} MiB"))
     width = max(len(name) for name, _ in rows)

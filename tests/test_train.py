@@ -1,6 +1,7 @@
 """train.py as a user runs it: to the end, interrupted, repeated, and with everything wrong."""
 
 import json
+import re
 import resource
 import shutil
 import signal
@@ -32,6 +33,9 @@ def test_a_run_prints_epochs_and_a_table(trained: Path) -> None:
     text = "\n".join(lines)
     for row in ("test accuracy", "test-time augmentation", "worst class", "calibration error"):
         assert row in text
+    calibrated = json.loads((trained / "results.json").read_text())["test"]["calibrated"]
+    assert re.search(rf"as the classifier answers +{calibrated['accuracy']:.2%}\n", text)
+    assert re.search(rf"once calibrated +{calibrated['ece']:.2%}\n", text)
     assert text.endswith(f"Saved in {trained}")
 
 
