@@ -6,7 +6,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from model import card_doubt
+from model import card_classifier
 from model.card_data import dataset_name, front_matter, hub_id
 from model.markdown import bullets, escape, table
 
@@ -77,7 +77,7 @@ def model_card(
         _headline(results),
         "## Classes\n\n" + _per_class(results["test"]["plain"]),
         "## What it confuses\n\n" + _confusions(results["test"]["plain"]),
-        *card_doubt.sections(results),
+        *card_classifier.sections(results),
         "## Intended use and limits\n\n" + _limits(results, size),
         "## How to load it\n\n" + _loading(results, size),
         "## Training\n\n" + _training(results),

@@ -1,4 +1,4 @@
-"""The model card's parts on doubt: calibration, pictures of something else, large photos, maps."""
+"""The model card's parts on the classifier: doubt, large photos, maps, speed."""
 
 from typing import Any
 
@@ -9,14 +9,15 @@ def sections(results: dict[str, Any]) -> list[str]:
     """The parts that results.json holds numbers for, each with its heading.
 
     Args:
-        results: Content of results.json; "calibration" comes from training, "scope",
-            "photographs" and "explanations" from the benchmarks of the same names.
+        results: Content of results.json; "calibration" comes from training, the other parts from
+            the benchmarks out_of_scope, photographs, explanations and latency.
     """
     writers = {
         "calibration": ("How sure it is", _calibration),
         "scope": ("Pictures of something else", _scope),
         "photographs": ("Large photos", _photographs),
         "explanations": ("Maps of the evidence", _explanations),
+        "latency": ("How fast it answers", _latency),
     }
     return [
         f"## {title}\n\n{write(results)}"
@@ -101,4 +102,18 @@ def _explanations(results: dict[str, Any]) -> str:
         "first (deletion: lower is better) or uncovered first (insertion: higher is better; "
         "[Petsiuk et al. 2018](https://arxiv.org/abs/1806.07421)):\n\n"
         f"{table(['map', 'deletion', 'insertion'], rows)}"
+    )
+
+
+def _latency(results: dict[str, Any]) -> str:
+    found = results["latency"]
+    rows = [
+        [escape(case), f"{one['median']:,.1f}", f"{one['p90']:,.1f}"]
+        for case, one in found["cases"].items()
+    ]
+    here = found["machine"]
+    return (
+        f"On {here['cores']} processor cores ({escape(here['cpu'])}, {found['threads']} threads), "
+        f"device {here['device']}, over {found['rounds']} rounds:\n\n"
+        f"{table(['asked for', 'ms, median', 'ms, 90 % below'], rows)}"
     )

@@ -1,4 +1,4 @@
-"""Tests of the model card's parts on doubt: every number is one of results.json."""
+"""Tests of the model card's parts on the classifier: every number is one of results.json."""
 
 import copy
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from model import files
 from model.card import model_card
-from model.card_doubt import sections
+from model.card_classifier import sections
 
 CONFIG: dict[str, Any] = {"pretrained_cfg": {"input_size": [3, 32, 32]}}
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,6 +56,12 @@ def results() -> dict[str, Any]:
             "images": 500,
             "methods": {"occlusion": {"deletion": 0.3131, "insertion": 0.8181}},
         },
+        "latency": {
+            "rounds": 60,
+            "threads": 2,
+            "machine": {"cpu": "Slow Processor 5", "cores": 4, "device": "cpu"},
+            "cases": {"one picture": {"median": 8.04, "p90": 11.26}},
+        },
     }
 
 
@@ -71,15 +77,17 @@ def test_every_number_is_shown(results: dict[str, Any]) -> None:
     assert "| maximum logit | 0.876 | 14.4% |" in text
     assert "95% of the validation images and 95.4% of the test images" in text
     assert "| 96 px on plain | 25.3% → 76.5% | 11.1% → 66.7% | 2.1% → 2.1% |" in text
+    assert "On 4 processor cores (Slow Processor 5, 2 threads)" in text
+    assert "| one picture | 8.0 | 11.3 |" in text
     assert "| occlusion | 0.313 | 0.818 |" in text
 
 
-@pytest.mark.parametrize("key", ["calibration", "scope", "photographs", "explanations"])
+@pytest.mark.parametrize("key", ["calibration", "scope", "photographs", "explanations", "latency"])
 def test_what_was_not_measured_is_left_out(results: dict[str, Any], key: str) -> None:
     whole = sections(results)
     del results[key]
-    assert len(whole) == 4
-    assert len(sections(results)) == 3
+    assert len(whole) == 5
+    assert len(sections(results)) == 4
 
 
 def test_a_split_without_validation(results: dict[str, Any]) -> None:
