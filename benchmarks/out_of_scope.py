@@ -88,7 +88,7 @@ def _measure(inside: Tensor, held_back: Tensor, foreign: dict[str, Tensor]) -> d
 def draw(found: dict[str, dict[str, Any]]) -> Figure:
     """A dot for each kind and method; the method in use is drawn large."""
     best = found[METHOD]
-    title = f"{METHOD.capitalize()} tells them apart: AUROC {best['mean_auroc']:.3f} on average"
+    title = f"Foreign pictures are told apart: AUROC {best['mean_auroc']:.3f} on average"
     note = "AUROC against test images, by kind of foreign picture; 1: always told apart"
     figure = style.headed_figure(7.5, 4.4, title, note)
     axes = figure.subplots()
