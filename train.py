@@ -22,8 +22,8 @@ import model  # noqa: F401  (registers the networks)
 from model import augment, checkpoint, files, finish, folder, options, splits
 from model.device import resolve_mixed_precision, use_all_cores
 from model.errors import CifarnetError, ConfigError, DataError, TrainingError, exit_on_error
-from model.evaluation import predict_logits
 from model.gather import gather_rows
+from model.logits import predict_logits
 from model.machine import peak_memory_mib
 from model.options import Options
 from model.progress import RunProgress, reading_progress

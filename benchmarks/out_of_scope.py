@@ -19,7 +19,7 @@ from benchmarks._common import arguments, load, plot, record, validation
 from benchmarks.outliers import outliers
 from model import scope, style
 from model.errors import exit_on_error
-from model.evaluation import look_at
+from model.logits import look_at
 
 METHOD = "energy and feature distance"
 

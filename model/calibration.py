@@ -32,7 +32,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """
     if len(labels) == 0:
         raise ValueError("A temperature needs at least one image; there are none.")
-    logits, labels = logits.double().cpu(), labels.cpu()
+    logits, labels = logits.cpu().double(), labels.cpu()
     right = int((logits.argmax(dim=1) == labels).sum())
     share = (right + 1) / (len(labels) + 2)
     low, high = math.log(LOWEST), math.log(HIGHEST)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from model import config, hub, scope, views
 from model.augment import normalize
-from model.doubt import Doubt, Verdict, from_dict
+from model.doubt import Doubt, from_dict
 from model.errors import ConfigError, ImageError
-from model.images import Pixels, full_size, read_image
+from model.images import Pixels, read_image
+from model.prediction import Explanation, Prediction, sentence
 from model.views import Box
 
 SURE_PART = 0.95  # probability that a part of a picture must reach: many looks, many chances to err
@@ -22,56 +23,31 @@ BATCH_SIZE = 128  # pictures that go through the network at once, each with its 
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What a network sees in one picture, and whether to believe it.
-
-    Attributes:
-        label: The most probable class.
-        probability: Of that class, 0 to 1.
-        probabilities: Of all classes, the most probable first; they sum to 1.
-        verdict: "confident", "unsure", or "none" for a picture of none of the classes.
-        sentence: The verdict in words.
-        scope: How much the picture is like the known ones; 0 where the model cannot tell.
-        box: Left, top, right and bottom, in pixels of the upright picture, of the part that the
-            answer rests on.
-    """
-
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-    verdict: Verdict
-    sentence: str
-    scope: float
-    box: Box
-
-    def top(self, k: int) -> list[tuple[str, float]]:
-        """The k most probable classes with their probabilities, or all if there are fewer."""
-        return list(self.probabilities.items())[: max(k, 0)]
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Where in a picture the evidence for a class lies.
-
-    Attributes:
-        label: The class explained.
-        box: The part of the picture that `seen` and `heat` show, see `Prediction`.
-        seen: What the network sees, uint8 (S, S, 3).
-        heat: float32 (S, S) in [-1, 1]: above 0 speaks for the class, below 0 against it.
-    """
-
-    label: str
-    box: Box
-    seen: np.ndarray
-    heat: np.ndarray
-
-
-@dataclass(frozen=True)
 class _Opened:
-    """An upright RGB picture, perhaps reduced: sides are 1 / `scale` of the original's."""
+    """An upright RGB picture, perhaps reduced, and its width and height before that."""
 
     image: Image.Image
-    scale: float
+    size: tuple[int, int]
+
+    def inner(self, box: Box) -> Box:
+        """A square of the full picture in pixels of the reduced one, at least one wide.
+
+        Raises:
+            ImageError: If it is no square inside of the picture.
+        """
+        (width, height), (small_width, small_height) = self.size, self.image.size
+        left, top, right, bottom = box
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height) or (
+            right - left != bottom - top
+        ):
+            raise ImageError(
+                f"box={box} is no square inside of the picture of {width} x {height} pixels; take "
+                "the box of a prediction for the same picture."
+            )
+        side = max(1, round((right - left) * small_width / width))
+        left = min(round(left * small_width / width), small_width - side)
+        top = min(round(top * small_height / height), small_height - side)
+        return left, top, left + side, top + side
 
 
 class Classifier:
@@ -150,7 +126,8 @@ class Classifier:
         """Classifies one picture, or several at once, which is faster.
 
         The largest centred square is looked at, and its mirror image. If that leaves doubt about a
-        large picture, parts of it are looked at too, and the most familiar one may answer instead.
+        large picture, parts of it are looked at too; the most familiar one that leaves no doubt
+        answers instead, but only as "unsure": probabilities were calibrated on whole pictures.
 
         Args:
             images: Path, bytes, Pillow image or array, see `model.images.read_image`; or a list
@@ -183,9 +160,10 @@ class Classifier:
             uint8 (3, S, S).
 
         Raises:
-            ImageError: If the picture cannot be read.
+            ImageError: If the picture cannot be read, or the box is no square inside of it.
         """
-        return self._cut(self._open(image), box)
+        opened = self._open(image)
+        return self._cut(opened, box or views.centre(*opened.size))
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
@@ -211,7 +189,7 @@ class Classifier:
 
         Raises:
             ConfigError: If there is no such class.
-            ImageError: If the picture cannot be read.
+            ImageError: If the picture cannot be read, or the box is no square inside of it.
         """
         from model import explain  # captum takes a second to load, and only this needs it
 
@@ -239,17 +217,16 @@ class Classifier:
         return [one[0].float().cpu().numpy() for one in maps]
 
     def _open(self, source: Pixels) -> _Opened:
-        image = read_image(source, at_least=views.LARGE * 2 * self.image_size)
-        size = full_size(source)
-        return _Opened(image, max(size) / max(image.size) if size else 1.0)
+        """Reads a picture, no larger than needed: a batch of photos would fill the memory."""
+        enough = 2 * views.LARGE * self.image_size
+        image = read_image(source, at_least=enough)
+        size = image.info.get("full_size", image.size)
+        by = min(image.size) // enough
+        return _Opened(image.reduce(by) if by > 1 else image, size)
 
-    def _cut(self, opened: _Opened, box: Box | None = None) -> Tensor:
-        """Pixels of a part given in the original's coordinates, uint8 (3, S, S)."""
-        inner = views.centre(*opened.image.size)
-        if box:
-            left, top, right, bottom = (round(edge / opened.scale) for edge in box)
-            inner = (left, top, max(right, left + 1), max(bottom, top + 1))
-        pixels = views.cut(opened.image, inner, self.image_size)  # (S, S, 3)
+    def _cut(self, opened: _Opened, box: Box) -> Tensor:
+        """Pixels of a part, uint8 (3, S, S)."""
+        pixels = views.cut(opened.image, opened.inner(box), self.image_size)  # (S, S, 3)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))  # (3, S, S)
 
     def _normalized(self, images: Tensor) -> Tensor:
@@ -257,35 +234,40 @@ class Classifier:
         return normalize(images.to(device), self._mean, self._std)
 
     def _predict(self, pictures: list[_Opened]) -> list[Prediction]:
-        centres = [_outer(views.centre(*one.image.size), one.scale) for one in pictures]
-        found = self._look([self._cut(one) for one in pictures], centres)
-        return [
-            first if first.verdict == "confident" else self._closer(one, first)
-            for one, first in zip(pictures, found, strict=True)
-        ]
-
-    def _closer(self, opened: _Opened, first: Prediction) -> Prediction:
-        """Looks at parts of a picture; the most familiar one answers if it leaves no doubt."""
+        found = self._look([(one, views.centre(*one.size)) for one in pictures])
         if not self.look_closer or self.doubt.scope is None:
-            return first
-        boxes = views.parts(*opened.image.size, self.image_size)
-        if not boxes:
-            return first
-        outer = [_outer(box, opened.scale) for box in boxes]
-        found = self._look([self._cut(opened, box) for box in outer], outer)
-        best = max(found, key=lambda one: one.scope)
-        sure = best.verdict == "confident" and best.probability >= SURE_PART
-        return best if sure and best.scope > first.scope else first
+            return found
+        doubtful = [i for i, first in enumerate(found) if first.verdict != "confident"]
+        parts = [
+            (i, box) for i in doubtful for box in views.parts(*pictures[i].size, self.image_size)
+        ]
+        seen = self._look([(pictures[i], box) for i, box in parts])
+        best: dict[int, Prediction] = {}
+        for (i, _), part in zip(parts, seen, strict=True):
+            if i not in best or part.scope > best[i].scope:
+                best[i] = part
+        for i, part in best.items():
+            sure = part.verdict == "confident" and part.probability >= SURE_PART
+            if sure and part.scope > found[i].scope:
+                found[i] = part.of_a_part()
+        return found
 
-    @torch.inference_mode()
-    def _look(self, pixels: list[Tensor], boxes: list[Box]) -> list[Prediction]:
-        """Predictions for preprocessed pictures or parts."""
-        logits, features = scope.look(self.network, self._normalized(torch.stack(pixels)))
-        logits, features = logits.cpu(), features.cpu()  # (N, C), (N, D)
-        scores = self.doubt.scores(logits, features).tolist()
-        values, order = self.doubt.probabilities(logits).sort(dim=1, descending=True, stable=True)
-        rows = zip(order.tolist(), values.tolist(), scores, boxes, strict=True)
-        return [self._judged(*row) for row in rows]
+    def _look(self, parts: list[tuple[_Opened, Box]]) -> list[Prediction]:
+        """Predictions for parts of pictures, in batches."""
+        found = []
+        for start in range(0, len(parts), BATCH_SIZE):
+            some = parts[start : start + BATCH_SIZE]
+            pixels = torch.stack([self._cut(*one) for one in some])  # (N, 3, S, S)
+            with torch.inference_mode():
+                logits, features = scope.look(self.network, self._normalized(pixels))
+            logits, features = logits.cpu(), features.cpu()  # (N, C), (N, D)
+            scores = self.doubt.scores(logits, features).tolist()
+            values, order = self.doubt.probabilities(logits).sort(
+                dim=1, descending=True, stable=True
+            )
+            rows = zip(order.tolist(), values.tolist(), scores, some, strict=True)
+            found += [self._judged(*row[:3], box=row[3][1]) for row in rows]
+        return found
 
     def _judged(
         self, classes: list[int], values: list[float], score: float, box: Box
@@ -297,22 +279,7 @@ class Classifier:
             probability=values[0],
             probabilities=dict(zip(names, values, strict=True)),
             verdict=verdict,
-            sentence=_sentence(verdict, names),
+            sentence=sentence(verdict, names),
             scope=score,
             box=box,
         )
-
-
-def _sentence(verdict: Verdict, names: list[str]) -> str:
-    if verdict == "none":
-        return f"None of the {len(names)} classes."
-    if verdict == "unsure" and len(names) > 1:
-        return f"Unsure: {names[0]} or {names[1]}?"
-    article = "an" if names[0][0].lower() in "aeiou" else "a"
-    return f"This is {article} {names[0]}."
-
-
-def _outer(box: Box, scale: float) -> Box:
-    """A box in the original's coordinates."""
-    left, top, right, bottom = (round(edge * scale) for edge in box)
-    return left, top, right, bottom

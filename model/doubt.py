@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.calibration import fit_temperature
 from model.errors import ConfigError
-from model.scope import Scope
+from model.scope import FEWEST, Scope
 
 SURE = 0.98  # share of the confident answers that should be right
 Verdict = Literal["confident", "unsure", "none"]
@@ -56,30 +56,37 @@ class Doubt:
 def fit(logits: Tensor, features: Tensor, labels: Tensor) -> Doubt:
     """Fits everything to what `scope.look` gave for images that were not trained on.
 
+    Where there are too few of them for a scope, no picture is out of scope.
+
     Args:
         logits: Floats (N, C).
         features: Floats (N, D).
         labels: True classes, int64 (N,).
 
     Raises:
-        ValueError: If there are fewer than two images.
+        ValueError: If there are no images.
     """
     temperature = fit_temperature(logits, labels)
     best, predicted = (logits.double() / temperature).softmax(dim=1).max(dim=1)  # (N,), (N,)
     return Doubt(
         temperature=temperature,
         confident=_confident(best, predicted == labels),
-        scope=Scope.fit(logits, features),
+        scope=Scope.fit(logits, features) if len(labels) >= FEWEST else None,
     )
 
 
 def _confident(probability: Tensor, right: Tensor) -> float:
-    """The lowest probability above which the share `SURE` of answers is right, 0.5 to 0.99."""
-    order = probability.argsort(descending=True)
-    share = right[order].double().cumsum(0) / torch.arange(1, len(order) + 1)  # (N,)
-    good = (share >= SURE).nonzero().flatten()
-    lowest = float(probability[order][good[-1]]) if len(good) else 0.99
-    return min(max(lowest, 0.5), 0.99)
+    """The lowest probability from which the share `SURE` of answers is right, at least 0.5.
+
+    Counted by Laplace's rule, as for the temperature. 1 where no such probability exists: then
+    nothing is called sure.
+    """
+    falling, order = probability.sort(descending=True)  # (N,), (N,)
+    count = torch.arange(1, len(order) + 1)  # (N,)
+    share = (right[order].double().cumsum(0) + 1) / (count + 2)  # (N,)
+    last = torch.cat((falling[1:] < falling[:-1], torch.tensor([True])))  # of equal ones, (N,)
+    good = ((share >= SURE) & last).nonzero().flatten()
+    return max(float(falling[good[-1]]), 0.5) if len(good) else 1.0
 
 
 def from_dict(content: Any, where: str) -> Doubt:

@@ -11,7 +11,8 @@ from torch import nn
 from model import doubt, figures, hub
 from model.cost import describe
 from model.doubt import Doubt
-from model.evaluation import evaluate_split, look_at
+from model.evaluation import evaluate_split
+from model.logits import look_at
 from model.machine import machine, versions
 from model.recipe import DataOptions, Recipe
 from model.splits import TrainingData
@@ -79,8 +80,8 @@ def measure(
 
 
 def doubt_of(network: nn.Module, data: TrainingData) -> Doubt | None:
-    """Fits temperature and thresholds on the validation images; None without (enough of) them."""
-    if data.validation is None or len(data.validation.labels) < 2:
+    """Fits temperature and thresholds on the validation images; None without any."""
+    if data.validation is None or len(data.validation.labels) == 0:
         return None
     logits, features = look_at(network, data.validation.images)
     return doubt.fit(logits, features, data.validation.labels.cpu())

@@ -32,6 +32,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = {UPRIGHT[value] for value in (5, 6, 7, 8)}  # width becomes height
 _warnings_lock = threading.Lock()  # the list of warning filters belongs to all threads
 
 
@@ -45,6 +46,9 @@ def read_image(source: Pixels, *, at_least: int | None = None) -> Image.Image:
             (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16, or floats in [0, 1].
         at_least: Lets large JPEG files be decoded several times faster at a reduced size whose
             sides have at least this many pixels.
+
+    Returns:
+        The picture; its `info["full_size"]` is width and height as they were before a reduction.
 
     Raises:
         ImageError: If there is no such file, it is no picture, it is damaged, or has more than
@@ -72,18 +76,6 @@ def read_image(source: Pixels, *, at_least: int | None = None) -> Image.Image:
         raise ImageError(
             f"{path} cannot be opened ({error.strerror}); check its permissions."
         ) from None
-
-
-def full_size(source: Pixels) -> tuple[int, int] | None:
-    """Width and height in a file, in either order; None for pictures that are no files.
-
-    `read_image` may give large JPEG files back smaller.
-    """
-    if not isinstance(source, str | os.PathLike | bytes):
-        return None
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    with _quiet(), Image.open(file, formats=FORMATS) as image:
-        return image.size
 
 
 def to_square(image: Image.Image, size: int) -> np.ndarray:
@@ -176,6 +168,7 @@ def _decode(image: Image.Image, name: str, at_least: int | None = None) -> Image
         )
     if 0 in image.size:
         raise ImageError(f"{name} is empty: {image.width} x {image.height} pixels.")
+    full = image.size
     try:
         if at_least:
             image.draft(None, (at_least, at_least))  # does nothing but for JPEG files
@@ -185,7 +178,8 @@ def _decode(image: Image.Image, name: str, at_least: int | None = None) -> Image
     turn = UPRIGHT.get(_orientation(image))
     rgb = _composite(_eight_bit(image, name), name)
     upright = rgb.transpose(turn) if turn is not None else rgb
-    upright.info = {}  # whoever reads the result again must not turn it again
+    # The rest is forgotten: whoever reads the result again must not turn it again.
+    upright.info = {"full_size": full[::-1] if turn in SIDEWAYS else full}
     return upright
 
 

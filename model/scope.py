@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 KEPT = 0.95  # share of validation images that the threshold lets through
+FEWEST = 100  # images to fit to: fitted to fewer, it turns many known pictures away
 
 
 def look(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,15 +25,16 @@ def look(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
         pixels: Normalised pictures, floats (N, 3, S, S).
 
     Returns:
-        Logits (N, C), the mean over each picture and its mirror image; and features (N, D), the
-        mean over the picture of every channel of the first stage.
+        Logits (N, C) and features (N, D), the mean of every channel of the first stage; both are
+        means over a picture and its mirror image.
     """
     body: Any = network
     both = torch.cat((pixels, pixels.flip(-1)))  # (2 N, 3, S, S)
     last, (first,) = body.forward_intermediates(both, indices=[0])
     logits = body.forward_head(last).float()  # (2 N, C)
+    features = first.float().mean(dim=(2, 3))  # (2 N, D)
     n = len(pixels)
-    return (logits[:n] + logits[n:]) / 2, first[:n].float().mean(dim=(2, 3))  # (N, C), (N, D)
+    return (logits[:n] + logits[n:]) / 2, (features[:n] + features[n:]) / 2  # (N, C), (N, D)
 
 
 def energy(logits: Tensor) -> Tensor:
@@ -108,10 +110,10 @@ class Scope:
             features: (N, D).
 
         Raises:
-            ValueError: If there are fewer than two pictures.
+            ValueError: If there are fewer than `FEWEST` pictures.
         """
-        if len(logits) < 2:
-            raise ValueError(f"A scope needs at least two images; there are {len(logits)}.")
+        if len(logits) < FEWEST:
+            raise ValueError(f"A scope needs {FEWEST} images; there are {len(logits)}.")
         known = features.double()
         mean, std = known.mean(dim=0), known.std(dim=0).clamp(min=1e-6)  # (D,), (D,)
         draft = cls(_rounded(mean), _rounded(std), (0.0, 1.0), (0.0, 1.0), -math.inf)

@@ -13,9 +13,10 @@ from PIL import Image
 from test_classifier import NAMES, SIZE, make_network, pixels
 from torch import nn
 
+from model import scope as scope_module
 from model.classifier import Classifier
 from model.doubt import Doubt
-from model.errors import ConfigError
+from model.errors import ConfigError, ImageError
 from model.hub import save_pretrained
 from model.scope import Scope
 
@@ -77,7 +78,8 @@ def test_something_small_in_a_large_picture_is_found(seer: Classifier) -> None:
     assert seer(image).verdict == "none"  # a quarter of the picture: logit 2.5
     seer.look_closer = True
     found = seer(image)
-    assert (found.label, found.verdict, found.box) == ("rose", "confident", (100, 100, 200, 200))
+    assert (found.label, found.verdict, found.box) == ("rose", "unsure", (100, 100, 200, 200))
+    assert found.sentence == "Perhaps a rose, in a part of the picture."
 
 
 def test_a_part_must_be_surer_than_a_whole(seer: Classifier) -> None:
@@ -91,7 +93,7 @@ def test_a_part_must_be_surer_than_a_whole(seer: Classifier) -> None:
     seer.doubt = Doubt(confident=0.6, scope=known)
     assert seer(canvas(((120, 120, 170, 170), RED))).verdict == "none"
     found = seer(canvas(((120, 120, 180, 180), RED)))
-    assert (found.verdict, found.box) == ("confident", (100, 100, 200, 200))
+    assert (found.verdict, found.box) == ("unsure", (100, 100, 200, 200))
 
 
 def test_what_is_confident_at_once_is_not_looked_at_again(seer: Classifier) -> None:
@@ -111,6 +113,61 @@ def test_boxes_are_those_of_the_original_though_a_reduced_picture_is_read(
     seen = seer.preprocess(buffer.getvalue(), found.box)  # (3, S, S)
     assert seen[0].float().mean() > 240
     assert seen[1].float().mean() < 15
+
+
+@pytest.mark.parametrize("size", [(3001, 2001), (1999, 1601), (4033, 3025), (100, 1001)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_boxes_are_squares_inside_of_the_picture(
+    seer: Classifier, size: tuple[int, int], kind: str
+) -> None:
+    """Also where a reduced picture was read whose sides were rounded up."""
+    buffer = io.BytesIO()
+    image = Image.new("RGB", size, "white")
+    edge = min(size) // 2
+    image.paste(RED, (size[0] - edge, size[1] - edge, *size))
+    image.save(buffer, kind)
+    for closer in (False, True):
+        seer.look_closer = closer
+        left, top, right, bottom = seer(buffer.getvalue()).box
+        assert right - left == bottom - top >= edge
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+        assert seer.preprocess(buffer.getvalue(), (left, top, right, bottom)).shape[0] == 3
+    seer.look_closer = False
+    middle = seer(buffer.getvalue()).box
+    assert middle[2] - middle[0] == min(size)
+    assert abs((middle[0] + middle[2]) - size[0]) <= 1
+    assert abs((middle[1] + middle[3]) - size[1]) <= 1
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(300, 300, 310, 310), (-5, 0, 5, 10), (0, 0, 12000, 12000), (0, 0, 100, 30), (9, 9, 9, 9)],
+)
+def test_boxes_that_do_not_fit_are_refused(seer: Classifier, box: Any) -> None:
+    with pytest.raises(ImageError, match="200 x 200"):
+        seer.preprocess(canvas(), box)
+
+
+def test_doubtful_pictures_are_looked_at_together(
+    seer: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen white pictures: one batch of 16 wholes and two of their 16 x 9 parts."""
+    sizes, look = [], scope_module.look
+
+    def counted(network: nn.Module, x: torch.Tensor) -> Any:
+        sizes.append(len(x))
+        return look(network, x)
+
+    monkeypatch.setattr(scope_module, "look", counted)
+    seer([canvas()] * 16)
+    assert sizes == [16, 128, 16]
+
+
+def test_large_pictures_are_kept_small(seer: Classifier) -> None:
+    opened = seer._open(Image.new("RGB", (6000, 4000)))
+    assert opened.size == (6000, 4000)
+    assert max(opened.image.size) < 700
 
 
 def test_limits_travel_with_the_model(tmp_path: Path) -> None:

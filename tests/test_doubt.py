@@ -82,3 +82,20 @@ def test_damaged_limits_are_refused(path: tuple[str, ...], value: object) -> Non
         content = value
     with pytest.raises(ConfigError, match=r"card: cifarnet\.doubt"):
         doubt.from_dict(content, "card")
+
+
+def test_nothing_is_sure_where_even_the_surest_are_often_wrong() -> None:
+    """All answers have the same margin, three in four are right: 98 % is out of reach."""
+    logits = torch.tensor([[14.0, 0.0]]).repeat(200, 1)
+    labels = torch.tensor([0, 0, 0, 1]).repeat(50)
+    fitted = doubt.fit(logits, torch.randn(200, 3), labels)
+    assert fitted.confident == 1.0
+    assert fitted.verdict(0.999, 1e9) == "unsure"
+
+
+def test_few_images_give_a_temperature_but_no_scope() -> None:
+    logits = torch.tensor([[1.0, 0.0]] * 4)
+    fitted = doubt.fit(logits, torch.zeros(4, 3), torch.tensor([0, 0, 0, 1]))
+    assert fitted.temperature == pytest.approx(1 / math.log(2), abs=1e-5)
+    assert fitted.scope is None
+    assert fitted.verdict(0.6, -1e9) != "none"

@@ -16,7 +16,8 @@ import model  # noqa: F401  (registers the networks)
 from model.data import Split
 from model.doubt import Doubt
 from model.errors import DataError, WeightsError
-from model.evaluation import evaluate_split, predict_logits, report
+from model.evaluation import evaluate_split, report
+from model.logits import predict_logits
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 NAMES = ["ant", "bee", "cow"]

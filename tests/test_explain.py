@@ -1,5 +1,6 @@
 """Attribution maps find evidence that is put where we know it."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -39,11 +40,21 @@ def test_evidence_is_found_where_it_is(method: str) -> None:
 
 
 def test_occlusion_of_one_patch_by_hand() -> None:
-    """Covering a patch takes its share of the brightness; all windows over a pixel add up."""
+    """Windows of 8 pixels, 3 apart, take 3 times their share of the spot of 8 x 8.
+
+    Over row 8 lie the windows that begin in rows 3 and 6, which cover 7 and 6 rows of the spot
+    (4 to 11); those over column 16 begin in columns 9, 12 and 15 and cover 5, 8 and 5 of its
+    columns (12 to 19). captum averages over all windows that lie over a pixel.
+    """
     pixels = torch.ones(1, 3, SIZE, SIZE)
     heat = explain.attribution(Spotter(), pixels, torch.tensor([1]), "occlusion")
     assert heat[0, 31, 0] == 0
-    assert heat[0, 8, 16] > 0
+    rows = np.mean([max(0, min(12, r + 8) - max(4, r)) for r in range(0, 25, 3) if r <= 8 < r + 8])
+    columns = [
+        np.mean([max(0, min(20, c + 8) - max(12, c)) for c in range(0, 25, 3) if c <= at < c + 8])
+        for at in (16, SIZE - 1 - 16)  # in the picture and in its mirror image
+    ]
+    assert heat[0, 8, 16] == pytest.approx(3 * rows * np.mean(columns) / 64, abs=1e-5)
 
 
 def test_pictures_are_explained_one_by_one_as_together() -> None:

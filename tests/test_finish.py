@@ -10,8 +10,8 @@ from model import finish
 from model.data import Split
 
 
-@pytest.mark.parametrize("images", [None, 0, 1])
-def test_too_few_validation_images_leave_doubt_unfitted(images: int | None) -> None:
+@pytest.mark.parametrize("images", [None, 0])
+def test_no_validation_images_leave_doubt_unfitted(images: int | None) -> None:
     network: Any = torch.nn.Identity()
     held_back = images if images is None else Split(
         torch.zeros(images, 3, 32, 32, dtype=torch.uint8),

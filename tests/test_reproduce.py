@@ -12,7 +12,8 @@ from torch import Tensor
 
 from model import data, doubt, files, hub, reproduce
 from model.checkpoint import save_checkpoint
-from model.evaluation import evaluate_split, look_at
+from model.evaluation import evaluate_split
+from model.logits import look_at
 from model.recipe import Recipe
 
 RECIPE_NETWORK = "cifarnet_nano"

@@ -7,7 +7,6 @@ import shutil
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from conftest import QUICK, ROOT, Program, kill_when
@@ -82,8 +81,7 @@ def test_a_run_knows_its_limits(trained: Path) -> None:
     assert found["images"] == 30
     assert found["test"]["ece"] == calibrated["ece"]
     assert found["confident"]["threshold"] == pytest.approx(classifier.doubt.confident, abs=1e-6)
-    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    assert classifier(noise).verdict == "none"
+    assert classifier.doubt.scope is None  # for that 30 images are too few
     assert "temperature of" in (trained / "README.md").read_text()
 
 

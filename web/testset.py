@@ -11,7 +11,7 @@ import torch
 from model.classifier import Classifier
 from model.data import Source, open_dataset
 from model.errors import CifarnetError, DataError
-from model.evaluation import predict_logits
+from model.logits import predict_logits
 from web.report import Results, split_of
 
 MOST_PICTURES = 60  # shown for a cell

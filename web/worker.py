@@ -23,7 +23,7 @@ import model  # noqa: F401  (registers the networks)
 from model import augment, data, finish, hub, splits, training
 from model.device import resolve_mixed_precision, use_all_cores
 from model.errors import CifarnetError
-from model.evaluation import predict_logits
+from model.logits import predict_logits
 from model.machine import cores
 from model.recipe import RECIPES, DataOptions
 from web.charts import data_uri
