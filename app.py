@@ -5,11 +5,13 @@ import os
 import socket
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 # Before gradio and the hub's library are imported: they would report their use to others.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+from model.data import open_dataset
 from model.errors import ConfigError, exit_on_error
 
 
@@ -30,8 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     with exit_on_error():
         if options.mcp and find_spec("mcp") is None:
             raise ConfigError("--mcp needs another package: pip install 'gradio[mcp]'")
-        if options.port is not None:
-            _check_address(host, options.port)  # before the seconds that loading takes
+        _check_address(host, options.port or 0)  # before the seconds that loading takes
+        if options.dataset and Path(options.dataset).is_dir():
+            open_dataset(options.dataset)  # a wrong folder is said at once, a hub may take long
         from web import page
         from web.models import Models
 

@@ -280,7 +280,7 @@ def _hint(run: Run | None, resumed: Path | None) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Trains as the command line asks; every error a user can cause is one message."""
     run = None
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where SIGINT is ignored
     with exit_on_error():
         asked = options.parse(arguments)
         if os.environ.get("RANK", "0") == "0":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import torch
 from matplotlib.figure import Figure
 
 from model import data, files, hub, style
@@ -33,11 +34,23 @@ def load(args: argparse.Namespace) -> tuple[Classifier, data.Source]:
     Raises:
         CifarnetError: If one of them cannot be read, or the model cannot doubt.
     """
+    if not (args.model / "results.json").is_file():
+        raise ConfigError(f"{args.model} holds no results.json; name the folder of a finished run.")
+    if getattr(args, "count", 1) < 1:
+        raise ConfigError(f"--count {args.count} is too few: name at least 1.")
     classifier = Classifier.from_pretrained(args.model)
     if classifier.doubt.scope is None:
         raise ConfigError(f"{args.model} knows no limits: train it with validation images.")
-    name = args.dataset or hub.read_config(args.model)["cifarnet"]["data"]["name"]
+    ours = hub.read_config(args.model)["cifarnet"]
+    if "data" not in ours or "recipe" not in ours:
+        raise ConfigError(f"{args.model} does not say how it was trained; use a run of train.py.")
+    name = args.dataset or ours["data"]["name"]
     return classifier, data.open_dataset(name, image_size=classifier.image_size)
+
+
+def spread(count: int, total: int) -> torch.Tensor:
+    """Rows of `count` images spread evenly over a split of `total`, or of all: int64 (n,)."""
+    return torch.arange(0, total, max(1, total // count))[:count]
 
 
 def validation(args: argparse.Namespace, source: data.Source) -> data.Split:

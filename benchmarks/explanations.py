@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from benchmarks._common import arguments, load, plot, record
+from benchmarks._common import arguments, load, plot, record, spread
 from model import explain, scope, style
 from model.augment import normalize
 from model.errors import exit_on_error
@@ -37,10 +37,8 @@ def main() -> None:
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
-        every = torch.arange(
-            0, len(source.labels("test")), len(source.labels("test")) // args.count
-        )
-        images = source.load("test", every[: args.count]).images
+        rows = spread(args.count, len(source.labels("test")))
+        images = source.load("test", rows).images
     network, temperature = classifier.network, classifier.temperature
     card: Any = network.pretrained_cfg
     pixels = normalize(images, card["mean"], card["std"])
@@ -107,7 +105,7 @@ def blur(x: Tensor) -> Tensor:
 def draw(curves: dict[str, tuple[Tensor, Tensor]]) -> Figure:
     """Deletion and insertion curves; the method in use is drawn bold, the random map dashed."""
     title = f"Maps by {explain.DEFAULT} against others and a random one"
-    note = "Probability of the predicted class while pixels are covered, or uncovered, by rank"
+    note = "Probability of the predicted class while blocks of 4 x 4 pixels are (un)covered by rank"
     figure = style.headed_figure(8.5, 4.0, title, note)
     share = torch.linspace(0, 100, STEPS + 1).tolist()
     colors = (style.BLUE, style.RUST, "#5b8c5a", "#8a6bb1", style.MUTED)
@@ -123,7 +121,7 @@ def draw(curves: dict[str, tuple[Tensor, Tensor]]) -> Figure:
                 label=name,
             )
         axes.set_title(titles[row], fontsize=9)
-        axes.set(xlabel="% of the pixels", ylim=(0, 1))
+        axes.set(xlabel="% of the blocks", ylim=(0, 1))
     figure.axes[0].set_ylabel("probability")
     figure.axes[1].legend(loc="lower right")
     return figure

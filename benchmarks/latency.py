@@ -46,7 +46,7 @@ def main() -> None:
             times[name].append(1000 * (time.perf_counter() - began))
     found = {name: _spread(values) for name, values in times.items()}
     for name, row in found.items():
-        print(f"{name:<46} {row['median']:7.1f} ms  (90 % below {row['p90']:.1f} ms)")
+        print(f"{name:<58} {row['median']:7.1f} ms  (90 % below {row['p90']:.1f} ms)")
     here = machine(next(classifier.network.parameters()).device)
     content = {"unit": "milliseconds", "rounds": args.rounds, "cases": found}
     record(args, "latency", content | {"threads": torch.get_num_threads(), "machine": here})
@@ -65,6 +65,9 @@ def cases(classifier: Classifier) -> dict[str, Callable[[], object]]:
         "one JPEG file of 12 megapixels": lambda: classifier(photo),
         "one large picture that needs a closer look": lambda: classifier(stranger),
         "one picture with its explanation": lambda: classifier.explain(known),
+        "one large picture with a closer look and its explanation": lambda: classifier.explain(
+            stranger
+        ),
         f"{BATCH} pictures of 32 x 32 pixels at once": lambda: classifier([known] * BATCH),
     }
 

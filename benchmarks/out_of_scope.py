@@ -3,25 +3,30 @@
     python -m benchmarks.out_of_scope --dataset uoft-cs/cifar10
 
 Needs scikit-image, scikit-learn and gradio, whose pictures it uses. Compares scores on seven kinds
-of foreign pictures against all test images: AUROC, and the share wrongly accepted at the threshold
-that keeps 95 % of the validation images. Writes "scope" in the model's results.json and a plot.
+of foreign pictures, scaled to the network's size, against all test images: AUROC, and the share
+wrongly accepted at the threshold that keeps 95 % of the validation images. Also asks the classifier
+about the same pictures as they are. Writes "scope" in the model's results.json and a plot.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from benchmarks._common import arguments, load, plot, record, validation
 from benchmarks.outliers import outliers
 from model import scope, style
+from model.classifier import Classifier
 from model.errors import exit_on_error
 from model.logits import look_at
 
 METHOD = "energy and feature distance"
+Look = tuple[Tensor, Tensor]
 
 
 def main() -> None:
@@ -33,56 +38,87 @@ def main() -> None:
         classifier, source = load(args)
         known = classifier.doubt.scope
         assert known is not None  # load() saw to it
-        mean, std = torch.tensor(known.mean), torch.tensor(known.std)
-        methods = {
-            "energy": lambda seen: scope.energy(seen[0]),
-            "maximum logit": lambda seen: scope.max_logit(seen[0]),
-            "feature distance": lambda seen: -scope.distance(seen[1], mean, std),
-            METHOD: lambda seen: known(*seen),
-        }
-        test = source.load("test").images
-        foreign = outliers(args.count, classifier.image_size, test)
-        looks = {
-            name: look_at(classifier.network, torch.from_numpy(pixels).permute(0, 3, 1, 2))
-            for name, pixels in foreign.items()
-        }
-        inside = look_at(classifier.network, test)
-        held_back = look_at(classifier.network, validation(args, source).images)
-    found = {
-        name: _measure(score(inside), score(held_back), {k: score(v) for k, v in looks.items()})
-        for name, score in methods.items()
+        test, held_back = source.load("test").images, validation(args, source).images
+    foreign = outliers(args.count, test)
+    seen = {kind: _look(classifier, _squares(some, classifier)) for kind, some in foreign.items()}
+    inside, unseen = _look(classifier, test), _look(classifier, held_back)
+    mean, std = torch.tensor(known.mean), torch.tensor(known.std)
+    methods: dict[str, Callable[[Look], Tensor]] = {
+        "energy": lambda look: scope.energy(look[0]),
+        "maximum logit": lambda look: scope.max_logit(look[0]),
+        "feature distance": lambda look: -scope.distance(look[1], mean, std),
+        METHOD: lambda look: known(*look),
     }
+    found = {}
+    for name, score in methods.items():
+        threshold = float(score(unseen).quantile(1 - scope.KEPT))
+        if name == METHOD:
+            threshold = known.threshold  # the one that classifiers use
+        values = {kind: score(look) for kind, look in seen.items()}
+        found[name] = measure(score(inside), score(unseen), values, threshold)
+    as_sent = {kind: answered(classifier, some) for kind, some in foreign.items()}
+    best = found[METHOD]
     content = {
         "method": METHOD,
         "threshold": known.threshold,
-        "kept": {"validation": scope.KEPT, "test": found[METHOD]["kept"]},
+        "kept": best["kept"],
         "images": {"inside": len(test), "each kind": args.count},
-        **{key: found[METHOD][key] for key in ("kinds", "mean_auroc", "mean_accepted")},
+        **{key: best[key] for key in ("kinds", "mean_auroc", "mean_accepted")},
+        "as_sent": {"kinds": as_sent, "mean": _mean(as_sent)},
         "methods": found,
     }
     for name, row in found.items():
         print(f"{name:<30} AUROC {row['mean_auroc']:.4f}  accepted {row['mean_accepted']:.1%}")
         for kind, one in row["kinds"].items():
             print(f"    {kind:<30} {one['auroc']:.4f}  {one['accepted']:.1%}")
+    for kind, one in {**as_sent, "mean": _mean(as_sent)}.items():
+        print(f"as sent: {kind:<30} accepted {one['accepted']:.1%}, sure {one['confident']:.1%}")
     plot(args, "out_of_scope", lambda: draw(found))
     record(args, "scope", content)
 
 
-def _measure(inside: Tensor, held_back: Tensor, foreign: dict[str, Tensor]) -> dict[str, Any]:
+def answered(classifier: Classifier, pictures: list[Image.Image]) -> dict[str, float]:
+    """What becomes of pictures as people send them, so with a closer look at large ones."""
+    verdicts = [one.verdict for one in classifier([*pictures])]
+    return {
+        "accepted": round(1 - verdicts.count("none") / len(verdicts), 6),
+        "confident": round(verdicts.count("confident") / len(verdicts), 6),
+    }
+
+
+def measure(
+    inside: Tensor, held_back: Tensor, foreign: dict[str, Tensor], threshold: float
+) -> dict[str, Any]:
     """AUROC and wrongly accepted share of one score, for each kind and on average."""
-    threshold = float(held_back.quantile(1 - scope.KEPT))
     kinds = {}
     for kind, values in foreign.items():
         truth = np.r_[np.ones(len(inside)), np.zeros(len(values))]
         auroc = float(roc_auc_score(truth, np.r_[inside, values]))
-        accepted = float((values >= threshold).double().mean())
-        kinds[kind] = {"auroc": round(auroc, 6), "accepted": round(accepted, 6)}
+        kinds[kind] = {"auroc": round(auroc, 6), "accepted": _share(values, threshold)}
+    mean = _mean(kinds)
     return {
-        "mean_auroc": round(float(np.mean([one["auroc"] for one in kinds.values()])), 6),
-        "mean_accepted": round(float(np.mean([one["accepted"] for one in kinds.values()])), 6),
-        "kept": round(float((inside >= threshold).double().mean()), 6),
+        "mean_auroc": mean["auroc"],
+        "mean_accepted": mean["accepted"],
+        "kept": {"validation": _share(held_back, threshold), "test": _share(inside, threshold)},
         "kinds": kinds,
     }
+
+
+def _squares(pictures: list[Image.Image], classifier: Classifier) -> Tensor:
+    return torch.stack([classifier.preprocess(one) for one in pictures])  # (N, 3, S, S)
+
+
+def _look(classifier: Classifier, images: Tensor) -> Look:
+    return look_at(classifier.network, images)
+
+
+def _share(values: Tensor, threshold: float) -> float:
+    return round(float((values >= threshold).double().mean()), 6)
+
+
+def _mean(kinds: dict[str, dict[str, float]]) -> dict[str, float]:
+    names = next(iter(kinds.values()))
+    return {name: round(float(np.mean([k[name] for k in kinds.values()])), 6) for name in names}
 
 
 def draw(found: dict[str, dict[str, Any]]) -> Figure:

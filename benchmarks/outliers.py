@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from model.images import read_image, to_square
+from model.images import read_image
 
 SIDE = 128  # pixels at which pictures are drawn, before they are scaled to the network's size
 PATCH = 8  # side of the pieces in which test images are scrambled
@@ -47,17 +47,16 @@ PAGES = ("page.png", "text.png")
 Kind = Callable[[Generator], Image.Image]
 
 
-def outliers(count: int, size: int, inside: Tensor, seed: int = 0) -> dict[str, np.ndarray]:
+def outliers(count: int, inside: Tensor, seed: int = 0) -> dict[str, list[Image.Image]]:
     """Makes all kinds of pictures that show none of the classes.
 
     Args:
         count: Pictures of each kind.
-        size: Side in pixels that the network sees.
         inside: Images of the dataset, uint8 (N, 3, S, S), N >= count, to scramble.
         seed: Decides every picture.
 
     Returns:
-        For each kind uint8 (count, size, size, 3).
+        Pictures by kind: scrambled images are as large as those of the dataset, the others larger.
     """
     kinds: dict[str, Kind] = {
         "noise": noise,
@@ -70,10 +69,10 @@ def outliers(count: int, size: int, inside: Tensor, seed: int = 0) -> dict[str, 
     made = {}
     for number, (name, draw) in enumerate(kinds.items()):
         rng = np.random.default_rng((seed, number))
-        made[name] = np.stack([to_square(draw(rng), size) for _ in range(count)])
+        made[name] = [draw(rng) for _ in range(count)]
     rng = np.random.default_rng((seed, len(kinds)))
     pixels = inside[:count].permute(0, 2, 3, 1).numpy()  # (count, S, S, 3)
-    made["scrambled test images"] = np.stack([scramble(image, rng) for image in pixels])
+    made["scrambled test images"] = [Image.fromarray(scramble(one, rng)) for one in pixels]
     return made
 
 
@@ -178,11 +177,12 @@ def photograph(rng: Generator) -> Image.Image:
 
 
 def scramble(image: np.ndarray, rng: Generator) -> np.ndarray:
-    """Cuts an image into squares and shuffles those: uint8 (S, S, 3), S a multiple of `PATCH`."""
+    """Cuts an image into squares and shuffles those: uint8 (s, s, 3), s a multiple of `PATCH`."""
     n = len(image) // PATCH
+    image = image[: n * PATCH, : n * PATCH]  # (s, s, 3)
     pieces = image.reshape(n, PATCH, n, PATCH, 3).swapaxes(1, 2).reshape(n * n, PATCH, PATCH, 3)
     pieces = pieces[rng.permutation(n * n)].reshape(n, n, PATCH, PATCH, 3)
-    return pieces.swapaxes(1, 2).reshape(image.shape)  # (S, S, 3)
+    return pieces.swapaxes(1, 2).reshape(image.shape)  # (s, s, 3)
 
 
 _cache: dict[str, Image.Image] = {}

@@ -11,12 +11,11 @@ model's results.json.
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from PIL import Image
 from tqdm import tqdm
 
 from benchmarks import outliers
-from benchmarks._common import arguments, load, record
+from benchmarks._common import arguments, load, record, spread
 from model.classifier import Classifier, Prediction
 from model.errors import exit_on_error
 
@@ -37,7 +36,7 @@ def main() -> None:
     with exit_on_error():
         classifier, source = load(args)
         total = len(source.labels("test"))
-        split = source.load("test", torch.arange(0, total, total // args.count)[: args.count])
+        split = source.load("test", spread(args.count, total))
     pictures = [Image.fromarray(one) for one in split.images.permute(0, 2, 3, 1).numpy()]
     truth = [source.label_names[int(i)] for i in split.labels]
     rng = np.random.default_rng(0)
@@ -68,19 +67,25 @@ def compose(
 def both(
     classifier: Classifier, images: list[Image.Image], truth: list[str]
 ) -> dict[str, dict[str, float]]:
-    """Shares of right and of confident answers, without and with a closer look."""
+    """Shares of answers of each sort, without and with a closer look.
+
+    "Right" counts the likeliest class whatever the verdict; "named" are answers that are not "none
+    of the classes".
+    """
     found = {}
     for name, closer in (("whole", False), ("closer", True)):
         classifier.look_closer = closer
         answers: list[Prediction] = classifier([*images])
-        right = [one.label == label for one, label in zip(answers, truth, strict=True)]
-        sure = [one.verdict == "confident" for one in answers]
-        found[name] = {
-            "right": round(float(np.mean(right)), 4),
-            "confident": round(float(np.mean(sure)), 4),
-            "confident and right": round(float(np.mean(np.logical_and(sure, right))), 4),
-            "confident and wrong": round(float(np.mean(np.greater(sure, right))), 4),
+        right = np.array([one.label == label for one, label in zip(answers, truth, strict=True)])
+        named = np.array([one.verdict != "none" for one in answers])
+        sure = np.array([one.verdict == "confident" for one in answers])
+        shares = {
+            "right": right,
+            "named and right": named & right,
+            "named and wrong": named & ~right,
+            "sure and wrong": sure & ~right,
         }
+        found[name] = {key: round(float(values.mean()), 4) for key, values in shares.items()}
     return found
 
 

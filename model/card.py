@@ -173,7 +173,8 @@ def _limits(results: dict[str, Any], size: int) -> str:
     kind = "below" if stated < report["accuracy"] else "above"
     scope, stranger = results.get("scope"), "still gets one of their names"
     if scope:
-        stranger = f"is called one of them in {scope['mean_accepted']:.0%} of the cases tried above"
+        share = scope["as_sent"]["mean"]["accepted"]
+        stranger = f"is called one of them in {share:.0%} of the cases tried above"
     return bullets(
         (
             "Meant for teaching, for experiments and as a fast baseline. Not for decisions about "

@@ -14,8 +14,9 @@ CONFIG: dict[str, Any] = {"pretrained_cfg": {"input_size": [3, 32, 32]}}
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def both(right: float, sure: float) -> dict[str, float]:
-    return {"right": right, "confident and right": sure, "confident and wrong": 0.0213}
+def both(right: float, named: float) -> dict[str, float]:
+    wrong = {"named and wrong": 0.0213, "sure and wrong": 0.0111}
+    return {"right": right, "named and right": named, **wrong}
 
 
 @pytest.fixture
@@ -39,9 +40,13 @@ def results() -> dict[str, Any]:
         },
         "scope": {
             "method": "energy",
-            "kept": {"validation": 0.95, "test": 0.9542},
+            "kept": {"validation": 0.9501, "test": 0.9542},
             "images": {"inside": 9999, "each kind": 456},
             **{key: method[key] for key in ("mean_auroc", "mean_accepted", "kinds")},
+            "as_sent": {
+                "kinds": {"noise": {"accepted": 0.0345, "confident": 0.0067}},
+                "mean": {"accepted": 0.1999, "confident": 0.0888},
+            },
             "methods": {"energy": method, "maximum logit": {**method, "mean_auroc": 0.8765}},
         },
         "photographs": {
@@ -73,10 +78,11 @@ def test_every_number_is_shown(results: dict[str, Any]) -> None:
     assert "| test, calibrated | 85.22% | 0.77% | 0.5432 |" in text
     assert "probability of 81.4%" in text
     assert "92.0% get a confident answer; 97.6% of those are right" in text
-    assert "| noise | 0.999 | 1.2% |" in text
+    assert "| noise | 0.999 | 1.2% | 3.5% | 0.7% |" in text
+    assert "| **mean** | 0.951 | 14.4% | 20.0% | 8.9% |" in text
     assert "| maximum logit | 0.876 | 14.4% |" in text
-    assert "95% of the validation images and 95.4% of the test images" in text
-    assert "| 96 px on plain | 25.3% → 76.5% | 11.1% → 66.7% | 2.1% → 2.1% |" in text
+    assert "95.0% of the validation images and 95.4% of the test images" in text
+    assert "| 96 px on plain | 25.3% → 76.5% | 11.1% → 66.7% | 2.1% → 2.1% | 1.1% → 1.1% |" in text
     assert "On 4 processor cores (Slow Processor 5, 2 threads)" in text
     assert "| one picture | 8.0 | 11.3 |" in text
     assert "| occlusion | 0.313 | 0.818 |" in text
@@ -99,5 +105,8 @@ def test_the_default_card_says_what_is_wrongly_accepted() -> None:
     results = files.read_json(ROOT / "results.json")
     if "scope" not in results:
         pytest.skip("the default weights know no limits")
-    results["scope"]["mean_accepted"] = 0.4242
+    results["scope"]["as_sent"] = {
+        "kinds": {kind: {"accepted": 0.1, "confident": 0.1} for kind in results["scope"]["kinds"]},
+        "mean": {"accepted": 0.4242, "confident": 0.1},
+    }
     assert "in 42% of the cases" in model_card(results, CONFIG)

@@ -14,7 +14,7 @@ TOP = 5
 MARKS = {"confident": "✓", "unsure": "?", "none": "\N{MULTIPLICATION SIGN}"}
 HELP = {
     "confident": "",
-    "unsure": "Two classes are close; do not rely on the first.",
+    "unsure": "Do not rely on it; the bars show what else it may be.",
     "none": "It looks unlike what the network has learned from. The bars only say what comes "
     "closest.",
 }

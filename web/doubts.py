@@ -82,20 +82,23 @@ def out_of_scope(results: Results) -> str:
     scope = results.get("scope")
     if not scope:
         return ""
-    kinds = sorted(scope["kinds"].items(), key=lambda item: -item[1]["accepted"])
+    sent = scope["as_sent"]
+    kinds = sorted(sent["kinds"].items(), key=lambda item: -item[1]["accepted"])
     bars = [
-        (kind, row["accepted"], [percent(row["accepted"]), f"{row['auroc']:.3f}"])
+        (
+            kind,
+            row["accepted"],
+            [percent(row["accepted"]), f"{scope['kinds'][kind]['auroc']:.3f}"],
+        )
         for kind, row in kinds
     ]
-    mean = sum(row["auroc"] for _, row in kinds) / len(kinds)
-    accepted = sum(row["accepted"] for _, row in kinds) / len(kinds)
     kept = scope["kept"].get("test", scope["kept"]["validation"])
     note = (
         "Bars: pictures of none of the classes that still get a class's name. The limit is set so "
         f"that {percent(kept, 0)} of test images pass. AUROC, where 1 is perfect and 0.5 is "
-        f"chance, is {mean:.3f} on average, by {scope['method']}."
+        f"chance, is {scope['mean_auroc']:.3f} on average, by {scope['method']}."
     )
-    title = f"It notices {percent(1 - accepted, 0)} of the pictures of other things"
+    title = f"It notices {percent(1 - sent['mean']['accepted'], 0)} of the pictures of other things"
     head = ("pictures of", "wrongly accepted", "AUROC")
     return charts.figure(title, _table(head, bars), note)
 
@@ -130,14 +133,16 @@ def photographs(results: Results) -> str:
         (name, row["closer"]["right"], [percent(row[way]["right"]) for way in ("whole", "closer")])
         for name, row in cases
     ]
-    mean = {
-        way: sum(row[way]["right"] for _, row in cases) / len(cases) for way in ("whole", "closer")
-    }
+
+    def mean(key: str, way: str) -> str:
+        return percent(sum(row[way][key] for _, row in cases) / len(cases), 0)
+
     note = (
         f"{found['images']:,} test images pasted into a canvas of {found['canvas']} pixels, at "
-        f"each size. Looking at the whole is right {percent(mean['whole'], 0)} of the time on "
-        f"average; looking at parts too, where the whole leaves doubt, {percent(mean['closer'], 0)}"
-        "."
+        f"each size. Looking at parts too (the bars), where the whole leaves doubt, finds "
+        f"{mean('right', 'closer')} instead of {mean('right', 'whole')}. The price: a wrong name "
+        f"in {mean('named and wrong', 'closer')} instead of {mean('named and wrong', 'whole')} of "
+        "the cases, though never as a sure one."
     )
     head = ("test image", "whole", "parts too")
     return charts.figure("Small things in large photos", _table(head, bars, good=True), note)

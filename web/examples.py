@@ -1,6 +1,7 @@
 """Pictures to try the page with: drawn ones, and real test images where a dataset is at hand."""
 
 import io
+import sys
 import threading
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from model.errors import CifarnetError
 from web.models import ROOT
 
 PATIENCE = 4.0  # seconds that a visitor waits for test images before there are only drawings
+CHART = ("#2b6195", "#c4552d", "#5b8c5a", "#8a6bb1")
 FROM_DATASET = 8  # test images offered
 
 
@@ -55,8 +57,9 @@ class Examples:
             picks = np.random.default_rng(0).permutation(len(classes))[:FROM_DATASET]
             rows = [int((labels == classes[i]).nonzero()[0]) for i in sorted(picks)]
             split = source.load("test", torch.tensor(rows))
-        except CifarnetError:
-            return  # the tab "How good is it?" says why
+        except CifarnetError as error:
+            print(f"warning: there are no test pictures. {error}", file=sys.stderr, flush=True)
+            return
         images = split.images.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
         self._real = [
             Example(f"Test image: {source.label_names[label]}", _png(Image.fromarray(image)))
@@ -67,7 +70,7 @@ class Examples:
 def _drawn() -> list[Example]:
     files = sorted((ROOT / "examples").glob("*.png"))
     found = [Example(f"Drawing: {path.stem}", path.read_bytes()) for path in files]
-    return [*found, Example("Drawing: a house", _house()), Example("Drawing: a word", _word())]
+    return [*found, Example("Drawing: a bar chart", _chart()), Example("Drawing: a word", _word())]
 
 
 def _shapes() -> list[Example]:
@@ -82,16 +85,13 @@ def _shapes() -> list[Example]:
     ]
 
 
-def _house() -> bytes:
+def _chart() -> bytes:
     """Something that none of the ten classes fits."""
-    image = Image.new("RGB", (256, 256), "#bcd8ee")
+    image = Image.new("RGB", (256, 256), "#fcfcfa")
     draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 190, 256, 256), fill="#7fa66a")
-    draw.rectangle((70, 110, 190, 205), fill="#e8d9b5")
-    draw.polygon([(55, 112), (130, 50), (205, 112)], fill="#a8483a")
-    draw.rectangle((115, 150, 145, 205), fill="#6d4a33")
-    for left in (82, 156):
-        draw.rectangle((left, 130, left + 24, 154), fill="#f7f3df", outline="#6d4a33", width=3)
+    for i, (height, colour) in enumerate(zip((70, 130, 95, 175), CHART, strict=True)):
+        draw.rectangle((34 + 50 * i, 216 - height, 70 + 50 * i, 216), fill=colour)
+    draw.line((22, 30, 22, 217, 236, 217), fill="#1f2933", width=4)
     return _png(image)
 
 

@@ -40,7 +40,9 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         return
     tests = TestSet(dataset, results, lambda: models.classifier()) if dataset else None
     hardest = section(report.hardest, results)
-    block(f'{section(report.headline, results)}<div class="part">{hardest}</div>')
+    about = f"Measured of {models.names[0]}, the first model." if len(models.names) > 1 else ""
+    head = f'<p class="note">{escape(about)}</p>' if about else ""
+    block(f'{head}{section(report.headline, results)}<div class="part">{hardest}</div>')
     _confusions(results, tests)
     parts = (
         report.per_class,

@@ -39,7 +39,10 @@ def headline(results: Results) -> str:
     """The numbers that a visitor wants first."""
     split, report = split_of(results), report_of(results)
     rows = [
-        (percent(report["accuracy"], 2), f"of {report['count']:,} {split} images named correctly")
+        (
+            percent(report["accuracy"], 2),
+            f"of {report['count']:,} {split} images named at a single look each",
+        )
     ]
     if averaged := results[split].get("tta"):
         rows.append((percent(averaged["accuracy"], 2), "averaged over six views of each image"))

@@ -61,7 +61,8 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
     """
     shown = "".join(_shown(snippet) for snippet in ALL)
     block(
-        f"<p>Each of these runs as it stands: copy, paste, start.</p>{shown}",
+        "<p>Each of these runs as it stands inside of a checkout: copy, paste, start. Elsewhere "
+        f"put in the path of a picture of your own.</p>{shown}",
         css_template=CSS,
         js_on_load=SCRIPT,
         elem_id="snippets",
