@@ -25,6 +25,9 @@ def attribution(
 
     What is explained is a classifier's answer: the mean over a picture and its mirror image.
 
+    Integrated gradients and occlusion may run in several threads at once; the others seed random
+    numbers or hang hooks into the network, and are for comparisons.
+
     Args:
         network: In evaluation mode.
         pixels: Normalised pictures, floats (N, 3, S, S).
