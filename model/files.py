@@ -1,5 +1,6 @@
 """Files that appear complete or not at all."""
 
+import hashlib
 import json
 import os
 import secrets
@@ -67,3 +68,9 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds a JSON {type(content).__name__}, an object was expected.")
     return content
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hash of a file's content, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

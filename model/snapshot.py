@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -17,21 +17,27 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from model import config
-from model.errors import ConfigError, HubError
+from model import config, files
+from model.errors import ConfigError, HubError, WeightsError
 
 WEIGHTS_NAME = "model.safetensors"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HASH = re.compile(r"[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN = 401, 403
 
 
-def find_config(model: str | os.PathLike[str], revision: str | None = None) -> Path:
+def find_config(
+    model: str | os.PathLike[str], revision: str | None = None, *, refresh: bool = False
+) -> Path:
     """Path of a model's config.json, downloaded if need be.
+
+    What is in the download cache is taken from there without asking the hub.
 
     Args:
         model: Folder, or hub id "owner/name"; a folder of that name goes first.
         revision: Branch, tag or commit on the hub; None is its main branch.
+        refresh: Ask the hub whether a branch or tag has moved since it was downloaded.
 
     Raises:
         ConfigError: If there is no such folder, or nothing in it.
@@ -39,15 +45,18 @@ def find_config(model: str | os.PathLike[str], revision: str | None = None) -> P
     """
     if folder := _local(model, revision):
         return _existing(folder, config.NAME)
-    return _download(str(model), config.NAME, revision)
+    return _download(str(model), config.NAME, revision, refresh)
 
 
-def find_files(model: str | os.PathLike[str], revision: str | None = None) -> tuple[Path, Path]:
+def find_files(
+    model: str | os.PathLike[str], revision: str | None = None, *, refresh: bool = False
+) -> tuple[Path, Path]:
     """Paths of a model's config.json and model.safetensors, both of one commit.
 
     Args:
         model: See `find_config`.
         revision: See `find_config`.
+        refresh: See `find_config`.
 
     Raises:
         ConfigError: If there is no such folder, or one of the files is missing.
@@ -55,7 +64,7 @@ def find_files(model: str | os.PathLike[str], revision: str | None = None) -> tu
     """
     if folder := _local(model, revision):
         return _existing(folder, config.NAME), _existing(folder, WEIGHTS_NAME)
-    card = _download(str(model), config.NAME, revision)
+    card = _download(str(model), config.NAME, revision, refresh)
     # The branch may move between two downloads; the folder of the first one names its commit.
     if COMMIT.fullmatch(card.parent.name):
         revision = card.parent.name
@@ -101,7 +110,31 @@ def _existing(folder: Path, name: str) -> Path:
     )
 
 
-def _download(model: str, name: str, revision: str | None) -> Path:
+def _download(model: str, name: str, revision: str | None, refresh: bool = False) -> Path:
+    cached = None if refresh else try_to_load_from_cache(model, name, revision=revision)
+    path = Path(cached) if isinstance(cached, str) else _fetch(model, name, revision)
+    _check_hash(path)
+    return path
+
+
+def _check_hash(path: Path) -> None:
+    """Refuses what was damaged or changed on the way: the cache names large files by their hash.
+
+    Raises:
+        WeightsError: If the content is not what the hub announced; the file is deleted.
+    """
+    stored = path.resolve()
+    if not HASH.fullmatch(stored.name) or files.sha256(stored) == stored.name:
+        return
+    path.unlink(missing_ok=True)
+    stored.unlink(missing_ok=True)
+    raise WeightsError(
+        f"{path.name} is not the file that the hub announced: it was damaged or changed on the "
+        "way. It has been deleted; try again, and do not use this hub if it comes so once more."
+    )
+
+
+def _fetch(model: str, name: str, revision: str | None) -> Path:
     at = f"{model} at revision {revision}" if revision else model
     both = f"There is no folder {model!r} here, and"
     try:

@@ -1,0 +1,418 @@
+"""A hub on loopback: speaks the Hugging Face hub's protocol, stores commits, can be made to fail.
+
+It knows nothing of the project. Tests start it, point HF_ENDPOINT at it, and look into `hub.repos`.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+WRITER, READER = "hf_WriterSecret0123456789", "hf_ReaderSecret0123456789"
+LARGE = {".safetensors", ".png", ".webp", ".parquet", ".onnx"}
+Files = dict[str, bytes]
+
+
+@dataclass
+class Repo:
+    """One repository: every commit with all its files, branches and tags by name."""
+
+    private: bool = False
+    commits: dict[str, Files] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    refs: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def commit(self, files: Files, message: str, branch: str = "main") -> str:
+        """Adds a commit to a branch."""
+        sha = hashlib.sha1(f"{len(self.commits)} {message} {sorted(files)}".encode()).hexdigest()
+        self.commits[sha] = files
+        self.messages.append(message)
+        self.refs[branch] = sha
+        return sha
+
+    def resolve(self, revision: str) -> str | None:
+        """A commit by branch, tag or its own name."""
+        known = self.refs.get(revision) or self.tags.get(revision)
+        return known or (revision if revision in self.commits else None)
+
+    @property
+    def files(self) -> Files:
+        """What the main branch holds."""
+        return self.commits[self.refs["main"]]
+
+
+@dataclass
+class Fault:
+    """What goes wrong with requests whose line matches, such as "GET .*safetensors"."""
+
+    line: str
+    status: int = 0
+    """Answered instead; 0: the request is served."""
+    cut: int | None = None
+    """Bytes of the body after which the connection is cut, of what is sent or received."""
+    change: Callable[[bytes], bytes] | None = None
+    """Applied to the body that is sent."""
+    times: int = 1_000_000
+    """How often it strikes."""
+
+
+class Hub:
+    """State of the server.
+
+    Attributes:
+        repos: By (type, id), such as ("model", "you/cifarnet").
+        asked: Lines of all requests, such as "HEAD /you/cifarnet/resolve/main/config.json".
+        faults: The first that matches strikes.
+    """
+
+    def __init__(self) -> None:
+        self.repos: dict[tuple[str, str], Repo] = {}
+        self.objects: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.faults: list[Fault] = []
+        self.endpoint = ""
+
+    def add(self, name: str, files: Files, kind: str = "model", private: bool = False) -> Repo:
+        """A repository with one commit."""
+        repo = self.repos[kind, name] = Repo(private=private)
+        repo.commit(files, "first")
+        return repo
+
+    def fault(self, line: str) -> Fault | None:
+        """The one that strikes now."""
+        for fault in self.faults:
+            if fault.times > 0 and re.search(fault.line, line):
+                fault.times -= 1
+                return fault
+        return None
+
+
+@contextmanager
+def running() -> Iterator[Hub]:
+    """A hub that listens on a free port of this machine."""
+    hub = Hub()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
+    hub.endpoint = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, code: str = "", message: str = "") -> None:
+        self.status, self.code, self.message = status, code, message
+
+
+class _Cut(Exception):
+    pass
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._serve()
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_PUT(self) -> None:
+        self._serve()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def _serve(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        line = f"{self.command} {path}"
+        self.hub.asked.append(line)
+        self.fault = self.hub.fault(line)
+        try:
+            self.body = self._received()
+            if self.fault and self.fault.status:
+                raise _Refused(self.fault.status, message="made to fail")
+            for pattern, answer in ROUTES:
+                if found := re.fullmatch(pattern, line):
+                    answer(self, **{k: v for k, v in found.groupdict().items() if v is not None})
+                    return
+            raise _Refused(404, "EntryNotFound", f"no route for {line}")
+        except _Refused as refused:
+            self._json({"error": refused.message}, refused.status, refused.code)
+        except _Cut:
+            self.close_connection = True
+
+    def _received(self) -> bytes:
+        count = int(self.headers.get("Content-Length") or 0)
+        if self.fault and self.command in ("PUT", "POST") and self.fault.cut is not None:
+            self.rfile.read(min(self.fault.cut, count))
+            raise _Cut
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            parts = []
+            while size := int(self.rfile.readline(), 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
+        return self.rfile.read(count)
+
+    def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        whole = body
+        if self.fault and self.fault.change and self.command == "GET":
+            whole = self.fault.change(body)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(whole)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        cut = self.fault.cut if self.fault else None
+        self.wfile.write(whole if cut is None else whole[:cut])
+        if cut is not None:
+            raise _Cut
+
+    def _json(self, content: Any, status: int = 200, code: str = "") -> None:
+        headers = {"Content-Type": "application/json"}
+        if code:
+            headers["X-Error-Code"] = code
+        self._send(status, headers, json.dumps(content).encode())
+
+    def _user(self) -> str | None:
+        """Who asks: "writer", "reader" or nobody.
+
+        Raises:
+            _Refused: if the token is of nobody known.
+        """
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ").strip()
+        if not token:
+            return None
+        if token not in (WRITER, READER):
+            raise _Refused(401, message="Invalid credentials in Authorization header")
+        return "writer" if token == WRITER else "reader"
+
+    def _must_write(self) -> None:
+        user = self._user()
+        if user is None:
+            raise _Refused(401, message="Invalid username or password.")
+        if user != "writer":
+            raise _Refused(403, message="You have read access, but not write access.")
+
+    def _repo(self, kind: str, name: str) -> Repo:
+        repo = self.hub.repos.get((kind, name))
+        user = self._user()
+        if repo is None or (repo.private and user is None):
+            status = 404 if user else 401
+            raise _Refused(status, "RepoNotFound", "Repository not found")
+        return repo
+
+    def _commit(self, repo: Repo, revision: str) -> tuple[str, Files]:
+        sha = repo.resolve(revision)
+        if sha is None:
+            raise _Refused(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        return sha, repo.commits[sha]
+
+    # What clients ask.
+
+    def whoami(self) -> None:
+        user = self._user()
+        if user is None:
+            raise _Refused(401, message="Invalid username or password.")
+        role = "write" if user == "writer" else "read"
+        access = {"accessToken": {"displayName": "test", "role": role}}
+        self._json({"type": "user", "name": "you", "orgs": [], "auth": access})
+
+    def create(self) -> None:
+        self._must_write()
+        asked = json.loads(self.body)
+        kind = asked.get("type") or "model"
+        name = f"{asked.get('organization') or 'you'}/{asked['name']}"
+        url = f"{self.hub.endpoint}/{'' if kind == 'model' else kind + 's/'}{name}"
+        if (kind, name) in self.hub.repos:
+            self._json({"error": "You already created this repo", "url": url}, 409)
+            return
+        private = bool(asked.get("private")) or asked.get("visibility") == "private"
+        repo = self.hub.repos[kind, name] = Repo(private=private)
+        repo.commit({".gitattributes": b""}, "initial commit")
+        self._json({"url": url, "name": name, "id": name})
+
+    def validate(self) -> None:
+        self._json({"errors": [], "warnings": []})
+
+    def preupload(self, kind: str, name: str, revision: str) -> None:
+        self._must_write()
+        _, files = self._commit(self._repo(kind, name), revision)
+        answers = []
+        for file in json.loads(self.body)["files"]:
+            path = file["path"]
+            large = any(path.endswith(end) for end in LARGE)
+            known = files.get(path)
+            oid = None if known is None else (_sha256(known) if large else _blob(known))
+            mode = "lfs" if large else "regular"
+            answers.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
+        self._json({"files": answers})
+
+    def batch(self, name: str, kind: str = "model") -> None:
+        self._must_write()
+        self._repo(kind.removesuffix("s"), name)
+        objects = []
+        for one in json.loads(self.body)["objects"]:
+            answer = {"oid": one["oid"], "size": one["size"]}
+            if one["oid"] not in self.hub.objects:
+                href = f"{self.hub.endpoint}/lfs/{one['oid']}"
+                answer["actions"] = {"upload": {"href": href, "header": {}}}
+            objects.append(answer)
+        self._json({"transfer": "basic", "objects": objects})
+
+    def put(self, oid: str) -> None:
+        if _sha256(self.body) != oid:
+            raise _Refused(400, message="the content is not what was announced")
+        self.hub.objects[oid] = self.body
+        self._send(200, {}, b"")
+
+    def commit(self, kind: str, name: str, revision: str) -> None:
+        self._must_write()
+        repo = self._repo(kind, name)
+        _, old = self._commit(repo, revision)
+        files, message = dict(old), ""
+        for line in self.body.splitlines():
+            entry = json.loads(line)
+            value = entry["value"]
+            if entry["key"] == "header":
+                message = value["summary"]
+            elif entry["key"] == "file":
+                assert value["encoding"] == "base64"
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif entry["key"] == "lfsFile":
+                if value["oid"] not in self.hub.objects:
+                    raise _Refused(400, message=f"{value['path']} was never uploaded")
+                files[value["path"]] = self.hub.objects[value["oid"]]
+            elif entry["key"] == "deletedFile":
+                files.pop(value["path"], None)
+        sha = repo.commit(files, message, revision)
+        url = f"{self.hub.endpoint}/{name}/commit/{sha}"
+        self._json({"success": True, "commitUrl": url, "commitOid": sha, "hookOutput": ""})
+
+    def tag(self, kind: str, name: str, revision: str) -> None:
+        self._must_write()
+        repo = self._repo(kind, name)
+        sha, _ = self._commit(repo, revision)
+        label = json.loads(self.body)["tag"]
+        if label in repo.tags:
+            raise _Refused(409, message=f"Tag {label} exists already")
+        repo.tags[label] = sha
+        self._json({})
+
+    def refs(self, kind: str, name: str) -> None:
+        repo = self._repo(kind, name)
+        branches, tags = (
+            [
+                {"name": one, "ref": f"refs/{where}/{one}", "targetCommit": sha}
+                for one, sha in known.items()
+            ]
+            for where, known in (("heads", repo.refs), ("tags", repo.tags))
+        )
+        self._json({"branches": branches, "tags": tags, "converts": []})
+
+    def info(self, kind: str, name: str, revision: str = "main") -> None:
+        repo = self._repo(kind, name)
+        sha, files = self._commit(repo, revision)
+        siblings = [{"rfilename": path} for path in sorted(files)]
+        about = {"id": name, "sha": sha, "private": repo.private, "siblings": siblings}
+        self._json({**about, "tags": [], "downloads": 0, "likes": 0})
+
+    def tree(self, kind: str, name: str, revision: str, folder: str = "") -> None:
+        _, files = self._commit(self._repo(kind, name), revision)
+        under = f"{folder}/" if folder else ""
+        inside = {path: data for path, data in files.items() if path.startswith(under)}
+        if folder and not inside:
+            raise _Refused(404, "EntryNotFound", f"{folder} does not exist")
+        recursive = re.search(r"recursive=(1|true)", self.path, re.IGNORECASE)
+        entries, folders = [], set()
+        for path, data in sorted(inside.items()):
+            head, _, rest = path[len(under) :].partition("/")
+            if rest:
+                folders.add(under + head)
+            if not rest or recursive:
+                entries.append(_entry(path, data))
+        found = [{"type": "directory", "path": one, "oid": "0" * 40, "size": 0} for one in folders]
+        self._json([*found, *entries])
+
+    def paths_info(self, kind: str, name: str, revision: str) -> None:
+        _, files = self._commit(self._repo(kind, name), revision)
+        asked = json.loads(self.body)["paths"]
+        self._json([_entry(path, files[path]) for path in asked if path in files])
+
+    def file(self, name: str, revision: str, path: str, kind: str = "models") -> None:
+        sha, files = self._commit(self._repo(kind.removesuffix("s"), name), revision)
+        if path not in files:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("X-Repo-Commit", sha)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        data = files[path]
+        etag = _sha256(data) if _is_large(path) else _blob(data)
+        headers = {"X-Repo-Commit": sha, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
+        status = 200
+        if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or ""):
+            first, last = int(wanted[1]), int(wanted[2] or len(data) - 1)
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+            data, status = data[first : last + 1], 206
+        self._send(status, headers, data)
+
+
+def _is_large(path: str) -> bool:
+    return any(path.endswith(end) for end in LARGE)
+
+
+def _entry(path: str, data: bytes) -> dict[str, Any]:
+    entry: dict[str, Any] = {"type": "file", "path": path, "size": len(data), "oid": _blob(data)}
+    if _is_large(path):
+        entry["lfs"] = {"oid": _sha256(data), "size": len(data), "pointerSize": 134}
+    return entry
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _blob(data: bytes) -> str:
+    """Git's name of a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+ID = r"(?P<name>[\w.-]+/[\w.-]+)"
+API = rf"/api/(?P<kind>model|dataset|space)s/{ID}"
+PREFIX = r"/(?:(?P<kind>datasets|spaces)/)?"
+REVISION = r"(?P<revision>[^/]+)"
+ROUTES: list[tuple[str, Callable[..., None]]] = [
+    (r"GET /api/whoami-v2", _Handler.whoami),
+    (r"POST /api/repos/create", _Handler.create),
+    (r"POST /api/validate-yaml", _Handler.validate),
+    (rf"POST {API}/preupload/{REVISION}", _Handler.preupload),
+    (rf"POST {API}/commit/{REVISION}", _Handler.commit),
+    (rf"POST {API}/tag/{REVISION}", _Handler.tag),
+    (rf"POST {API}/paths-info/{REVISION}", _Handler.paths_info),
+    (rf"GET {API}/refs", _Handler.refs),
+    (rf"GET {API}/tree/{REVISION}(?:/(?P<folder>.+))?", _Handler.tree),
+    (rf"GET {API}(?:/revision/{REVISION})?", _Handler.info),
+    (rf"POST {PREFIX}{ID}\.git/info/lfs/objects/batch", _Handler.batch),
+    (r"PUT /lfs/(?P<oid>[0-9a-f]{64})", _Handler.put),
+    (rf"(?:GET|HEAD) {PREFIX}{ID}/resolve/{REVISION}/(?P<path>.+)", _Handler.file),
+]
