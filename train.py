@@ -23,6 +23,7 @@ from model import augment, checkpoint, files, finish, folder, options, splits
 from model.device import resolve_mixed_precision, use_all_cores
 from model.errors import CifarnetError, ConfigError, DataError, TrainingError, exit_on_error
 from model.gather import gather_rows
+from model.hub import push
 from model.logits import predict_logits
 from model.machine import peak_memory_mib
 from model.options import Options
@@ -57,6 +58,7 @@ class Run:
         precision = resolve_mixed_precision(recipe.mixed_precision, state.device)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
         self.directory = asked.output or folder.new_name(recipe.network)
+        self.repo_id = asked.push_to_hub
         self.accelerator = self._accelerator(asked.track)
         self.history: list[dict[str, Any]] = values.get("history", [])
         self.saved = len(self.history)
@@ -253,7 +255,9 @@ class Run:
                 processes=self.accelerator.num_processes,
             )
             finish.save(network, self.directory, *parts, results)
-            print(f"\n{finish.summary(results)}\n\nSaved in {self.directory}")
+            print(f"\n{finish.summary(results)}\n\nSaved in {self.directory}", flush=True)
+            if self.repo_id:
+                print(f"Sent to {push.push_run(self.directory, self.repo_id).url}")
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
 
@@ -284,6 +288,8 @@ def main(arguments: list[str] | None = None) -> None:
     with exit_on_error():
         asked = options.parse(arguments)
         if os.environ.get("RANK", "0") == "0":
+            if asked.push_to_hub:
+                push.check(asked.push_to_hub)  # before the time that training takes
             folder.check_output(asked.output, resume=bool(asked.resume))
             if asked.resume:
                 files.remove_unfinished(asked.resume)

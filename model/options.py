@@ -30,6 +30,7 @@ class Options:
     track: str | None
     threads: int | None
     resume: Path | None
+    push_to_hub: str | None = None
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -64,7 +65,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         raise ConfigError(f"--cache-limit {limit} is out of range: 0 GiB or more.")
     if args.cache_limit is not None:
         data = dataclasses.replace(data, cached=None)
-    return Options(recipe, data, limit, args.output, args.track, args.threads, None)
+    here = (args.output, args.track, args.threads, None, args.push_to_hub)
+    return Options(recipe, data, limit, *here)
 
 
 def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
@@ -112,13 +114,14 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
 
 def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Options:
     """A resumed run has its options in its checkpoint; only those of this machine may change."""
-    fixed = sorted(given.keys() - {"resume", "track", "threads"})
+    fixed = sorted(given.keys() - {"resume", "track", "threads", "push_to_hub"})
     if fixed:
         flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
         raise ConfigError(f"--resume goes on with the run's own options: leave out {flags}.")
     # Placeholders: train.py takes recipe and data from the checkpoint.
     data = DataOptions(DEFAULT_DATASET)
-    return Options(Recipe(), data, CACHE_LIMIT, args.resume, args.track, args.threads, args.resume)
+    here = (args.resume, args.track, args.threads, args.resume, args.push_to_hub)
+    return Options(Recipe(), data, CACHE_LIMIT, *here)
 
 
 def _resolution(text: str) -> tuple[tuple[float, float], ...]:
@@ -166,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--track", metavar="NAME", help="also log to trackio, tensorboard, wandb, ... (default: no)"
     )
+    add("--push-to-hub", metavar="OWNER/NAME", help="send the finished model there (default: no)")
     recipe = parser.add_argument_group("recipe (defaults are those of the recipe named default)")
     recipe.add_argument(
         "--recipe",

@@ -111,8 +111,7 @@ def _existing(folder: Path, name: str) -> Path:
 
 
 def _download(model: str, name: str, revision: str | None, refresh: bool = False) -> Path:
-    cached = None if refresh else try_to_load_from_cache(model, name, revision=revision)
-    path = Path(cached) if isinstance(cached, str) else _fetch(model, name, revision)
+    path = _fetch(model, name, revision, refresh)
     _check_hash(path)
     return path
 
@@ -134,10 +133,13 @@ def _check_hash(path: Path) -> None:
     )
 
 
-def _fetch(model: str, name: str, revision: str | None) -> Path:
+def _fetch(model: str, name: str, revision: str | None, refresh: bool) -> Path:
     at = f"{model} at revision {revision}" if revision else model
     both = f"There is no folder {model!r} here, and"
     try:
+        cached = None if refresh else try_to_load_from_cache(model, name, revision=revision)
+        if isinstance(cached, str):
+            return Path(cached)
         return Path(hf_hub_download(model, name, revision=revision, library_name="cifarnet"))
     except GatedRepoError:
         raise HubError(

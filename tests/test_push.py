@@ -1,7 +1,9 @@
 """Sending a model to a hub on loopback, and fetching it again: all of it or nothing, no secrets."""
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import huggingface_hub
 import pytest
 import timm
 import torch
+from hub_layout import layout
 from hub_server import READER, WRITER, Fault, Hub
 
 import model
@@ -251,9 +254,6 @@ def test_the_token_is_never_told(
     hub: Hub, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither when all goes well nor when the hub fails, on either stream."""
-    import os
-    import sys
-
     env = {
         **os.environ,
         "HF_ENDPOINT": hub.endpoint,
@@ -275,3 +275,52 @@ def test_the_token_is_never_told(
         else:
             url: Any = json.dumps(f"{hub.endpoint}/{name}/commit/")[1:-1]
             assert url in done.stdout
+
+
+@pytest.fixture
+def outside(hub: Hub, tmp_path: Path) -> dict[str, str]:
+    """The environment of a program that asks the hub."""
+    home = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}
+    return {**os.environ, **home, "HF_HUB_DISABLE_XET": "1"}
+
+
+QUICK = ["--epochs", "1", "--batch-size", "10", "--val-size", "6", "--network", "cifarnet_nano"]
+
+
+def test_a_run_reads_its_data_there_and_is_sent_at_its_end(
+    hub: Hub, outside: dict[str, str], tmp_path: Path
+) -> None:
+    """The dataset comes by its id from the same hub."""
+    shards = layout(tmp_path / "data")
+    files = {f"data/{path.name}": path.read_bytes() for path in shards.glob("*.parquet")}
+    hub.add("some/letters", files, kind="dataset")
+    line = [sys.executable, "train.py", "--dataset", "some/letters", *QUICK]
+    line += ["--output", str(tmp_path / "run"), "--push-to-hub", ID]
+    done = subprocess.run(line, env=outside, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    repo = hub.repos["model", ID]
+    assert f"/{ID}/commit/{repo.refs['main']}" in done.stdout
+    sent = json.loads(repo.files["config.json"])
+    assert sent["label_names"] == ["a", "b", "c"]
+    assert sent["cifarnet"]["data"]["name"] == "some/letters"
+    assert b"some/letters" in repo.files["README.md"]
+    assert WRITER not in done.stdout + done.stderr
+    assert not any(WRITER.encode() in data for data in repo.files.values())
+
+
+def test_a_wrong_token_is_said_before_training(outside: dict[str, str], tmp_path: Path) -> None:
+    line = [sys.executable, "train.py", "--dataset", "synthetic", "--push-to-hub", ID]
+    line += ["--output", str(tmp_path / "run")]
+    env = {**outside, "HF_TOKEN": "hf_Wrong"}
+    done = subprocess.run(line, env=env, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "does not accept the token" in done.stderr
+    assert "hf_Wrong" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_model_cannot_be_sent_keeps_it(hub: Hub, trained: Path) -> None:
+    hub.faults = [Fault("POST .*/commit/", status=403)]
+    said = r"(?s)may not write.*The model is safe in .*run.*model\.hub push .*run you/tiny"
+    with pytest.raises(HubError, match=said):
+        push.push_run(trained, ID)

@@ -1,6 +1,7 @@
 """README.md and the code cannot drift apart: its commands run, its numbers are results.json's."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -9,8 +10,10 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import hub_server
 import pytest
 from conftest import ROOT, Program
+from hub_server import WRITER, Hub
 from huggingface_hub import RepoCard
 from pages import served
 
@@ -49,6 +52,10 @@ def test_every_command_runs(command: str, shapes: Path, trained: Path, tmp_path:
         return
     if command == "pytest":
         pytest.skip("is what runs right now")
+    if "--push-to-hub" in command or "model.hub" in command:
+        with hub_server.running() as hub:
+            send_or_fetch(command, hub, shapes, trained, tmp_path)
+        return
     if command.startswith("accelerate launch train.py") and "synthetic" not in command:
         command += " " + SHORT.format(data=shapes, output=tmp_path / "run")
     elif command.startswith("accelerate launch"):
@@ -63,6 +70,28 @@ def test_every_command_runs(command: str, shapes: Path, trained: Path, tmp_path:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def send_or_fetch(command: str, hub: Hub, shapes: Path, trained: Path, tmp_path: Path) -> None:
+    """Runs a command against a hub on this machine."""
+    home = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}
+    env = {**os.environ, **home, "HF_TOKEN": WRITER, "HF_HUB_DISABLE_XET": "1"}
+    if " pull " in command:
+        names = ("config.json", "model.safetensors")
+        repo = hub.add("you/cifarnet-small", {n: (trained / n).read_bytes() for n in names})
+        repo.tags["v1"] = repo.refs["main"]
+    command = command.replace("runs/NAME", str(trained)).replace("DIR", str(tmp_path / "copy"))
+    if command.startswith("accelerate"):
+        command += " " + SHORT.format(data=shapes, output=tmp_path / "run")
+    command = re.sub(r"^accelerate launch", "python -m accelerate.commands.launch --cpu", command)
+    command = re.sub(r"^python", shlex.quote(sys.executable), command)
+    done = subprocess.run(
+        command, shell=True, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "model.safetensors" in hub.repos["model", "you/cifarnet-small"].files
+    if " pull " in command:
+        assert (tmp_path / "copy" / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("code", CODE, ids=range(len(CODE)))

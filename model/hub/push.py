@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 from huggingface_hub.hf_api import RepoFile, RepoFolder
+from huggingface_hub.utils import validate_repo_id
 from torch import nn
 
 from model import card, config, files, hub, snapshot
@@ -84,6 +86,40 @@ def push_to_hub(
     return _push(contents(model), repo_id, private, revision, message, dry_run)
 
 
+def push_run(directory: Path, repo_id: str) -> Pushed:
+    """Sends a finished run, and says how to do so later where that fails.
+
+    Raises:
+        HubError: If the hub refuses, or cannot be reached.
+    """
+    try:
+        return push_to_hub(directory, repo_id)
+    except HubError as error:
+        later = f"python -m model.hub push {shlex.quote(str(directory))} {repo_id}"
+        raise HubError(
+            f"{error}\nThe model is safe in {directory}; send it by\n  {later}"
+        ) from None
+
+
+def check(repo_id: str) -> None:
+    """Asks the hub who is sending, before much time is spent on what is to be sent.
+
+    Raises:
+        HubError: If the id is none, there is no token, or the hub does not know it.
+    """
+    with explained(repo_id):
+        validate_repo_id(repo_id)
+        _must_have_token()
+        _patiently(lambda: HfApi(library_name="cifarnet").whoami())
+
+
+def _must_have_token() -> None:
+    if get_token() is None:
+        raise HubError(
+            "Sending needs a token that may write: run `hf auth login`, or set HF_TOKEN."
+        )
+
+
 def contents(folder: str | os.PathLike[str]) -> dict[str, bytes]:
     """What a model consists of, by path in the repository, after checking that it loads.
 
@@ -121,10 +157,7 @@ def _push(
         return Pushed(repo_id, sizes)
     api = HfApi(library_name="cifarnet")
     with explained(repo_id):
-        if get_token() is None:
-            raise HubError(
-                "Sending needs a token that may write: run `hf auth login`, or set HF_TOKEN."
-            )
+        _must_have_token()
         _patiently(lambda: api.create_repo(repo_id, private=private, exist_ok=True))
         refs = _patiently(lambda: api.list_repo_refs(repo_id))
         head = next(one.target_commit for one in refs.branches if one.name == "main")
