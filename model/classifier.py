@@ -45,6 +45,7 @@ class _Opened:
                 "the box of a prediction for the same picture."
             )
         side = max(1, round((right - left) * small_width / width))
+        side = min(side, small_width, small_height)  # reduced sides were rounded
         left = min(round(left * small_width / width), small_width - side)
         top = min(round(top * small_height / height), small_height - side)
         return left, top, left + side, top + side

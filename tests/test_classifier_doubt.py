@@ -164,6 +164,18 @@ def test_doubtful_pictures_are_looked_at_together(
     assert sizes == [16, 128, 16]
 
 
+@pytest.mark.parametrize("size", [(3001, 2001), (1999, 1601), (2001, 3001), (4033, 3025)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_no_border_comes_into_a_picture(seer: Classifier, size: tuple[int, int], kind: str) -> None:
+    """A white picture is white all over in what the network sees, whichever part it is."""
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "white").save(buffer, kind)
+    width, height = size
+    side = min(size)
+    for box in (None, (0, 0, side, side), (width - side, height - side, width, height)):
+        assert seer.preprocess(buffer.getvalue(), box).min() == 255
+
+
 def test_large_pictures_are_kept_small(seer: Classifier) -> None:
     opened = seer._open(Image.new("RGB", (6000, 4000)))
     assert opened.size == (6000, 4000)

@@ -142,7 +142,7 @@ def photographs(results: Results) -> str:
         f"each size. Looking at parts too (the bars), where the whole leaves doubt, finds "
         f"{mean('right', 'closer')} instead of {mean('right', 'whole')}. The price: a wrong name "
         f"in {mean('named and wrong', 'closer')} instead of {mean('named and wrong', 'whole')} of "
-        "the cases, though never as a sure one."
+        "the cases; those that come on top are never called sure."
     )
     head = ("test image", "whole", "parts too")
     return charts.figure("Small things in large photos", _table(head, bars, good=True), note)
