@@ -123,6 +123,13 @@ def test_a_network_can_be_sent_as_it_is(hub: Hub, trained: Path) -> None:
     assert same(from_pretrained(ID), network)
 
 
+def test_private_weights_do_not_go_where_all_can_see_them(hub: Hub, trained: Path) -> None:
+    hub.add(ID, {"hello.txt": b"hello"})
+    with pytest.raises(HubError, match="exists and is public; nothing was sent"):
+        push_to_hub(trained, ID, private=True)
+    assert set(hub.repos["model", ID].files) == {"hello.txt"}
+
+
 def test_a_second_load_asks_nobody(hub: Hub, trained: Path) -> None:
     push_to_hub(trained, ID)
     first = from_pretrained(ID)

@@ -159,6 +159,11 @@ def _push(
     with explained(repo_id):
         _must_have_token()
         _patiently(lambda: api.create_repo(repo_id, private=private, exist_ok=True))
+        if private and not _patiently(lambda: api.model_info(repo_id)).private:
+            raise HubError(
+                f"{repo_id} exists and is public; nothing was sent. Make it private there, or "
+                "choose another name."
+            )
         refs = _patiently(lambda: api.list_repo_refs(repo_id))
         head = next(one.target_commit for one in refs.branches if one.name == "main")
         tags = {one.name: one.target_commit for one in refs.tags}
@@ -246,8 +251,8 @@ def explained(repo_id: str) -> Iterator[None]:
         raise HubError(_refusal(repo_id, error.response.status_code)) from None
     except HTTPError as error:
         raise HubError(
-            f"The connection to the hub broke ({type(error).__name__}); nothing was changed there. "
-            "Check the connection and HF_ENDPOINT, and try again."
+            f"The connection to the hub broke ({type(error).__name__}). Check HF_ENDPOINT and "
+            "the line, and try again: what has arrived is not sent twice."
         ) from None
 
 
@@ -259,5 +264,5 @@ def _refusal(repo_id: str, status: int) -> str:
         "that is yours.",
         NOT_FOUND: f"The hub knows no {repo_id}, or hides it from this token: check the name.",
     }
-    later = f"The hub answered {status} for {repo_id}; nothing was changed there. Try again later."
+    later = f"The hub answered {status} for {repo_id}. Try again later."
     return known.get(status, later)
