@@ -11,7 +11,6 @@ from pathlib import Path
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from model.data import open_dataset
 from model.errors import ConfigError, exit_on_error
 
 
@@ -34,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise ConfigError("--mcp needs another package: pip install 'gradio[mcp]'")
         _check_address(host, options.port or 0)  # before the seconds that loading takes
         if options.dataset and Path(options.dataset).is_dir():
+            from model.data import open_dataset
+
             open_dataset(options.dataset)  # a wrong folder is said at once, a hub may take long
         from web import page
         from web.models import Models

@@ -10,7 +10,8 @@ from pathlib import Path
 from huggingface_hub.utils import disable_progress_bars
 
 from model.classifier import Classifier, Prediction
-from model.errors import ConfigError, ImageError, exit_on_error
+from model.errors import ImageError, exit_on_error
+from model.snapshot import default_model
 
 ROOT = Path(__file__).resolve().parent.parent  # where the default weights lie
 BAD_IMAGE = 1  # exit code when some picture could not be read
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     _silence_libraries()
     failed = False
     with exit_on_error():
-        classify = _load(options.model)
+        classify = Classifier.from_pretrained(options.model or default_model(ROOT))
         for path in options.images:
             try:
                 prediction = classify(path)
@@ -73,15 +74,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
-
-
-def _load(model: str | None) -> Classifier:
-    if model is None and not (ROOT / "model.safetensors").is_file():
-        raise ConfigError(
-            "No weights came with this code; train some with `accelerate launch train.py`, then "
-            "name their folder or a hub id by --model."
-        )
-    return Classifier.from_pretrained(ROOT if model is None else model)
 
 
 def _as_text(path: str, prediction: Prediction, k: int) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 
 from model import card, config, files
 from model.errors import ConfigError, exit_on_error
-from model.hub import from_pretrained
+from model.hub import from_pretrained, public_figures
 
 ROOT = Path(__file__).resolve().parent.parent
-MISTAKES = "confident_mistakes.png"  # shows images of the dataset, which are not ours to publish
 # Front matter by which the folder is a Space too; it is written by hand, and kept.
 SPACE_KEYS = (
     "title|emoji|colorFrom|colorTo|sdk|sdk_version|python_version|app_file|pinned|short_description"
@@ -37,7 +36,7 @@ def release(run: Path, root: Path = ROOT) -> None:
         raise ConfigError(f"{run} holds no results.json; name the folder of a finished run.")
     text = readme(root, run)
     (root / "figures").mkdir(exist_ok=True)
-    for figure in _figures(run):
+    for figure in public_figures(run):
         files.write_bytes(root / "figures" / figure.name, figure.read_bytes())
     for name in ("model.safetensors", "results.json", config.NAME):
         files.write_bytes(root / name, (run / name).read_bytes())
@@ -58,7 +57,7 @@ def readme(root: Path = ROOT, run: Path | None = None) -> str:
     """
     run = run or root
     results = files.read_json(run / "results.json")
-    names = [path.name for path in _figures(run)]
+    names = [path.name for path in public_figures(run)]
     settings = config.load(run / config.NAME)
     size = settings["pretrained_cfg"]["input_size"][-1]
     whole = card.model_card(results, settings, figures=names)
@@ -93,10 +92,6 @@ def _recipe_sentence(measured: dict[str, Any]) -> str:
         f"{measured['resolved']['mixed_precision']}), and no run took more than {memory:,.0f} MiB "
         "of memory."
     )
-
-
-def _figures(run: Path) -> list[Path]:
-    return sorted(path for path in (run / "figures").glob("*.png") if path.name != MISTAKES)
 
 
 def main() -> None:

@@ -71,6 +71,20 @@ def find_files(
     return card, _download(str(model), WEIGHTS_NAME, revision)
 
 
+def default_model(root: Path) -> Path:
+    """The folder of the weights that come with the code.
+
+    Raises:
+        ConfigError: If none came with it.
+    """
+    if not (root / WEIGHTS_NAME).is_file():
+        raise ConfigError(
+            "No weights came with this code; train some with `accelerate launch train.py`, then "
+            "name their folder or a hub id by --model."
+        )
+    return root
+
+
 def find_results(model: str) -> Path:
     """Path of the results.json of a model on the hub, of the commit that `find_files` gives.
 

@@ -259,10 +259,8 @@ class _Handler(BaseHTTPRequestHandler):
         answers = []
         for file in json.loads(self.body)["files"]:
             path = file["path"]
-            large = any(path.endswith(end) for end in LARGE)
-            known = files.get(path)
-            oid = None if known is None else (_sha256(known) if large else _blob(known))
-            mode = "lfs" if large else "regular"
+            oid = _name(path, files[path]) if path in files else None
+            mode = "lfs" if _is_large(path) else "regular"
             answers.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         self._json({"files": answers})
 
@@ -367,8 +365,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         data = files[path]
-        etag = _sha256(data) if _is_large(path) else _blob(data)
-        headers = {"X-Repo-Commit": sha, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
+        headers = {"X-Repo-Commit": sha, "ETag": f'"{_name(path, data)}"', "Accept-Ranges": "bytes"}
         status = 200
         if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or ""):
             first, last = int(wanted[1]), int(wanted[2] or len(data) - 1)
@@ -379,6 +376,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _is_large(path: str) -> bool:
     return any(path.endswith(end) for end in LARGE)
+
+
+def _name(path: str, data: bytes) -> str:
+    """By which the hub knows a file's content."""
+    return _sha256(data) if _is_large(path) else _blob(data)
 
 
 def _entry(path: str, data: bytes) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The models that the page offers, by name. Only the command line decides which those are."""
 
-import json
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import Any
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
-from model import snapshot
+from model import files, snapshot
 from model.classifier import Classifier
 from model.errors import ConfigError
 from model.hub import CARD_NAME, RESULTS_NAME
@@ -32,10 +31,11 @@ class Models:
     def __init__(self, sources: Sequence[str | Path] = ()) -> None:
         self._lock = threading.Lock()
         self._loaded: dict[str, Classifier] = {}
-        for source in sources or [_default()]:
+        sources = sources or [snapshot.default_model(ROOT)]
+        for source in sources:
             classifier = Classifier.from_pretrained(source)
             self._loaded[self._free(_name(source, classifier))] = classifier
-        self.folder = _folder((sources or [_default()])[0])
+        self.folder = _folder(sources[0])
         """Of the first model: where its card and results.json lie, if it has them."""
 
     @property
@@ -80,10 +80,9 @@ class Models:
     def results(self) -> dict[str, Any] | None:
         """Content of the first model's results.json; None if it has none that can be read."""
         try:
-            content = json.loads((self.folder / RESULTS_NAME).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return files.read_json(self.folder / RESULTS_NAME)
+        except (ConfigError, OSError):
             return None
-        return content if isinstance(content, dict) else None
 
     def _free(self, name: str) -> str:
         """A name that no other model has."""
@@ -92,15 +91,6 @@ class Models:
             number += 1
             free = f"{name} ({number})"
         return free
-
-
-def _default() -> Path:
-    if not (ROOT / snapshot.WEIGHTS_NAME).is_file():
-        raise ConfigError(
-            "No weights came with this code; train some with `accelerate launch train.py`, then "
-            "name their folder or a hub id by --model."
-        )
-    return ROOT
 
 
 def _folder(source: str | Path) -> Path:

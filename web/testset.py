@@ -140,7 +140,6 @@ class TestSet:
             classifier.network, split.images, mean=card["mean"], std=card["std"], progress=report
         )
         named = logits.argmax(dim=1)  # (n,)
-        scaled = logits.double() / getattr(classifier, "temperature", 1.0)
-        probability = scaled.softmax(dim=1).max(dim=1).values  # (n,)
+        probability = classifier.doubt.probabilities(logits).amax(dim=1)  # (n,)
         images = split.images.permute(0, 2, 3, 1).numpy()
         return _Answers(images, rows.numpy(), named.numpy(), probability.numpy())

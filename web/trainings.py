@@ -18,8 +18,8 @@ import timm
 from model.data import SYNTHETIC
 from model.errors import TrainingError
 from model.recipe import RECIPES
+from web.models import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 3600.0  # seconds that a training may take before it is stopped and saved
 GRACE = 120.0  # seconds that a stopped training has for its last step and for saving
 

@@ -22,6 +22,7 @@ from model import card, config, files, snapshot
 from model.errors import ConfigError, WeightsError
 
 RESULTS_NAME, CARD_NAME = "results.json", "README.md"
+MISTAKES = "confident_mistakes.png"  # shows images of the dataset, which are not ours to publish
 DTYPES = {"F32", "F16", "BF16"}  # of floating-point weights in a file
 INTEGER_DTYPES = {"I64"}  # of the normalisation layers' counters
 
@@ -109,6 +110,11 @@ def load(
     # Built on the meta device: no time, memory or random numbers spent on values to be replaced.
     network.load_state_dict(_read_weights(weights_path, network.state_dict()), assign=True)
     return network.eval().to(device or "cpu"), content
+
+
+def public_figures(directory: Path) -> list[Path]:
+    """The figures beside a model that may be published, by name."""
+    return sorted(p for p in (directory / "figures").glob("*.png") if p.name != MISTAKES)
 
 
 def read_config(model: str | os.PathLike[str], revision: str | None = None) -> dict[str, Any]:

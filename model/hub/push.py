@@ -25,7 +25,6 @@ from torch import nn
 from model import card, config, files, hub, snapshot
 from model.errors import ConfigError, HubError
 
-MISTAKES = "confident_mistakes.png"  # shows images of the dataset, which are not ours to publish
 MESSAGE = "Send a model trained with cifarnet"
 ATTEMPTS = 4
 FIRST_WAIT = 1.0  # seconds before the second attempt; doubles each time
@@ -132,7 +131,7 @@ def contents(folder: str | os.PathLike[str]) -> dict[str, bytes]:
         raise ConfigError(f"There is no folder {str(folder)!r}; name that of a trained model.")
     _, settings = hub.load(folder)
     found = {name: (folder / name).read_bytes() for name in (config.NAME, snapshot.WEIGHTS_NAME)}
-    figures = sorted(p for p in (folder / "figures").glob("*.png") if p.name != MISTAKES)
+    figures = hub.public_figures(folder)
     found |= {f"figures/{path.name}": path.read_bytes() for path in figures}
     results = folder / hub.RESULTS_NAME
     if results.is_file():
