@@ -6,7 +6,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from model import card_classifier
+from model import card_classifier, card_use
 from model.card_data import dataset_name, front_matter, hub_id
 from model.markdown import bullets, escape, table
 
@@ -30,35 +30,14 @@ SOURCES = (
     "He et al., *Deep residual learning for image recognition* (2016), arXiv:1512.03385.",
     "Wightman, *PyTorch image models* (timm, 2019).",
 )
-LOADING = """\
-This folder is a model in the Hugging Face hub's layout. Put its path, or its id on the hub, in the
-place of `MODEL`, and run this inside a checkout of the cifarnet code:
-
-```python
-from model import Classifier, from_pretrained
-
-classify = Classifier.from_pretrained("MODEL")
-print(classify("photo.jpg").top(3))
-
-network = from_pretrained("MODEL")  # a torch module: normalised (N, 3, {size}, {size}) -> logits
-```
-
-```sh
-python -m model photo.jpg --model MODEL
-python -m model.evaluation MODEL --dataset {dataset}
-```
-
-timm loads it as well, once `import model` has registered the architecture:
-
-```python
-import model, timm
-
-network = timm.create_model("local-dir:MODEL", pretrained=True)  # or "hf-hub:MODEL"
-```"""
 
 
 def model_card(
-    results: dict[str, Any], config: dict[str, Any], *, figures: Sequence[str] = ()
+    results: dict[str, Any],
+    config: dict[str, Any],
+    *,
+    figures: Sequence[str] = (),
+    repo_id: str | None = None,
 ) -> str:
     """Writes the card of a trained model.
 
@@ -66,6 +45,7 @@ def model_card(
         results: Content of results.json.
         config: Content of config.json.
         figures: Names of the PNG files that lie in the folder `figures` beside the card.
+        repo_id: Where the model is on the hub, if it is.
 
     Returns:
         Markdown with the front matter that the hub reads.
@@ -79,11 +59,12 @@ def model_card(
         "## What it confuses\n\n" + _confusions(results["test"]["plain"]),
         *card_classifier.sections(results),
         "## Intended use and limits\n\n" + _limits(results, size),
-        "## How to load it\n\n" + _loading(results, size),
+        "## How to load it\n\n" + card_use.loading(results, size, repo_id),
         "## Training\n\n" + _training(results),
         "## Data\n\n" + _data(results, size),
         "## Figures\n\n" + _figures(figures) if figures else "",
         "## Sources\n\n" + bullets(SOURCES),
+        "## Citation\n\n" + card_use.citation(results, repo_id),
     ]
     body = "\n\n".join(section for section in sections if section)
     return str(ModelCard(f"---\n{front_matter(results).to_yaml()}\n---\n\n{body}\n"))
@@ -193,18 +174,13 @@ def _limits(results: dict[str, Any], size: int) -> str:
     )
 
 
-def _loading(results: dict[str, Any], size: int) -> str:
-    generated = results["dataset"]["name"] == "synthetic"
-    named = hub_id(results) or ("synthetic" if generated else "DATASET_FOLDER")
-    return LOADING.format(size=size, dataset=named)
-
-
 def _training(results: dict[str, Any]) -> str:
     run, machine = results["training"], results["machine"]
     facts = [
         ("epochs", f"{len(run['epochs'])}"),
         ("time for training and validation", f"{run['seconds']:,.1f} s"),
         ("speed", f"{run['images_per_second']:,.0f} images a second"),
+        ("energy", "not measured"),
         ("peak memory", _known(run["peak_memory_mib"], "MiB")),
         ("processes", f"{run.get('processes', 1)}"),
         ("date", run.get("date")),

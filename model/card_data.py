@@ -9,6 +9,19 @@ from huggingface_hub import EvalResult, ModelCardData
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
+KIND: dict[str, Any] = {
+    "library_name": "timm",
+    "license": "apache-2.0",
+    "pipeline_tag": "image-classification",
+    "tags": ["image-classification", "timm", "pytorch", "safetensors", "cifarnet"],
+}
+
+
+def bare_front_matter() -> ModelCardData:
+    """The metadata of a model that nothing was measured of."""
+    return ModelCardData(**KIND)
+
+
 def front_matter(results: dict[str, Any]) -> ModelCardData:
     """The metadata at the head of a model card, from the content of results.json."""
     dataset, known = dataset_name(results), hub_id(results)
@@ -30,10 +43,7 @@ def front_matter(results: dict[str, Any]) -> ModelCardData:
             ("ece", "Expected calibration error of the classifier", calibrated["ece"]),
         ]
     return ModelCardData(
-        library_name="timm",
-        license="apache-2.0",
-        pipeline_tag="image-classification",
-        tags=["image-classification", "timm", "pytorch", "safetensors", "cifarnet"],
+        **KIND,
         datasets=[known] if known else None,
         metrics=["accuracy", "f1"],
         model_name=results["model"]["architecture"],

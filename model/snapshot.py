@@ -3,28 +3,20 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils.sha import git_hash
 
 from model import config, files
-from model.errors import ConfigError, HubError, WeightsError
+from model.errors import ConfigError, HubError
+from model.hub_errors import downloading, patiently
 
 WEIGHTS_NAME = "model.safetensors"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-HASH = re.compile(r"[0-9a-f]{64}")
-COMMIT = re.compile(r"[0-9a-f]{40}")
-HTTP_UNAUTHORIZED, HTTP_FORBIDDEN = 401, 403
+SHA256, SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
+COMMIT = SHA1
 
 
 def find_config(
@@ -48,27 +40,25 @@ def find_config(
     return _download(str(model), config.NAME, revision, refresh)
 
 
-def find_files(
-    model: str | os.PathLike[str], revision: str | None = None, *, refresh: bool = False
-) -> tuple[Path, Path]:
-    """Paths of a model's config.json and model.safetensors, both of one commit.
+def find_weights(model: str | os.PathLike[str], card: Path) -> Path:
+    """Path of the model.safetensors that belongs to a config.json.
 
     Args:
-        model: See `find_config`.
-        revision: See `find_config`.
-        refresh: See `find_config`.
+        model: As given to `find_config`.
+        card: What `find_config` gave.
 
     Raises:
-        ConfigError: If there is no such folder, or one of the files is missing.
-        HubError: If the hub has no such model or cannot be reached.
+        ConfigError: If the folder lacks it.
+        HubError: If the hub lacks it or cannot be reached.
     """
-    if folder := _local(model, revision):
-        return _existing(folder, config.NAME), _existing(folder, WEIGHTS_NAME)
-    card = _download(str(model), config.NAME, revision, refresh)
-    # The branch may move between two downloads; the folder of the first one names its commit.
-    if COMMIT.fullmatch(card.parent.name):
-        revision = card.parent.name
-    return card, _download(str(model), WEIGHTS_NAME, revision)
+    if folder := _local(model, None):
+        return _existing(folder, WEIGHTS_NAME)
+    return _download(str(model), WEIGHTS_NAME, commit_of(card))
+
+
+def commit_of(card: Path) -> str | None:
+    """The commit of a downloaded config.json: a branch may move between two downloads."""
+    return card.parent.name if COMMIT.fullmatch(card.parent.name) else None
 
 
 def default_model(root: Path) -> Path:
@@ -86,13 +76,12 @@ def default_model(root: Path) -> Path:
 
 
 def find_results(model: str) -> Path:
-    """Path of the results.json of a model on the hub, of the commit that `find_files` gives.
+    """Path of the results.json of a model on the hub, of the commit that `find_config` gives.
 
     Raises:
         HubError: If the model has none, or the hub cannot be reached.
     """
-    commit = find_config(model).parent.name
-    return _download(model, "results.json", commit if COMMIT.fullmatch(commit) else None)
+    return _download(model, "results.json", commit_of(find_config(model)))
 
 
 def _local(model: str | os.PathLike[str], revision: str | None) -> Path | None:
@@ -125,77 +114,43 @@ def _existing(folder: Path, name: str) -> Path:
 
 
 def _download(model: str, name: str, revision: str | None, refresh: bool = False) -> Path:
-    path = _fetch(model, name, revision, refresh)
-    _check_hash(path)
-    return path
-
-
-def _check_hash(path: Path) -> None:
-    """Refuses what was damaged or changed on the way: the cache names large files by their hash.
+    """A file from the cache or the hub, after checking that it is what the hub announced.
 
     Raises:
-        WeightsError: If the content is not what the hub announced; the file is deleted.
+        HubError: If it cannot be fetched, or comes damaged or changed; then it is not kept.
     """
-    stored = path.resolve()
-    if not HASH.fullmatch(stored.name) or files.sha256(stored) == stored.name:
-        return
-    path.unlink(missing_ok=True)
-    stored.unlink(missing_ok=True)
-    raise WeightsError(
-        f"{path.name} is not the file that the hub announced: it was damaged or changed on the "
-        "way. It has been deleted; try again, and do not use this hub if it comes so once more."
+    for _ in range(2):  # what was damaged on the way, or on the disk, may come well once more
+        with downloading(model, name, revision):
+            path = _fetch(model, name, revision, refresh)
+        if _is_whole(path):
+            return path
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+    raise HubError(
+        f"{name} of {model} is not the file that the hub announced: it was damaged or changed on "
+        "the way, twice. It was not kept; do not use this model or this connection if it stays so."
     )
 
 
 def _fetch(model: str, name: str, revision: str | None, refresh: bool) -> Path:
-    at = f"{model} at revision {revision}" if revision else model
-    both = f"There is no folder {model!r} here, and"
-    try:
-        cached = None if refresh else try_to_load_from_cache(model, name, revision=revision)
-        if isinstance(cached, str):
-            return Path(cached)
-        return Path(hf_hub_download(model, name, revision=revision, library_name="cifarnet"))
-    except GatedRepoError:
-        raise HubError(
-            f"{model} is only open to those who accept its terms: do so on its page, then log in "
-            "by `hf auth login`."
-        ) from None
-    except RepositoryNotFoundError:
-        raise HubError(
-            f"{both} the hub has no model of that name, or it is private. Check the spelling; for "
-            "a private model log in by `hf auth login`."
-        ) from None
-    except RevisionNotFoundError:
-        raise HubError(
-            f"{model} has no revision {revision!r}; name a branch, tag or commit that exists."
-        ) from None
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        offline = _caused_by(error, OfflineModeIsEnabled)
-        why = "HF_HUB_OFFLINE forbids to ask the hub" if offline else "the hub cannot be reached"
-        raise HubError(
-            f"{both} {why}; {name} of {at} is not in the download cache. Check the connection and "
-            "HF_ENDPOINT, or name a local folder."
-        ) from None
-    except EntryNotFoundError:
-        raise HubError(
-            f"{at} holds no {name} on the hub; it is not a model that train.py wrote."
-        ) from None
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        denied = status in (HTTP_UNAUTHORIZED, HTTP_FORBIDDEN)
-        hint = "log in by `hf auth login`" if denied else "try again later"
-        raise HubError(f"The hub answered {status} for {name} of {at}; {hint}.") from None
-    except HTTPError as error:
-        raise HubError(
-            f"The connection broke while {name} of {at} was fetched ({error}); try again."
-        ) from None
-    except HFValidationError:
-        raise HubError(f"{both} it is no valid hub id (owner/name).") from None
+    cached = None if refresh else try_to_load_from_cache(model, name, revision=revision)
+    if isinstance(cached, str):
+        return Path(cached)
+    options: Any = {"revision": revision, "library_name": "cifarnet"}
+    return Path(patiently(lambda: hf_hub_download(model, name, **options)))
 
 
-def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
-    while error is not None:
-        if isinstance(error, kind):
-            return True
-        error = error.__cause__
-    return False
+def _is_whole(path: Path) -> bool:
+    """Whether a downloaded file has the hash that the hub gave; the cache names files by it."""
+    expected = path.resolve().name
+    if SHA256.fullmatch(expected):
+        return files.sha256(path) == expected
+    if SHA1.fullmatch(expected):
+        return git_hash(path.read_bytes()) == expected
+    return True  # a cache without links, or a hub with names of its own
+
+
+def forget_branch(repo_id: str) -> None:
+    """Has the next download ask the hub where the main branch stands, as after a push."""
+    folder = repo_folder_name(repo_id=repo_id, repo_type="model")
+    (Path(constants.HF_HUB_CACHE) / folder / "refs" / "main").unlink(missing_ok=True)

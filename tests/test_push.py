@@ -17,7 +17,7 @@ from hub_layout import layout
 from hub_server import READER, WRITER, Fault, Hub
 
 import model
-from model import from_pretrained, push_to_hub
+from model import from_pretrained, hub_errors, push_to_hub
 from model.errors import CifarnetError, HubError, WeightsError
 from model.hub import __main__ as program
 from model.hub import push, save_pretrained
@@ -44,7 +44,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
             monkeypatch.setattr(constants, name, value)
         monkeypatch.setenv("HF_TOKEN", WRITER)
         monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
-        monkeypatch.setattr(push, "FIRST_WAIT", 0.0)
+        monkeypatch.setattr(hub_errors, "FIRST_WAIT", 0.0)
         yield running
 
 
@@ -209,7 +209,7 @@ def test_refusals_leave_nothing_half_done(
 
 def test_no_token(hub: Hub, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
-    monkeypatch.setattr(push, "get_token", lambda: None)
+    monkeypatch.setattr(hub_errors, "get_token", lambda: None)
     with pytest.raises(HubError, match="run `hf auth login`, or set HF_TOKEN"):
         push_to_hub(trained, ID)
     assert hub.asked == []

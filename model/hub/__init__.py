@@ -104,9 +104,10 @@ def load(
     device: str | torch.device | None = None,
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Loads a network as `from_pretrained` does, and the config card that came with it."""
-    card_path, weights_path = snapshot.find_files(model, revision)
+    card_path = snapshot.find_config(model, revision)
     content = config.load(card_path)
-    network = _build(content, card_path)
+    network = _build(content, card_path)  # a stranger's card is refused before any weights come
+    weights_path = snapshot.find_weights(model, card_path)
     # Built on the meta device: no time, memory or random numbers spent on values to be replaced.
     network.load_state_dict(_read_weights(weights_path, network.state_dict()), assign=True)
     return network.eval().to(device or "cpu"), content
@@ -139,6 +140,8 @@ def _config_of(
         path = Path(folder) / config.NAME
         save_config_for_hf(network, str(path))
         content = files.read_json(path)
+    # Said at the root already; transformers' wrapper refuses to be told twice.
+    content.get("model_args", {}).pop("num_classes", None)
     # Names that came from a config card belong at the root again, not inside pretrained_cfg.
     kept = content["pretrained_cfg"].pop("label_names", None)
     names = kept if label_names is None else label_names

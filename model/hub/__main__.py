@@ -3,10 +3,16 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
+
+from huggingface_hub.utils import logging
 
 from model.errors import exit_on_error
+from model.hub.export import export_onnx
 from model.hub.pull import pull
-from model.hub.push import Pushed, push_to_hub
+from model.hub.push import push_to_hub
+from model.hub.sending import Pushed
+from model.hub.space import push_space
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,34 +27,74 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: with code 2 and one message if the hub refuses, or something is wrong here.
     """
-    args = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    logging.set_verbosity_error()  # our own messages say it
     with exit_on_error():
-        if args.command == "push":
-            options = dict(private=args.private, revision=args.revision, message=args.message)
-            print(_told(push_to_hub(args.model, args.repo_id, dry_run=args.dry_run, **options)))
-        else:
-            folder, commit = pull(args.repo_id, args.directory, revision=args.revision)
-            print(f"{args.repo_id} at {commit[:8]} is in {folder}")
+        print(options.run(options))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m model.hub", description="Sends models to a hub and fetches them."
+        prog="python -m model.hub",
+        description="Sends models to a hub and fetches them. HF_ENDPOINT names another hub.",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     push = commands.add_parser("push", help="send a trained model, in one commit")
-    push.add_argument("model", type=Path, help="folder of a trained model")
-    push.add_argument("repo_id", help="owner/name; made if need be")
-    push.add_argument("--private", action="store_true", help="make the repository a private one")
+    _add_target(push)
     push.add_argument("--revision", metavar="TAG", help="tag the commit, such as v1")
-    push.add_argument("--message", help="of the commit")
-    push.add_argument("--dry-run", action="store_true", help="only say what would be sent")
+    push.set_defaults(run=_push)
+    space = commands.add_parser("push-space", help="send the web page as a Space, with a model")
+    _add_target(space)
+    space.set_defaults(run=_push_space)
     get = commands.add_parser("pull", help="fetch a model into a folder")
-    get.add_argument("repo_id", help="owner/name")
-    get.add_argument("directory", type=Path, help="made; must not hold anything yet")
+    get.add_argument("repo_id", metavar="ID", help="owner/name")
+    get.add_argument("directory", metavar="DIR", type=Path, help="made; must not hold anything yet")
     get.add_argument("--revision", metavar="REVISION", help="branch, tag or commit")
+    get.set_defaults(run=_pull)
+    export = commands.add_parser("export-onnx", help="write a model as an ONNX file")
+    export.add_argument("model", metavar="DIR_OR_ID", help="folder of a trained model, or hub id")
+    export.add_argument("file", metavar="FILE", type=Path, help="to write, such as model.onnx")
+    export.add_argument("--revision", metavar="REVISION", help="branch, tag or commit")
+    export.set_defaults(run=_export)
     return parser
+
+
+def _add_target(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("model", metavar="DIR", type=Path, help="folder of a trained model; . is the default one")
+    add("repo_id", metavar="ID", help="owner/name; made if need be")
+    add("--private", action="store_true", help="make the repository a private one")
+    add("--message", metavar="TEXT", help="of the commit")
+    add("--dry-run", action="store_true", help="only say what would be sent")
+
+
+def _push(options: argparse.Namespace) -> str:
+    return _told(
+        push_to_hub(
+            options.model,
+            options.repo_id,
+            private=options.private,
+            revision=options.revision,
+            message=options.message,
+            dry_run=options.dry_run,
+        )
+    )
+
+
+def _push_space(options: argparse.Namespace) -> str:
+    asked: dict[str, Any] = dict(private=options.private, message=options.message)
+    return _told(push_space(options.model, options.repo_id, **asked, dry_run=options.dry_run))
+
+
+def _pull(options: argparse.Namespace) -> str:
+    folder, commit = pull(options.repo_id, options.directory, revision=options.revision)
+    return f"{options.repo_id} at {commit[:8]} is in {folder}"
+
+
+def _export(options: argparse.Namespace) -> str:
+    path = export_onnx(options.model, options.file, revision=options.revision)
+    return f"{path} ({path.stat().st_size / 2**20:,.1f} MiB)"
 
 
 def _told(pushed: Pushed) -> str:

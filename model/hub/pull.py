@@ -4,12 +4,13 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import snapshot_download
 
 from model import config, hub, snapshot
 from model.errors import ConfigError
-from model.hub.push import explained
+from model.hub_errors import downloading, patiently
 
 WANTED = [
     config.NAME,
@@ -38,18 +39,17 @@ def pull(
         WeightsError: If the weights are damaged.
         HubError: If the hub has no such model or cannot be reached.
     """
-    directory = Path(directory)
+    directory = Path(directory).expanduser()
+    if Path(repo_id).is_dir():
+        raise ConfigError(f"{repo_id} is a folder here, which needs no fetching; just use it.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ConfigError(f"{directory} holds something already; name a new folder.")
-    card, _ = snapshot.find_files(repo_id, revision, refresh=True)  # errors that name the remedy
+    card = snapshot.find_config(repo_id, revision, refresh=True)
     commit = card.parent.name
-    with explained(repo_id):
-        fetched = Path(
-            snapshot_download(
-                repo_id, revision=commit, allow_patterns=WANTED, library_name="cifarnet"
-            )
-        )
-    hub.load(fetched)
+    hub.load(repo_id, revision=commit)  # what cannot be loaded stays away
+    options: Any = dict(revision=commit, allow_patterns=WANTED, library_name="cifarnet")
+    with downloading(repo_id, "results or figures", commit):
+        fetched = Path(patiently(lambda: snapshot_download(repo_id, **options)))
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".pull-") as folder:
         whole = Path(folder) / "model"
