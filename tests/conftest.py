@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hub_fixtures import hub, outside, tiny  # noqa: F401  (fixtures)
 from pages import (  # noqa: F401  (fixtures)
     browser,
     default_page,

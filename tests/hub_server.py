@@ -4,95 +4,16 @@ It knows nothing of the project. Tests start it, point HF_ENDPOINT at it, and lo
 """
 
 import base64
-import hashlib
 import json
 import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-WRITER, READER = "hf_WriterSecret0123456789", "hf_ReaderSecret0123456789"
-LARGE = {".safetensors", ".png", ".webp", ".parquet", ".onnx"}
-Files = dict[str, bytes]
-
-
-@dataclass
-class Repo:
-    """One repository: every commit with all its files, branches and tags by name."""
-
-    private: bool = False
-    commits: dict[str, Files] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
-    refs: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-
-    def commit(self, files: Files, message: str, branch: str = "main") -> str:
-        """Adds a commit to a branch."""
-        sha = hashlib.sha1(f"{len(self.commits)} {message} {sorted(files)}".encode()).hexdigest()
-        self.commits[sha] = files
-        self.messages.append(message)
-        self.refs[branch] = sha
-        return sha
-
-    def resolve(self, revision: str) -> str | None:
-        """A commit by branch, tag or its own name."""
-        known = self.refs.get(revision) or self.tags.get(revision)
-        return known or (revision if revision in self.commits else None)
-
-    @property
-    def files(self) -> Files:
-        """What the main branch holds."""
-        return self.commits[self.refs["main"]]
-
-
-@dataclass
-class Fault:
-    """What goes wrong with requests whose line matches, such as "GET .*safetensors"."""
-
-    line: str
-    status: int = 0
-    """Answered instead; 0: the request is served."""
-    cut: int | None = None
-    """Bytes of the body after which the connection is cut, of what is sent or received."""
-    change: Callable[[bytes], bytes] | None = None
-    """Applied to the body that is sent."""
-    times: int = 1_000_000
-    """How often it strikes."""
-
-
-class Hub:
-    """State of the server.
-
-    Attributes:
-        repos: By (type, id), such as ("model", "you/cifarnet").
-        asked: Lines of all requests, such as "HEAD /you/cifarnet/resolve/main/config.json".
-        faults: The first that matches strikes.
-    """
-
-    def __init__(self) -> None:
-        self.repos: dict[tuple[str, str], Repo] = {}
-        self.objects: dict[str, bytes] = {}
-        self.asked: list[str] = []
-        self.faults: list[Fault] = []
-        self.endpoint = ""
-
-    def add(self, name: str, files: Files, kind: str = "model", private: bool = False) -> Repo:
-        """A repository with one commit."""
-        repo = self.repos[kind, name] = Repo(private=private)
-        repo.commit(files, "first")
-        return repo
-
-    def fault(self, line: str) -> Fault | None:
-        """The one that strikes now."""
-        for fault in self.faults:
-            if fault.times > 0 and re.search(fault.line, line):
-                fault.times -= 1
-                return fault
-        return None
+from hub_state import READER, WRITER, Files, Hub, Repo, entry_of, is_large, name_of, sha256
 
 
 @contextmanager
@@ -171,6 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(count)
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        if self.fault and self.fault.lost:
+            raise _Cut
         whole = body
         if self.fault and self.fault.change and self.command == "GET":
             whole = self.fault.change(body)
@@ -259,8 +182,8 @@ class _Handler(BaseHTTPRequestHandler):
         answers = []
         for file in json.loads(self.body)["files"]:
             path = file["path"]
-            oid = _name(path, files[path]) if path in files else None
-            mode = "lfs" if _is_large(path) else "regular"
+            oid = name_of(path, files[path]) if path in files else None
+            mode = "lfs" if is_large(path) else "regular"
             answers.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         self._json({"files": answers})
 
@@ -277,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"transfer": "basic", "objects": objects})
 
     def put(self, oid: str) -> None:
-        if _sha256(self.body) != oid:
+        if sha256(self.body) != oid:
             raise _Refused(400, message="the content is not what was announced")
         self.hub.objects[oid] = self.body
         self._send(200, {}, b"")
@@ -346,14 +269,14 @@ class _Handler(BaseHTTPRequestHandler):
             if rest:
                 folders.add(under + head)
             if not rest or recursive:
-                entries.append(_entry(path, data))
+                entries.append(entry_of(path, data))
         found = [{"type": "directory", "path": one, "oid": "0" * 40, "size": 0} for one in folders]
         self._json([*found, *entries])
 
     def paths_info(self, kind: str, name: str, revision: str) -> None:
         _, files = self._commit(self._repo(kind, name), revision)
         asked = json.loads(self.body)["paths"]
-        self._json([_entry(path, files[path]) for path in asked if path in files])
+        self._json([entry_of(path, files[path]) for path in asked if path in files])
 
     def file(self, name: str, revision: str, path: str, kind: str = "models") -> None:
         sha, files = self._commit(self._repo(kind.removesuffix("s"), name), revision)
@@ -365,38 +288,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         data = files[path]
-        headers = {"X-Repo-Commit": sha, "ETag": f'"{_name(path, data)}"', "Accept-Ranges": "bytes"}
+        headers = {
+            "X-Repo-Commit": sha,
+            "ETag": f'"{name_of(path, data)}"',
+            "Accept-Ranges": "bytes",
+        }
         status = 200
         if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or ""):
             first, last = int(wanted[1]), int(wanted[2] or len(data) - 1)
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             data, status = data[first : last + 1], 206
         self._send(status, headers, data)
-
-
-def _is_large(path: str) -> bool:
-    return any(path.endswith(end) for end in LARGE)
-
-
-def _name(path: str, data: bytes) -> str:
-    """By which the hub knows a file's content."""
-    return _sha256(data) if _is_large(path) else _blob(data)
-
-
-def _entry(path: str, data: bytes) -> dict[str, Any]:
-    entry: dict[str, Any] = {"type": "file", "path": path, "size": len(data), "oid": _blob(data)}
-    if _is_large(path):
-        entry["lfs"] = {"oid": _sha256(data), "size": len(data), "pointerSize": 134}
-    return entry
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _blob(data: bytes) -> str:
-    """Git's name of a file's content."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 ID = r"(?P<name>[\w.-]+/[\w.-]+)"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
 
@@ -25,32 +25,32 @@ NewPage = Callable[..., Any]
 
 
 @contextmanager
-def served(*arguments: str | Path) -> Iterator[Url]:
-    """Runs `python app.py ARGUMENTS` on a free port."""
+def served(*arguments: str | Path, folder: Path = ROOT) -> Iterator[Url]:
+    """Runs `python app.py ARGUMENTS` of a folder on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), *map(str, arguments)]
-    with tempfile.TemporaryFile("a+") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "log"
+        with open(log, "w") as output:
+            process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
         try:
             yield _address(process, log)
         finally:
             process.terminate()
             process.wait(timeout=30)
-        log.seek(0)
-        said = log.read()
+        said = log.read_text()
         ours = re.search(rf'File "{re.escape(str(ROOT))}/(?:web|model|app)\b', said)
         assert not ours, said  # gradio traces what it refuses, which is its affair
 
 
-def _address(process: "subprocess.Popen[bytes]", log: TextIO) -> Url:
+def _address(process: "subprocess.Popen[bytes]", log: Path) -> Url:
     """Waits until a page says where it is."""
     end = time.monotonic() + START
     while time.monotonic() < end:
         ended = process.poll() is not None
-        log.seek(0)
-        said = log.read()
+        said = log.read_text()
         if found := re.search(r"The page is at (\S+)", said):
             return found[1]
         assert not ended, said

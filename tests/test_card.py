@@ -248,3 +248,25 @@ def test_saved_beside_the_weights(results: dict[str, Any], tmp_path: Path) -> No
     expected = model_card(results, config, figures=["reliability.png"])
     assert (tmp_path / "README.md").read_text() == expected
     assert "(figures/reliability.png)" in expected
+
+
+def test_it_tells_how_to_load_it_and_what_to_cite(results: dict[str, Any]) -> None:
+    here = model_card(results, CONFIG)
+    there = model_card(results, CONFIG, repo_id="you/kinds")
+    assert "local-dir:MODEL" in here
+    assert "MODEL" not in there
+    for way in (
+        'Classifier.from_pretrained("you/kinds")',
+        'from_pretrained("you/kinds")  #',
+        'timm.create_model("hf-hub:you/kinds", pretrained=True)',
+        'transformers.pipeline("image-classification", "you/kinds")',
+        "python -m model photo.jpg --model you/kinds",
+    ):
+        assert way in there
+    for text in (here, there):
+        assert "## Citation" in text
+        assert "@misc{cifarnet," in text
+        assert "| energy | not measured |" in text
+    assert "Krizhevsky" not in here
+    results["dataset"]["name"] = "uoft-cs/cifar10"
+    assert "Krizhevsky" in model_card(results, CONFIG)

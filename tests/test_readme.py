@@ -13,7 +13,7 @@ from pathlib import Path
 import hub_server
 import pytest
 from conftest import ROOT, Program
-from hub_server import WRITER, Hub
+from hub_state import WRITER, Hub
 from huggingface_hub import RepoCard
 from pages import served
 
@@ -52,7 +52,7 @@ def test_every_command_runs(command: str, shapes: Path, trained: Path, tmp_path:
         return
     if command == "pytest":
         pytest.skip("is what runs right now")
-    if "--push-to-hub" in command or "model.hub" in command:
+    if "--push-to-hub" in command or re.search(r"model\.hub pu", command):
         with hub_server.running() as hub:
             send_or_fetch(command, hub, shapes, trained, tmp_path)
         return
@@ -61,6 +61,7 @@ def test_every_command_runs(command: str, shapes: Path, trained: Path, tmp_path:
     elif command.startswith("accelerate launch"):
         command += f" --epochs 1 --output {tmp_path / 'run'}"
     command = command.replace("DIR_OR_ID", str(shapes))
+    command = command.replace("cifarnet.onnx", str(tmp_path / "cifarnet.onnx"))
     if command.startswith("python -m model.evaluation ."):
         command = command.replace("evaluation .", f"evaluation {trained}")
     command = re.sub(r"^accelerate launch", "python -m accelerate.commands.launch --cpu", command)
@@ -89,14 +90,22 @@ def send_or_fetch(command: str, hub: Hub, shapes: Path, trained: Path, tmp_path:
         command, shell=True, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert "model.safetensors" in hub.repos["model", "you/cifarnet-small"].files
     if " pull " in command:
         assert (tmp_path / "copy" / "model.safetensors").is_file()
+    elif "push-space" in command:
+        assert "app.py" in hub.repos["space", "you/cifarnet-demo"].files
+    else:
+        assert "model.safetensors" in hub.repos["model", "you/cifarnet-small"].files
 
 
 @pytest.mark.parametrize("code", CODE, ids=range(len(CODE)))
-def test_every_python_example_runs(code: str, program: Program) -> None:
-    done = program("-c", code)
+def test_every_python_example_runs(
+    code: str, program: Program, hub: Hub, outside: dict[str, str], trained: Path
+) -> None:
+    files = {name: (ROOT / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    repo = hub.add("you/cifarnet-small", files)
+    repo.tags["v1"] = repo.refs["main"]
+    done = program("-c", code.replace("runs/NAME", str(trained)), env=outside)
     assert done.returncode == 0, done.stderr
 
 

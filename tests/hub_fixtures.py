@@ -1,0 +1,67 @@
+"""A hub that runs, and a small model to send to it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hub_server
+import huggingface_hub
+import pytest
+import timm
+import torch
+from hub_state import WRITER, Hub
+
+import model
+from model import hub_errors
+from model.hub import save_pretrained
+
+ROOT = Path(model.__file__).resolve().parent.parent
+NAMES = ["ant", "bee", "cow"]
+ID = "you/tiny"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A hub that answers, and a token that may write."""
+    with hub_server.running() as running:
+        constants = huggingface_hub.constants
+        template = running.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        for name, value in (
+            ("HF_HUB_OFFLINE", False),
+            ("ENDPOINT", running.endpoint),
+            ("HUGGINGFACE_CO_URL_TEMPLATE", template),
+            ("HF_HUB_CACHE", str(tmp_path / "cache")),
+            ("HF_HUB_DISABLE_XET", True),
+        ):
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setenv("HF_TOKEN", WRITER)
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+        monkeypatch.setattr(hub_errors, "FIRST_WAIT", 0.0)
+        yield running
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A folder as a run leaves it."""
+    torch.manual_seed(0)
+    network = timm.create_model("cifarnet_nano", num_classes=3, widths=(8, 8, 8), depths=(1, 1, 1))
+    folder = save_pretrained(network, tmp_path / "run", label_names=NAMES)
+    (folder / "results.json").write_text((ROOT / "results.json").read_text())
+    (folder / "figures").mkdir()
+    for name in ("reliability", "confident_mistakes"):
+        (folder / "figures" / f"{name}.png").write_bytes(b"\x89PNG " + name.encode())
+    for name in ("checkpoint.safetensors", "log.jsonl"):
+        (folder / name).write_bytes(b"not to be sent")
+    return folder
+
+
+@pytest.fixture
+def outside(hub: Hub, tmp_path: Path) -> dict[str, str]:
+    """The environment of a program that asks the hub."""
+    home = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}
+    return {**os.environ, **home, "HF_HUB_DISABLE_XET": "1"}
+
+
+def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    x, y = a.state_dict(), b.state_dict()
+    return x.keys() == y.keys() and all(torch.equal(x[name], y[name]) for name in x)

@@ -1,0 +1,153 @@
+"""Programs that know nothing of us but `import model`: timm, transformers, onnxruntime."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from hub_fixtures import ROOT
+from PIL import Image
+from timm.data import create_transform, resolve_model_data_config
+
+from model import Classifier, from_pretrained
+from model.errors import ConfigError
+from model.hub import __main__ as program
+from model.hub import export
+
+SHIP = ROOT / "examples" / "ship.png"
+PLAIN_TIMM = """
+import sys, timm, torch
+from PIL import Image
+from timm.data import create_transform, resolve_model_data_config
+
+import model
+
+network = timm.create_model(f"local-dir:{sys.argv[1]}", pretrained=True).eval()
+view = create_transform(**resolve_model_data_config(network), is_training=False)
+with torch.inference_mode():
+    logits = network(view(Image.open(sys.argv[2]).convert("RGB")).unsqueeze(0))
+print(network.pretrained_cfg["label_names"][logits.argmax()])
+"""
+
+
+@pytest.fixture
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of the network's own size, which nobody needs to scale."""
+    path = tmp_path_factory.mktemp("small") / "ship.png"
+    Image.open(SHIP).convert("RGB").resize((32, 32), Image.Resampling.BOX).save(path)
+    return path
+
+
+@pytest.fixture
+def ship(small: Path) -> torch.Tensor:
+    """The picture as the network wants it, float32 (1, 3, 32, 32); made without our code."""
+    card = json.loads((ROOT / "config.json").read_text())["pretrained_cfg"]
+    pixels = np.asarray(Image.open(small), dtype=np.float32) / 255  # (32, 32, 3)
+    normal = (pixels - np.float32(card["mean"])) / np.float32(card["std"])
+    return torch.from_numpy(normal.transpose(2, 0, 1)[None].copy())
+
+
+def test_plain_timm(program: Any) -> None:
+    done = program("-c", PLAIN_TIMM, ROOT, SHIP)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "ship"
+
+
+def test_timms_preprocessing_is_ours(small: Path, ship: torch.Tensor) -> None:
+    network = timm.create_model(f"local-dir:{ROOT}", pretrained=True).eval()
+    view: Any = create_transform(**resolve_model_data_config(network), is_training=False)
+    assert torch.allclose(view(Image.open(small))[None], ship, atol=1e-5)
+
+
+def test_fine_tuning_for_five_classes(ship: torch.Tensor) -> None:
+    """The stages come from our weights, the head is new, and it learns."""
+    ours: Any = from_pretrained(ROOT)
+    torch.manual_seed(0)
+    network: Any = timm.create_model(f"local-dir:{ROOT}", pretrained=True, num_classes=5)
+    assert torch.equal(network.stem.conv.weight, ours.stem.conv.weight)
+    assert network.get_classifier().weight.shape == (5, 256)
+    images, labels = torch.randn(10, 3, 32, 32), torch.arange(10) % 5  # (10, 3, 32, 32), (10,)
+    optimizer = torch.optim.SGD(network.get_classifier().parameters(), lr=0.05)
+    losses = []
+    for _ in range(20):
+        loss = torch.nn.functional.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_features_only_takes_our_weights(ship: torch.Tensor) -> None:
+    options: Any = dict(pretrained=True, features_only=True)
+    extractor: Any = timm.create_model(f"local-dir:{ROOT}", **options).eval()
+    head = torch.nn.Linear(extractor.feature_info.channels()[-1], 5)
+    with torch.no_grad():
+        maps = extractor(ship)
+        expected: Any = from_pretrained(ROOT).forward_features(ship)  # type: ignore[operator]
+    assert torch.allclose(maps[-1], expected, atol=1e-5)
+    loss = head(extractor(ship)[-1].amax(dim=(2, 3))).square().sum()
+    loss.backward()  # and the stages can be tuned as well
+    stages = [value for name, value in extractor.named_parameters() if "stages" in name]
+    assert stages
+    assert all(value.grad is not None for value in stages if value.requires_grad)
+
+
+def test_transformers_pipeline(small: Path, ship: torch.Tensor) -> None:
+    transformers = pytest.importorskip("transformers")
+    classify = transformers.pipeline("image-classification", str(ROOT), device="cpu")
+    found = {row["label"]: row["score"] for row in classify(str(small), top_k=10)}
+    with torch.inference_mode():
+        expected = from_pretrained(ROOT)(ship).softmax(dim=1)[0]
+    names = json.loads((ROOT / "config.json").read_text())["label_names"]
+    assert len(found) == 10
+    assert [found[name] for name in names] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_onnx(tmp_path: Path, ship: torch.Tensor) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert program.main(["export-onnx", str(ROOT), str(tmp_path / "model.onnx")]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"))
+    told = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
+    settings = json.loads((ROOT / "config.json").read_text())
+    assert told["label_names"] == settings["label_names"]
+    assert told["mean"] == settings["pretrained_cfg"]["mean"]
+    assert told["std"] == settings["pretrained_cfg"]["std"]
+    assert told["input_size"] == [3, 32, 32]
+    assert told["temperature"] == settings["cifarnet"]["doubt"]["temperature"]
+    network = from_pretrained(ROOT)
+    mean, std = (torch.tensor(told[name]).view(3, 1, 1) for name in ("mean", "std"))  # (3, 1, 1)
+    for count in (1, 7):
+        pixels = torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(count))
+        logits = session.run(["logits"], {"pixel_values": pixels.numpy()})[0]
+        with torch.inference_mode():
+            expected = network((pixels - mean) / std)  # (count, 10)
+        assert logits.shape == (count, 10)
+        assert np.abs(logits - expected.numpy()).max() < 1e-4
+
+
+def test_onnx_calibrated_as_the_metadata_says(tmp_path: Path, small: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    session = runtime.InferenceSession(str(export.export_onnx(ROOT, tmp_path / "model.onnx")))
+    temperature = json.loads(session.get_modelmeta().custom_metadata_map["temperature"])
+    pixels = np.asarray(Image.open(small), dtype=np.float32) / 255  # (32, 32, 3)
+    both = np.stack([pixels, pixels[:, ::-1]]).transpose(0, 3, 1, 2)  # (2, 3, 32, 32)
+    logits = session.run(None, {"pixel_values": np.ascontiguousarray(both)})[0].mean(0)
+    scaled = np.exp(logits / temperature - (logits / temperature).max())
+    answer = Classifier.from_pretrained(ROOT)(small)
+    assert answer.probability == pytest.approx(float((scaled / scaled.sum()).max()), abs=1e-4)
+
+
+def test_onnx_without_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "NEEDED", ("onnx_that_is_not_there",))
+    with pytest.raises(ConfigError, match="pip install onnx_that_is_not_there"):
+        export.export_onnx(ROOT, tmp_path / "model.onnx")
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match="name a file in a folder that exists"):
+        export.export_onnx(ROOT, tmp_path / "none" / "model.onnx")
