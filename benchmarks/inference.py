@@ -1,0 +1,163 @@
+"""Which way of running the network answers fastest here: eager, compiled, or ONNX Runtime.
+
+    pip install onnx onnxscript onnxruntime
+    python -m benchmarks.inference
+
+Same weights, same pictures, in turn; nothing else should run beside it. Checks that all agree, and
+writes benchmarks/results/inference.json and inference.png.
+"""
+
+import argparse
+import copy
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import onnxruntime
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
+from tqdm import tqdm
+
+from benchmarks._common import ROOT
+from model import files, from_pretrained, style
+from model.classifier import Classifier
+from model.hub.export import export_onnx
+from model.machine import machine, versions
+
+BATCH = 256
+TARGET = ROOT / "benchmarks" / "results" / "inference"
+Run = Callable[[Tensor], Tensor]
+
+
+def folded(network: Any) -> nn.Module:
+    """A copy whose normalisation is part of the convolutions, where no pooling lies between."""
+    network = copy.deepcopy(network)
+    for stage in network.stages:
+        pairs = list(zip(stage.convs, stage.norms, strict=True))
+        for i, (conv, norm) in enumerate(pairs):
+            # Max-pooling commutes with a shift and a positive scale, and all scales are positive.
+            stage.convs[i] = fuse_conv_bn_eval(conv, norm)
+            stage.norms[i] = nn.Identity()
+    return network
+
+
+def ways(model: Path, folder: Path) -> dict[str, Run]:
+    """Every way, by name; each maps normalised pictures (N, 3, 32, 32) to logits (N, 10)."""
+    network = from_pretrained(model)
+    last = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    fused = folded(last)
+    compiled = torch.compile(copy.deepcopy(last), dynamic=False)
+    card: Any = network.pretrained_cfg
+    mean, std = (torch.tensor(card[name]).view(-1, 1, 1) for name in ("mean", "std"))  # (3, 1, 1)
+    session = onnxruntime.InferenceSession(str(export_onnx(model, folder / "model.onnx")))
+
+    def onnx(x: Tensor) -> Tensor:
+        pixels = (x * std + mean).numpy()
+        return torch.from_numpy(session.run(None, {"pixel_values": pixels})[0])
+
+    def in_order(network: Any) -> Run:
+        return lambda x: network(x.contiguous(memory_format=torch.channels_last))
+
+    return {
+        "eager, contiguous": network,
+        "eager, channels_last": in_order(last),
+        "eager, normalisation folded": in_order(fused),
+        "torch.compile": in_order(compiled),
+        "ONNX Runtime": onnx,
+    }
+
+
+@torch.inference_mode()
+def measure(found: dict[str, Run], count: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each way for `count` pictures, round by round."""
+    x = torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    expected = found["eager, contiguous"](x)
+    for name, run in found.items():  # the first call prepares
+        off = (run(x) - expected).abs().max().item()
+        assert off < 1e-3, f"{name} is off by {off}"
+        run(x)
+    times: dict[str, list[float]] = {name: [] for name in found}
+    for _ in tqdm(range(rounds), desc=f"{count} at once"):
+        for name, run in found.items():
+            began = time.perf_counter()
+            run(x)
+            times[name].append(1000 * (time.perf_counter() - began))
+    return times
+
+
+def classify(model: Path, rounds: int) -> list[float]:
+    """Milliseconds of a whole answer of `Classifier` to one array of 32 x 32 pixels."""
+    classifier, rng = Classifier.from_pretrained(model), np.random.default_rng(0)
+    image, times = rng.integers(0, 256, (32, 32, 3), np.uint8), []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        classifier(image)
+        times.append(1000 * (time.perf_counter() - began))
+    return times[5:]
+
+
+def plot(rows: dict[str, dict[str, float]]) -> Figure:
+    """Latency and throughput, a bar for each way."""
+    figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+    for axes, key, title in zip(
+        figure.subplots(1, 2, sharey=True),
+        ("one_p50_ms", "images_per_second"),
+        ("one picture, ms (median)", f"pictures a second, {BATCH} at once"),
+        strict=True,
+    ):
+        bars = axes.barh(list(rows), [row[key] for row in rows.values()], color="#2b6cb0")
+        axes.bar_label(bars, fmt="{:,.1f}" if "ms" in key else "{:,.0f}", padding=3)
+        axes.margins(x=0.2)
+        axes.set_title(title)
+        axes.invert_yaxis()
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", type=Path, nargs="?", default=ROOT, help="default: the root")
+    parser.add_argument("--rounds", type=int, default=300, help="of one picture (default: 300)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = ways(args.model, Path(folder))
+        one = measure(found, 1, args.rounds)
+        many = measure(found, BATCH, max(10, args.rounds // 10))
+    rows = {
+        name: {
+            "one_p50_ms": statistics.median(one[name]),
+            "one_p99_ms": statistics.quantiles(one[name], n=100)[-1],
+            "images_per_second": 1000 * BATCH / statistics.median(many[name]),
+        }
+        for name in found
+    }
+    answers = classify(args.model, args.rounds)
+    result = {
+        "ways": rows,
+        "classifier_p50_ms": statistics.median(answers),
+        "classifier_p99_ms": statistics.quantiles(answers, n=100)[-1],
+        "batch": BATCH,
+        "rounds": args.rounds,
+        "threads": torch.get_num_threads(),
+        "machine": machine(),
+        "versions": versions() | {"onnxruntime": onnxruntime.__version__},
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+    files.write_json(TARGET.with_suffix(".json"), result)
+    with matplotlib.rc_context(style.STYLE):
+        style.save(plot(rows), TARGET.with_suffix(".png"))
+    for name, row in rows.items():
+        print(f"{name:<30}", ", ".join(f"{key} {value:,.2f}" for key, value in row.items()))
+    print(f"Classifier, one picture: {result['classifier_p50_ms']:.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
