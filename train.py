@@ -21,9 +21,17 @@ from accelerate.utils import parse_flag_from_env
 import model  # noqa: F401  (registers the networks)
 from model import augment, checkpoint, files, finish, folder, options, splits
 from model.device import resolve_mixed_precision, use_all_cores
-from model.errors import CifarnetError, ConfigError, DataError, TrainingError, exit_on_error
+from model.errors import (
+    CifarnetError,
+    ConfigError,
+    DataError,
+    HubError,
+    TrainingError,
+    exit_on_error,
+)
 from model.gather import gather_rows
 from model.hub import push
+from model.hub.sending import check_token
 from model.logits import predict_logits
 from model.machine import peak_memory_mib
 from model.options import Options
@@ -289,7 +297,7 @@ def main(arguments: list[str] | None = None) -> None:
         asked = options.parse(arguments)
         if os.environ.get("RANK", "0") == "0":
             if asked.push_to_hub:
-                push.check(asked.push_to_hub)  # before the time that training takes
+                check_token(asked.push_to_hub)  # before the time that training takes
             folder.check_output(asked.output, resume=bool(asked.resume))
             if asked.resume:
                 files.remove_unfinished(asked.resume)
@@ -308,7 +316,7 @@ def main(arguments: list[str] | None = None) -> None:
                 "higher --accumulation, or use a smaller --batch-size or --cache-limit."
             ) from None
         except (CifarnetError, OSError) as error:
-            if run:
+            if run and not isinstance(error, HubError):  # the model is saved then
                 print(_hint(run, asked.resume), file=sys.stderr)
             raise error
 

@@ -3,10 +3,12 @@
 Messages name the remedy, and never a token.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from huggingface_hub import constants, get_token
 from huggingface_hub.errors import (
@@ -25,23 +27,25 @@ from model.errors import HubError
 
 ATTEMPTS = 4
 FIRST_WAIT = 1.0  # seconds before the second attempt; doubles each time
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
-LATER = (408, 429, 500, 502, 503, 504)  # may go well when tried again
+BAD, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
+MOVED = (409, 412)  # somebody else sent something meanwhile
+LATER = (408, 429, 500, 502, 503, 504, *MOVED)  # may go well when tried again
 LOG_IN = "log in by `hf auth login` or set HF_TOKEN"
 Result = TypeVar("Result")
 
 
-def patiently(ask: Callable[[], Result]) -> Result:
+def patiently(ask: Callable[[], Result], attempts: int = ATTEMPTS) -> Result:
     """Asks again, a little later each time, where the hub or the line is only overloaded.
 
     Args:
         ask: Must do no harm when it is repeated.
+        attempts: At most.
     """
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
         try:
             return ask()
         except (HTTPError, LocalEntryNotFoundError, RuntimeError) as error:
-            if attempt == ATTEMPTS - 1 or not _passes(_cause(error)):
+            if attempt == attempts - 1 or not _passes(_cause(error)):
                 raise
         time.sleep(FIRST_WAIT * 2**attempt)
     raise AssertionError("unreachable")
@@ -60,7 +64,7 @@ def _cause(error: BaseException) -> BaseException:
 def _passes(cause: BaseException) -> bool:
     if isinstance(cause, HfHubHTTPError):
         return cause.response.status_code in LATER
-    return isinstance(cause, HTTPError) and type(cause).__name__ != "ConnectError"
+    return isinstance(cause, HTTPError) and not _unreached(cause)
 
 
 @contextmanager
@@ -76,8 +80,9 @@ def downloading(model: str, name: str, revision: str | None) -> Iterator[None]:
         HubError: naming the model or file and the remedy.
     """
     try:
-        yield
-    except (HTTPError, OSError, EntryNotFoundError, HFValidationError) as error:
+        with _asking():
+            yield
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
         raise HubError(_download_failed(error, model, name, revision)) from None
 
 
@@ -89,12 +94,35 @@ def sending(repo_id: str) -> Iterator[None]:
         HubError: naming what went wrong and what to do.
     """
     try:
+        with _asking():
+            yield
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
+        raise HubError(_push_failed(_cause(error), repo_id)) from None
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Checks address and token, and keeps the library from telling of every single attempt."""
+    try:
+        address = urlsplit(constants.ENDPOINT)
+        known = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise HubError(
+            f"HF_ENDPOINT={constants.ENDPOINT!r} is no address of a hub; it reads https://NAME, or "
+            "http://NAME:PORT."
+        )
+    token = get_token() or ""
+    if not token.isascii() or not token.isprintable():
+        raise HubError(f"The token holds characters that no token has; {LOG_IN} anew.")
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
         yield
-    except (HTTPError, RuntimeError, ConnectionError, HFValidationError) as error:
-        cause = _cause(error)
-        if isinstance(cause, HTTPError | ConnectionError | HFValidationError):
-            raise HubError(_push_failed(cause, repo_id)) from None
-        raise
+    finally:
+        logger.setLevel(level)
 
 
 def need_token() -> None:
@@ -127,7 +155,7 @@ def _download_failed(error: Exception, model: str, name: str, revision: str | No
     cause = _cause(error)
     if isinstance(cause, HfHubHTTPError) and not isinstance(cause, EntryNotFoundError):
         return _answered(cause.response.status_code, f"for {name} of {at}")
-    if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled):
+    if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled) or _unreached(error):
         offline = isinstance(cause, OfflineModeIsEnabled)
         why = "HF_HUB_OFFLINE forbids to ask the hub" if offline else "the hub cannot be reached"
         return (
@@ -149,30 +177,52 @@ def _download_failed(error: Exception, model: str, name: str, revision: str | No
     return f"{name} of {at} did not arrive whole, and was not kept; try again."
 
 
+def _unreached(error: BaseException) -> bool:
+    return type(error).__name__ in ("ConnectError", "ConnectTimeout")
+
+
 def _push_failed(cause: BaseException, repo_id: str) -> str:
     if isinstance(cause, HFValidationError):
         return f"{repo_id!r} is no valid hub id; it reads owner/name, of letters, digits, - _ and ."
     if isinstance(cause, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE forbids to ask the hub; unset it to send or fetch a model."
     if isinstance(cause, HfHubHTTPError):
-        return _refusal(repo_id, cause.response.status_code)
+        return refusal(repo_id, cause.response.status_code)
+    if isinstance(cause, HTTPError | OSError):
+        return (
+            f"The connection to the hub broke ({type(cause).__name__}). Check HF_ENDPOINT and the "
+            "line, and try again: what has arrived is not sent twice."
+        )
+    return f"{_not_accepted(repo_id)} ({type(cause).__name__})."
+
+
+def _not_accepted(repo_id: str) -> str:
     return (
-        f"The connection to the hub broke ({type(cause).__name__}). Check HF_ENDPOINT and the "
-        "line, and try again: what has arrived is not sent twice."
+        f"The hub did not accept what was sent to {repo_id}, and nothing was changed there; check "
+        "HF_ENDPOINT, and whether a newer huggingface_hub exists"
     )
 
 
-def _refusal(repo_id: str, status: int) -> str:
+def refusal(repo_id: str, status: int) -> str:
+    """What to say where the hub refuses a push, by the status of its answer."""
     known = {
         UNAUTHORIZED: "The hub does not accept the token: it is wrong or has expired. Make a new "
         "one that may write, then run `hf auth login` or set HF_TOKEN.",
         FORBIDDEN: f"The token may not write to {repo_id}: use one with write access, or an owner "
         "that is yours.",
         NOT_FOUND: f"The hub knows no {repo_id}, or hides it from this token: check the name.",
+        BAD: f"{_not_accepted(repo_id)}.",
     }
+    if status in MOVED:
+        return f"{repo_id} was changed by someone else meanwhile, and not by this; push again."
     return known.get(status, f"The hub answered {status} for {repo_id}. Try again later.")
 
 
 def _answered(status: int, what: str) -> str:
+    if status == UNAUTHORIZED and get_token():
+        return (
+            f"The hub does not accept the token ({status} {what}): it is wrong or has expired. "
+            + (f"Make a new one, then {LOG_IN}.")
+        )
     hint = LOG_IN if status in (UNAUTHORIZED, FORBIDDEN) else "try again later"
     return f"The hub answered {status} {what}; {hint}."

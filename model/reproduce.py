@@ -183,7 +183,7 @@ def _saved_results(model: str) -> dict[str, Any] | None:
     path = Path(model) / "results.json"
     if not Path(model).is_dir():
         try:
-            path = snapshot.find_results(model)
+            path = snapshot.find_beside(model, snapshot.find_config(model), "results.json")
         except HubError as error:
             print(f"results.json could not be had: {error}", file=sys.stderr)
             return None

@@ -3,20 +3,14 @@
 import os
 import re
 from pathlib import Path
-from typing import Any
 
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.file_download import repo_folder_name
-from huggingface_hub.utils.sha import git_hash
-
-from model import config, files
-from model.errors import ConfigError, HubError
-from model.hub_errors import downloading, patiently
+from model import config
+from model.download import fetch
+from model.errors import ConfigError
 
 WEIGHTS_NAME = "model.safetensors"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-SHA256, SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
-COMMIT = SHA1
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def find_config(
@@ -37,15 +31,16 @@ def find_config(
     """
     if folder := _local(model, revision):
         return _existing(folder, config.NAME)
-    return _download(str(model), config.NAME, revision, refresh)
+    return fetch(str(model), config.NAME, revision, refresh=refresh, most=config.MAX_BYTES)
 
 
-def find_weights(model: str | os.PathLike[str], card: Path) -> Path:
+def find_weights(model: str | os.PathLike[str], card: Path, most: int) -> Path:
     """Path of the model.safetensors that belongs to a config.json.
 
     Args:
         model: As given to `find_config`.
         card: What `find_config` gave.
+        most: Bytes that a file on the hub may have.
 
     Raises:
         ConfigError: If the folder lacks it.
@@ -53,7 +48,7 @@ def find_weights(model: str | os.PathLike[str], card: Path) -> Path:
     """
     if folder := _local(model, None):
         return _existing(folder, WEIGHTS_NAME)
-    return _download(str(model), WEIGHTS_NAME, commit_of(card))
+    return fetch(str(model), WEIGHTS_NAME, commit_of(card), most=most)
 
 
 def commit_of(card: Path) -> str | None:
@@ -75,13 +70,18 @@ def default_model(root: Path) -> Path:
     return root
 
 
-def find_results(model: str) -> Path:
-    """Path of the results.json of a model on the hub, of the commit that `find_config` gives.
+def find_beside(model: str, card: Path, name: str) -> Path:
+    """Path of another file of a model on the hub, such as its results.json.
+
+    Args:
+        model: Hub id.
+        card: What `find_config` gave.
+        name: Of the file.
 
     Raises:
         HubError: If the model has none, or the hub cannot be reached.
     """
-    return _download(model, "results.json", commit_of(find_config(model)))
+    return fetch(model, name, commit_of(card))
 
 
 def _local(model: str | os.PathLike[str], revision: str | None) -> Path | None:
@@ -111,46 +111,3 @@ def _existing(folder: Path, name: str) -> Path:
         f"{folder} holds no {name}; name a folder that train.py wrote, with {config.NAME} and "
         f"{WEIGHTS_NAME}."
     )
-
-
-def _download(model: str, name: str, revision: str | None, refresh: bool = False) -> Path:
-    """A file from the cache or the hub, after checking that it is what the hub announced.
-
-    Raises:
-        HubError: If it cannot be fetched, or comes damaged or changed; then it is not kept.
-    """
-    for _ in range(2):  # what was damaged on the way, or on the disk, may come well once more
-        with downloading(model, name, revision):
-            path = _fetch(model, name, revision, refresh)
-        if _is_whole(path):
-            return path
-        path.resolve().unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
-    raise HubError(
-        f"{name} of {model} is not the file that the hub announced: it was damaged or changed on "
-        "the way, twice. It was not kept; do not use this model or this connection if it stays so."
-    )
-
-
-def _fetch(model: str, name: str, revision: str | None, refresh: bool) -> Path:
-    cached = None if refresh else try_to_load_from_cache(model, name, revision=revision)
-    if isinstance(cached, str):
-        return Path(cached)
-    options: Any = {"revision": revision, "library_name": "cifarnet"}
-    return Path(patiently(lambda: hf_hub_download(model, name, **options)))
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a downloaded file has the hash that the hub gave; the cache names files by it."""
-    expected = path.resolve().name
-    if SHA256.fullmatch(expected):
-        return files.sha256(path) == expected
-    if SHA1.fullmatch(expected):
-        return git_hash(path.read_bytes()) == expected
-    return True  # a cache without links, or a hub with names of its own
-
-
-def forget_branch(repo_id: str) -> None:
-    """Has the next download ask the hub where the main branch stands, as after a push."""
-    folder = repo_folder_name(repo_id=repo_id, repo_type="model")
-    (Path(constants.HF_HUB_CACHE) / folder / "refs" / "main").unlink(missing_ok=True)

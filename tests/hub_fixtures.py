@@ -1,8 +1,12 @@
 """A hub that runs, and a small model to send to it."""
 
+import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import hub_server
 import huggingface_hub
@@ -35,7 +39,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         ):
             monkeypatch.setattr(constants, name, value)
         monkeypatch.setenv("HF_TOKEN", WRITER)
-        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+        impatient = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
+        monkeypatch.setattr("huggingface_hub.utils._http.time", impatient)
         monkeypatch.setattr(hub_errors, "FIRST_WAIT", 0.0)
         yield running
 
@@ -43,10 +48,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A folder as a run leaves it."""
-    torch.manual_seed(0)
-    network = timm.create_model("cifarnet_nano", num_classes=3, widths=(8, 8, 8), depths=(1, 1, 1))
-    folder = save_pretrained(network, tmp_path / "run", label_names=NAMES)
-    (folder / "results.json").write_text((ROOT / "results.json").read_text())
+    folder = train_anew(tmp_path / "run", seed=0)
     (folder / "figures").mkdir()
     for name in ("reliability", "confident_mistakes"):
         (folder / "figures" / f"{name}.png").write_bytes(b"\x89PNG " + name.encode())
@@ -60,6 +62,16 @@ def outside(hub: Hub, tmp_path: Path) -> dict[str, str]:
     """The environment of a program that asks the hub."""
     home = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}
     return {**os.environ, **home, "HF_HUB_DISABLE_XET": "1"}
+
+
+def train_anew(folder: Path, seed: int) -> Path:
+    """Saves a network with other weights, and results that are said to be its own."""
+    torch.manual_seed(seed)
+    network = timm.create_model("cifarnet_nano", num_classes=3, widths=(8, 8, 8), depths=(1, 1, 1))
+    results: dict[str, Any] = json.loads((ROOT / "results.json").read_text())
+    results["model"]["architecture"] = "cifarnet_nano"
+    results["dataset"]["label_names"] = NAMES
+    return save_pretrained(network, folder, label_names=NAMES, results=results)
 
 
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:

@@ -73,7 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
                     return
             raise _Refused(404, "EntryNotFound", f"no route for {line}")
         except _Refused as refused:
-            self._json({"error": refused.message}, refused.status, refused.code)
+            # A careless hub repeats the token: whoever prints what it says gives it away.
+            told = f"{refused.message} {self.headers.get('Authorization')}"
+            self._json({"error": told}, refused.status, refused.code)
         except _Cut:
             self.close_connection = True
 
@@ -215,6 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
             value = entry["value"]
             if entry["key"] == "header":
                 message = value["summary"]
+                if value.get("parentCommit") not in (None, repo.refs[revision]):
+                    raise _Refused(412, message="The branch has moved.")
             elif entry["key"] == "file":
                 assert value["encoding"] == "base64"
                 files[value["path"]] = base64.b64decode(value["content"])

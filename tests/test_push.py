@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import timm
-from hub_fixtures import ID, NAMES, ROOT, same
+from hub_fixtures import ID, ROOT, same, train_anew
 from hub_layout import layout
 from hub_state import WRITER, Fault, Hub
 
 from model import from_pretrained, push_to_hub
 from model.errors import HubError
 from model.hub import __main__ as program
-from model.hub import push, save_pretrained
+from model.hub import push
 from model.hub.pull import pull
 
 
@@ -57,7 +57,7 @@ def test_tags(hub: Hub, tiny: Path) -> None:
     assert repo.tags == {"v1": first.commit}
     assert not push_to_hub(tiny, ID, revision="v1").new  # the same again
     network = from_pretrained(tiny)
-    save_pretrained(timm.create_model("cifarnet_nano", num_classes=3), tiny, label_names=NAMES)
+    train_anew(tiny, seed=1)
     with pytest.raises(HubError, match=r"tag 'v1' already.*nothing was sent"):
         push_to_hub(tiny, ID, revision="v1")
     assert len(repo.commits) == 2
@@ -125,7 +125,7 @@ def test_pull(hub: Hub, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_pull_sees_what_is_new(hub: Hub, tiny: Path, tmp_path: Path) -> None:
     push_to_hub(tiny, ID)
     from_pretrained(ID)  # now in the cache
-    save_pretrained(timm.create_model("cifarnet_nano", num_classes=3), tiny, label_names=NAMES)
+    train_anew(tiny, seed=1)
     second = push_to_hub(tiny, ID)
     folder, commit = pull(ID, tmp_path / "new")
     assert commit == second.commit

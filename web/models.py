@@ -6,12 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HTTPError
-
 from model import files, snapshot
 from model.classifier import Classifier
-from model.errors import ConfigError
+from model.errors import ConfigError, HubError
 from model.hub import CARD_NAME, RESULTS_NAME
 
 ROOT = Path(__file__).resolve().parent.parent  # where the default weights lie
@@ -95,12 +92,12 @@ class Models:
 
 def _folder(source: str | Path) -> Path:
     """Where a model lies; of one on the hub also the card and the results are fetched."""
-    folder = snapshot.find_config(source).parent
+    card = snapshot.find_config(source)
     if not Path(source).is_dir():
         for name in (CARD_NAME, RESULTS_NAME):
-            with suppress(HfHubHTTPError, HTTPError, OSError):  # not every model has them
-                hf_hub_download(str(source), name, library_name="cifarnet")
-    return folder
+            with suppress(HubError):  # not every model has them
+                snapshot.find_beside(str(source), card, name)
+    return card.parent
 
 
 def _name(source: str | Path, classifier: Classifier) -> str:

@@ -4,6 +4,7 @@ A run's folder, a downloaded snapshot and a hub id are the same kind of thing he
 the same files: `timm.create_model("local-dir:DIR", pretrained=True)` after `import model`.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -62,9 +63,11 @@ def save_pretrained(
     """
     directory = Path(directory)
     content = _config_of(network, label_names, extra)
-    contents = {snapshot.WEIGHTS_NAME: _weights_of(network, dtype or torch.float32)}
+    weights = _weights_of(network, dtype or torch.float32)
+    contents = {snapshot.WEIGHTS_NAME: weights}
     directory.mkdir(parents=True, exist_ok=True)
     if results is not None:
+        results = results | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
         figures = sorted(path.name for path in (directory / "figures").glob("*.png"))
         contents[RESULTS_NAME] = _json(results)
         contents[CARD_NAME] = card.model_card(results, content, figures=figures).encode()
@@ -107,7 +110,8 @@ def load(
     card_path = snapshot.find_config(model, revision)
     content = config.load(card_path)
     network = _build(content, card_path)  # a stranger's card is refused before any weights come
-    weights_path = snapshot.find_weights(model, card_path)
+    most = sum(value.numel() for value in network.state_dict().values()) * 8 + config.MAX_BYTES
+    weights_path = snapshot.find_weights(model, card_path, most)
     # Built on the meta device: no time, memory or random numbers spent on values to be replaced.
     network.load_state_dict(_read_weights(weights_path, network.state_dict()), assign=True)
     return network.eval().to(device or "cpu"), content

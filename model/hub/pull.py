@@ -1,30 +1,27 @@
 """Fetching a model from a hub into a folder, whole or not at all."""
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi
 
 from model import config, hub, snapshot
+from model.download import fetch
 from model.errors import ConfigError
 from model.hub_errors import downloading, patiently
 
-WANTED = [
-    config.NAME,
-    snapshot.WEIGHTS_NAME,
-    hub.RESULTS_NAME,
-    hub.CARD_NAME,
-    "figures/*.png",
-]
+OTHERS = re.compile(rf"{re.escape(hub.RESULTS_NAME)}|{hub.CARD_NAME}|figures/[\w-]+\.png")
 
 
 def pull(
     repo_id: str, directory: str | os.PathLike[str], *, revision: str | None = None
 ) -> tuple[Path, str]:
     """Fetches weights, config card, results, model card and figures, and nothing else.
+
+    Every file is checked against the hash that the hub gives.
 
     Args:
         repo_id: "owner/name" on the hub.
@@ -38,29 +35,46 @@ def pull(
         ConfigError: If the directory holds something, or what came is no model.
         WeightsError: If the weights are damaged.
         HubError: If the hub has no such model or cannot be reached.
+        OSError: If the directory cannot be written.
     """
-    directory = Path(directory).expanduser()
+    directory = Path(directory).expanduser().resolve()
     if Path(repo_id).is_dir():
         raise ConfigError(f"{repo_id} is a folder here, which needs no fetching; just use it.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ConfigError(f"{directory} holds something already; name a new folder.")
     card = snapshot.find_config(repo_id, revision, refresh=True)
-    commit = card.parent.name
+    commit = snapshot.commit_of(card) or ""
     hub.load(repo_id, revision=commit)  # what cannot be loaded stays away
-    options: Any = dict(revision=commit, allow_patterns=WANTED, library_name="cifarnet")
-    with downloading(repo_id, "results or figures", commit):
-        fetched = Path(patiently(lambda: snapshot_download(repo_id, **options)))
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".pull-") as folder:
-        whole = Path(folder) / "model"
-        shutil.copytree(fetched, whole, ignore=_unwanted)
-        if directory.exists():
-            directory.rmdir()
-        whole.rename(directory)
+    found = {
+        config.NAME: card,
+        snapshot.WEIGHTS_NAME: fetch(repo_id, snapshot.WEIGHTS_NAME, commit),
+    }
+    for name in _others(repo_id, commit):
+        found[name] = fetch(repo_id, name, commit)
+    _fill(directory, found)
     return directory, commit
 
 
-def _unwanted(folder: str, names: list[str]) -> set[str]:
-    """A snapshot may hold what others fetched into the same cache."""
-    known = {Path(name).name for name in WANTED} | {"figures"}
-    return {name for name in names if name not in known and not name.endswith(".png")}
+def _others(repo_id: str, commit: str) -> list[str]:
+    """Names of the files beside the model itself."""
+    with downloading(repo_id, "results.json", commit):
+        there = patiently(lambda: HfApi().list_repo_files(repo_id, revision=commit))
+    unwanted = f"figures/{hub.MISTAKES}"
+    return sorted(name for name in there if OTHERS.fullmatch(name) and name != unwanted)
+
+
+def _fill(directory: Path, found: dict[str, Path]) -> None:
+    """Copies files into a folder, all beside it first; the config card comes last."""
+    new = not directory.exists()
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=directory, prefix=".pull-") as folder:
+            for name, path in found.items():
+                (Path(folder) / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(path, Path(folder) / name)
+            for path in sorted(Path(folder).iterdir(), key=lambda path: path.name == config.NAME):
+                os.replace(path, directory / path.name)
+    except BaseException:
+        if new:
+            shutil.rmtree(directory, ignore_errors=True)
+        raise

@@ -3,16 +3,16 @@
 import os
 import shlex
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from huggingface_hub import HfApi
-from huggingface_hub.utils import validate_repo_id
 from torch import nn
 
 from model import card, card_use, config, files, hub, snapshot
+from model.download import forget_branch
 from model.errors import ConfigError, HubError
 from model.hub.sending import Pushed, send
-from model.hub_errors import need_token, patiently, sending
 
 MESSAGE = "Send a model trained with cifarnet"
 
@@ -61,7 +61,8 @@ def push_to_hub(
         stale=_belonged_to_a_model,
     )
     if pushed.commit is not None:
-        snapshot.forget_branch(repo_id)
+        with suppress(OSError):  # the cache is not what was asked for
+            forget_branch(repo_id)
     return pushed
 
 
@@ -80,18 +81,6 @@ def push_run(directory: Path, repo_id: str) -> Pushed:
         ) from None
 
 
-def check(repo_id: str) -> None:
-    """Asks the hub who is sending, before much time is spent on what is to be sent.
-
-    Raises:
-        HubError: If the id is none, there is no token, or the hub does not know it.
-    """
-    with sending(repo_id):
-        validate_repo_id(repo_id)
-        need_token()
-        patiently(lambda: HfApi(library_name="cifarnet").whoami())
-
-
 def contents(folder: str | os.PathLike[str], repo_id: str) -> dict[str, bytes]:
     """What a model consists of, by path in the repository, after checking that it loads.
 
@@ -100,7 +89,7 @@ def contents(folder: str | os.PathLike[str], repo_id: str) -> dict[str, bytes]:
         repo_id: Which the model card names.
 
     Raises:
-        ConfigError: If the folder holds no trained model.
+        ConfigError: If the folder holds no trained model, or the results of another one.
         WeightsError: If its weights are damaged.
     """
     folder = Path(folder)
@@ -114,11 +103,35 @@ def contents(folder: str | os.PathLike[str], repo_id: str) -> dict[str, bytes]:
     if results.is_file():
         found[hub.RESULTS_NAME] = results.read_bytes()
         names = [path.name for path in figures]
-        text = card.model_card(files.read_json(results), settings, figures=names, repo_id=repo_id)
+        try:
+            told = _checked(files.read_json(results), folder, settings)
+            text = card.model_card(told, settings, figures=names, repo_id=repo_id)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ConfigError(
+                f"{results} is not what train.py writes; remove it, or measure the model again."
+            ) from None
     else:
         text = card_use.bare_card(settings, repo_id)
     found[hub.CARD_NAME] = text.encode()
     return found
+
+
+def _checked(results: dict[str, Any], folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Results, if they are of the weights beside them.
+
+    Raises:
+        ConfigError: If they tell of other weights.
+    """
+    known = results.get("weights_sha256")
+    here = files.sha256(folder / snapshot.WEIGHTS_NAME)
+    told = (results["model"]["architecture"], results["dataset"]["label_names"])
+    same_kind = told == (settings["architecture"], settings.get("label_names"))
+    if known not in (None, here) or not same_kind:
+        raise ConfigError(
+            f"The {hub.RESULTS_NAME} in {folder} tells of other weights than those beside it; "
+            "remove it, or measure the model again."
+        )
+    return results
 
 
 def _belonged_to_a_model(path: str) -> bool:

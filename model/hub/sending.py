@@ -11,7 +11,7 @@ from huggingface_hub.utils import validate_repo_id
 from huggingface_hub.utils.sha import git_hash
 
 from model.errors import HubError
-from model.hub_errors import need_token, patiently, sending
+from model.hub_errors import ATTEMPTS, FORBIDDEN, need_token, patiently, refusal, sending
 
 MAIN = "main"
 
@@ -80,6 +80,20 @@ def send(
     return Pushed(repo_id, sizes, commit, push.url(commit), new=commit != before)
 
 
+def check_token(repo_id: str) -> None:
+    """Asks the hub who is sending, before much time is spent on what is to be sent.
+
+    Raises:
+        HubError: If the id is none, there is no token, the hub does not know it, or it only reads.
+    """
+    with sending(repo_id):
+        validate_repo_id(repo_id)
+        need_token()
+        user = patiently(lambda: HfApi(library_name="cifarnet").whoami())
+    if (user.get("auth") or {}).get("accessToken", {}).get("role") == "read":
+        raise HubError(refusal(repo_id, FORBIDDEN))
+
+
 class _Push:
     """The requests of one push; each may be repeated without harm."""
 
@@ -114,18 +128,21 @@ class _Push:
         Raises:
             HubError: naming the tag and what it stands for.
         """
-        refs = patiently(lambda: self.api.list_repo_refs(**self.repo))
-        there = next((one.target_commit for one in refs.tags if one.name == tag), None)
-        if there is not None and (there != head or self.changes()):
+        there = self.tagged(tag)
+        if there is not None and (there != head or self.changes(head)):
             raise HubError(
                 f"{self.repo['repo_id']} has a tag {tag!r} already, at another commit "
                 f"({there[:8]}); nothing was sent. Choose another --revision."
             )
 
-    def changes(self) -> list[Any]:
-        """What makes the main branch hold the content, and nothing that is stale."""
+    def tagged(self, tag: str) -> str | None:
+        refs = patiently(lambda: self.api.list_repo_refs(**self.repo))
+        return next((one.target_commit for one in refs.tags if one.name == tag), None)
+
+    def changes(self, head: str) -> list[Any]:
+        """What makes a commit hold the content, and nothing that is stale."""
         tree = patiently(
-            lambda: list(self.api.list_repo_tree(**self.repo, revision=MAIN, recursive=True))
+            lambda: list(self.api.list_repo_tree(**self.repo, revision=head, recursive=True))
         )
         had = {one.path: one for one in tree if isinstance(one, RepoFile)}
         added = [
@@ -140,31 +157,34 @@ class _Push:
         """The commit that holds the content, a new one only if the main branch does not."""
 
         def once() -> str:
-            # Asked anew each time: a commit whose answer was lost on the way is not made twice.
-            operations = self.changes()
+            # Asked anew each time: a commit whose answer was lost on the way is not made twice,
+            # and one that somebody else made meanwhile is not mixed with this one.
+            head = self.head()
+            operations = self.changes(head)
             if not operations:
-                return self.head()
-            return self.api.create_commit(
-                **self.repo, operations=operations, commit_message=message
-            ).oid
+                return head
+            asked: Any = dict(commit_message=message, parent_commit=head)
+            return self.api.create_commit(**self.repo, operations=operations, **asked).oid
 
         try:
-            return patiently(once)
+            return patiently(once, ATTEMPTS - 1)  # the library tries uploads again by itself
         except ConnectionError:  # of the Xet client: a hub of one's own may have no such store
             if constants.HF_HUB_DISABLE_XET or constants.HF_HUB_OFFLINE:
                 raise
             constants.HF_HUB_DISABLE_XET = True
-            return patiently(once)
+            return patiently(once, ATTEMPTS - 1)
 
     def tag(self, tag: str, commit: str) -> None:
         named: Any = {"tag": tag, "revision": commit}
         try:
             with sending(self.repo["repo_id"]):
                 patiently(lambda: self.api.create_tag(**self.repo, **named, exist_ok=True))
+                if self.tagged(tag) != commit:
+                    raise HubError("Somebody else set it meanwhile; choose another --revision.")
         except HubError as error:
             raise HubError(
                 f"{self.repo['repo_id']} holds the files, in commit {commit[:8]}, but not the tag "
-                f"{tag!r}; push again, which sets it. {error}"
+                f"{tag!r} on it; push again to set it. {error}"
             ) from None
 
 
