@@ -18,7 +18,8 @@ from model import Classifier, from_pretrained
 classify = Classifier.from_pretrained("{model}")
 print(classify("photo.jpg").top(3))
 
-network = from_pretrained("{model}")  # a torch module: normalised (N, 3, {size}, {size}) -> logits
+# A torch module: normalised (N, 3, {size}, {size}) -> logits.
+network = from_pretrained("{model}")
 ```
 
 ```sh
