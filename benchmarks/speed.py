@@ -90,12 +90,17 @@ def give_images(name: str, folder: Path) -> None:
         torch.save(content, folder / "cifar10" / f"{split}.pt")
 
 
-def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
-    """One run of train.py: seconds to the saved model and to the end, and what it reached."""
+def ours(recipe: str, seed: int, dataset: str) -> dict[str, Any]:
+    """One run of train.py: seconds to the saved model and to the end, and what it reached.
+
+    It stays where `accuracy.py` finds it.
+    """
+    output = ROOT / "runs" / f"accuracy-{recipe}-seed{seed}"
+    if output.exists():
+        sys.exit(f"{output} is there already, and its time was not taken: remove it.")
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import train"], cwd=ROOT, check=True)
     imports = time.perf_counter() - began
-    output = folder / f"{recipe}-{seed}"
     line = [sys.executable, "train.py", "--dataset", dataset, "--recipe", recipe]
     line += ["--seed", str(seed), "--val-size", "0", "--output", str(output)]
     began = time.perf_counter()
@@ -185,7 +190,7 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
             continue
         if args.peer:
             steps += peer_steps(args.peer, folder, args.peer_steps)
-        runs.setdefault(recipe, []).append(ours(recipe, seed, args.dataset, folder))
+        runs.setdefault(recipe, []).append(ours(recipe, seed, args.dataset))
         summary, computer = summarise(runs, steps), machine()
         about: dict[str, Any] = {"machine": computer, "versions": versions()}
         about["date"] = time.strftime("%Y-%m-%d", time.gmtime())
