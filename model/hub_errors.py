@@ -31,6 +31,7 @@ BAD, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
 MOVED = (409, 412)  # somebody else sent something meanwhile
 LATER = (408, 429, 500, 502, 503, 504, *MOVED)  # may go well when tried again
 LOG_IN = "log in by `hf auth login` or set HF_TOKEN"
+OFFLINE = "HF_HUB_OFFLINE forbids to ask the hub; unset it to send or fetch a model."
 Result = TypeVar("Result")
 
 
@@ -185,9 +186,11 @@ def _push_failed(cause: BaseException, repo_id: str) -> str:
     if isinstance(cause, HFValidationError):
         return f"{repo_id!r} is no valid hub id; it reads owner/name, of letters, digits, - _ and ."
     if isinstance(cause, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE forbids to ask the hub; unset it to send or fetch a model."
+        return OFFLINE
     if isinstance(cause, HfHubHTTPError):
         return refusal(repo_id, cause.response.status_code)
+    if _unreached(cause):
+        return "The hub cannot be reached. Check the connection and HF_ENDPOINT, then try again."
     if isinstance(cause, HTTPError | OSError):
         return (
             f"The connection to the hub broke ({type(cause).__name__}). Check HF_ENDPOINT and the "

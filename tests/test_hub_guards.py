@@ -146,3 +146,15 @@ def test_a_cache_that_cannot_be_written_does_not_spoil_a_push(
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "file"))
     assert push_to_hub(tiny, ID).new
+
+
+def test_no_way_to_the_hub(
+    hub: Hub, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_to_hub(tiny, ID)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(HubError, match=r"The hub cannot be reached\."):
+        push_to_hub(tiny, ID)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(HubError, match=r"HF_HUB_OFFLINE .* unset it to send or fetch"):
+        pull(ID, tmp_path / "copy")

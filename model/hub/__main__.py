@@ -70,16 +70,16 @@ def _add_target(command: argparse.ArgumentParser) -> None:
 
 
 def _push(options: argparse.Namespace) -> str:
-    return _told(
-        push_to_hub(
-            options.model,
-            options.repo_id,
-            private=options.private,
-            revision=options.revision,
-            message=options.message,
-            dry_run=options.dry_run,
-        )
+    pushed = push_to_hub(
+        options.model,
+        options.repo_id,
+        private=options.private,
+        revision=options.revision,
+        message=options.message,
+        dry_run=options.dry_run,
     )
+    tagged = options.revision and pushed.commit
+    return _told(pushed) + (f", tagged {options.revision}" if tagged else "")
 
 
 def _push_space(options: argparse.Namespace) -> str:

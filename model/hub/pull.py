@@ -6,12 +6,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, constants
 
 from model import config, hub, snapshot
 from model.download import fetch
-from model.errors import ConfigError
-from model.hub_errors import downloading, patiently
+from model.errors import ConfigError, HubError
+from model.hub_errors import OFFLINE, downloading, patiently
 
 OTHERS = re.compile(rf"{re.escape(hub.RESULTS_NAME)}|{hub.CARD_NAME}|figures/[\w-]+\.png")
 
@@ -42,6 +42,8 @@ def pull(
         raise ConfigError(f"{repo_id} is a folder here, which needs no fetching; just use it.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ConfigError(f"{directory} holds something already; name a new folder.")
+    if constants.HF_HUB_OFFLINE:
+        raise HubError(OFFLINE)
     card = snapshot.find_config(repo_id, revision, refresh=True)
     commit = snapshot.commit_of(card) or ""
     hub.load(repo_id, revision=commit)  # what cannot be loaded stays away
