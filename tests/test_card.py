@@ -1,6 +1,7 @@
 """Tests of model.card: every number is one of results.json; the hub reads the front matter."""
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -243,7 +244,9 @@ def test_saved_beside_the_weights(results: dict[str, Any], tmp_path: Path) -> No
     network = timm.create_model("cifarnet_nano", num_classes=3)
     names = results["dataset"]["label_names"]
     save_pretrained(network, tmp_path, label_names=names, results=results)
-    assert json.loads((tmp_path / "results.json").read_text()) == results
+    digest = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+    kept = results | {"weights_sha256": digest}
+    assert json.loads((tmp_path / "results.json").read_text()) == kept
     config = json.loads((tmp_path / "config.json").read_text())
     expected = model_card(results, config, figures=["reliability.png"])
     assert (tmp_path / "README.md").read_text() == expected
