@@ -260,7 +260,7 @@ def test_it_tells_how_to_load_it_and_what_to_cite(results: dict[str, Any]) -> No
     assert "MODEL" not in there
     for way in (
         'Classifier.from_pretrained("you/kinds")',
-        'from_pretrained("you/kinds")  #',
+        'network = from_pretrained("you/kinds")',
         'timm.create_model("hf-hub:you/kinds", pretrained=True)',
         'transformers.pipeline("image-classification", "you/kinds")',
         "python -m model photo.jpg --model you/kinds",
