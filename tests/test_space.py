@@ -78,6 +78,12 @@ def test_the_command(hub: Hub, tiny: Path, capsys: pytest.CaptureFixture[str]) -
 def test_models_that_have_no_page(hub: Hub, tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"There is no folder .*model\.hub pull"):
         push_space("you/other", SPACE)
+    results = (tiny / "results.json").read_text()
+    (tiny / "results.json").write_text(
+        results.replace('"weights_sha256": "', '"weights_sha256": "0')
+    )
+    with pytest.raises(ConfigError, match="tells of other weights"):
+        push_space(tiny, SPACE)
     (tiny / "results.json").unlink()
     with pytest.raises(ConfigError, match=r"holds no results\.json"):
         push_space(tiny, SPACE)

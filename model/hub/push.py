@@ -3,7 +3,8 @@
 import os
 import shlex
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,35 +104,40 @@ def contents(folder: str | os.PathLike[str], repo_id: str) -> dict[str, bytes]:
     if results.is_file():
         found[hub.RESULTS_NAME] = results.read_bytes()
         names = [path.name for path in figures]
-        try:
-            told = _checked(files.read_json(results), folder, settings)
+        with own_results(folder, settings) as told:
             text = card.model_card(told, settings, figures=names, repo_id=repo_id)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise ConfigError(
-                f"{results} is not what train.py writes; remove it, or measure the model again."
-            ) from None
     else:
         text = card_use.bare_card(settings, repo_id)
     found[hub.CARD_NAME] = text.encode()
     return found
 
 
-def _checked(results: dict[str, Any], folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Results, if they are of the weights beside them.
+@contextmanager
+def own_results(folder: Path, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The results.json of a folder, while something is written from it.
+
+    Args:
+        folder: Of a trained model.
+        settings: Its config card.
 
     Raises:
-        ConfigError: If they tell of other weights.
+        ConfigError: If they tell of other weights, or lack something.
     """
-    known = results.get("weights_sha256")
-    here = files.sha256(folder / snapshot.WEIGHTS_NAME)
-    told = (results["model"]["architecture"], results["dataset"]["label_names"])
-    same_kind = told == (settings["architecture"], settings.get("label_names"))
-    if known not in (None, here) or not same_kind:
+    path = folder / hub.RESULTS_NAME
+    results, here = files.read_json(path), files.sha256(folder / snapshot.WEIGHTS_NAME)
+    try:
+        told = (results["model"]["architecture"], results["dataset"]["label_names"])
+        same_kind = told == (settings["architecture"], settings.get("label_names"))
+        if results.get("weights_sha256", here) != here or not same_kind:
+            raise ConfigError(
+                f"The {hub.RESULTS_NAME} in {folder} tells of other weights than those beside it; "
+                "remove it, or measure the model again."
+            )
+        yield results
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise ConfigError(
-            f"The {hub.RESULTS_NAME} in {folder} tells of other weights than those beside it; "
-            "remove it, or measure the model again."
-        )
-    return results
+            f"{path} is not what train.py writes; remove it, or measure the model again."
+        ) from None
 
 
 def _belonged_to_a_model(path: str) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from model import config, hub, release, snapshot
 from model.errors import ConfigError
+from model.hub.push import own_results
 from model.hub.sending import Pushed, send
 
 MESSAGE = "Send the web page of a cifarnet model"
@@ -67,7 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         folder: Of a trained model.
 
     Raises:
-        ConfigError: If the folder holds no trained model, or no results.
+        ConfigError: If the folder holds no trained model, or no results of it.
         WeightsError: If its weights are damaged.
     """
     if not folder.is_dir():
@@ -75,7 +76,7 @@ def contents(folder: Path) -> dict[str, bytes]:
             f"There is no folder {str(folder)!r}; name that of a trained model. One on a hub is "
             "fetched by `python -m model.hub pull`."
         )
-    hub.load(folder)
+    _, settings = hub.load(folder)
     if not (folder / hub.RESULTS_NAME).is_file():
         raise ConfigError(
             f"{folder} holds no {hub.RESULTS_NAME}, which the page shows; name the folder of a "
@@ -88,5 +89,6 @@ def contents(folder: Path) -> dict[str, bytes]:
         found[name] = (folder / name).read_bytes()
     for figure in hub.public_figures(folder):
         found[f"figures/{figure.name}"] = figure.read_bytes()
-    found[hub.CARD_NAME] = release.readme(root, folder).encode()
+    with own_results(folder, settings):
+        found[hub.CARD_NAME] = release.readme(root, folder).encode()
     return found
