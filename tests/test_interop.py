@@ -116,12 +116,15 @@ def test_onnx(tmp_path: Path, ship: torch.Tensor) -> None:
     told = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
     settings = json.loads((ROOT / "config.json").read_text())
     assert told["label_names"] == settings["label_names"]
-    assert told["mean"] == settings["pretrained_cfg"]["mean"]
-    assert told["std"] == settings["pretrained_cfg"]["std"]
+    inside = {name: settings["pretrained_cfg"][name] for name in ("mean", "std")}
+    assert told["normalized_inside"] == inside
+    assert told["input_range"] == [0, 1]
+    assert not {"mean", "std"} & told.keys()  # who found them would normalise twice
+    assert "from 0 to 1" in session.get_modelmeta().description
     assert told["input_size"] == [3, 32, 32]
     assert told["temperature"] == settings["cifarnet"]["doubt"]["temperature"]
     network = from_pretrained(ROOT)
-    mean, std = (torch.tensor(told[name]).view(3, 1, 1) for name in ("mean", "std"))  # (3, 1, 1)
+    mean, std = (torch.tensor(one).view(3, 1, 1) for one in inside.values())  # (3, 1, 1)
     for count in (1, 7):
         pixels = torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(count))
         logits = session.run(["logits"], {"pixel_values": pixels.numpy()})[0]

@@ -194,6 +194,30 @@ def test_a_wrong_token_is_said_before_training(outside: dict[str, str], tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("line", [["push"], ["push-space"]])
+def test_an_id_without_an_owner_makes_nothing(
+    hub: Hub, tiny: Path, capsys: pytest.CaptureFixture[str], line: list[str]
+) -> None:
+    """The hub would make an empty repository of the sender's."""
+    before = set(hub.repos)
+    with pytest.raises(SystemExit) as stopped:
+        program.main([*line, str(tiny), "demo"])
+    assert stopped.value.code == 2
+    assert "'demo' is not a hub id" in capsys.readouterr().err
+    assert set(hub.repos) == before
+
+
+def test_an_id_without_an_owner_is_said_before_training(
+    hub: Hub, outside: dict[str, str], tmp_path: Path
+) -> None:
+    line = [sys.executable, "train.py", "--dataset", "synthetic", "--push-to-hub", "demo"]
+    line += ["--output", str(tmp_path / "run")]
+    done = subprocess.run(line, env=outside, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "'demo' is not a hub id" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_whose_model_cannot_be_sent_keeps_it(hub: Hub, tiny: Path) -> None:
     hub.faults = [Fault("POST .*/commit/", status=403)]
     said = r"(?s)may not write.*The model is safe in .*run.*model\.hub push .*run you/tiny"

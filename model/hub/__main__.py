@@ -89,7 +89,7 @@ def _push_space(options: argparse.Namespace) -> str:
 
 def _pull(options: argparse.Namespace) -> str:
     folder, commit = pull(options.repo_id, options.directory, revision=options.revision)
-    return f"{options.repo_id} at {commit[:8]} is in {folder}"
+    return f"{options.repo_id} at {commit} is in {folder}"
 
 
 def _export(options: argparse.Namespace) -> str:

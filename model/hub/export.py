@@ -16,6 +16,11 @@ from model import config, files, hub
 from model.errors import ConfigError
 
 INPUT, OUTPUT = "pixel_values", "logits"
+ABOUT = (
+    f"{INPUT}: RGB pixels from 0 to 1, float32 (N, 3, H, W), not normalised: the graph does that. "
+    f"{OUTPUT}: float32 (N, classes). For calibrated probabilities, average the logits of "
+    "a picture and its mirror image, divide by the metadata's temperature, then take the softmax."
+)
 NEEDED = ("onnx", "onnxscript")
 
 
@@ -26,8 +31,9 @@ def export_onnx(
 
     It maps `pixel_values`, float32 (N, 3, H, W) in 0 to 1, to `logits` (N, num_classes), for any
     number of pictures; normalisation is part of it. The metadata holds `label_names`, `input_size`,
-    `mean`, `std`, `interpolation` and `temperature` (by which the logits, mean of a picture and its
-    mirror image, are divided to be calibrated), each as JSON.
+    `input_range`, `interpolation`, `normalized_inside` (mean and std, for the record) and
+    `temperature` (by which the logits, mean of a picture and its mirror image, are divided to be
+    calibrated), each as JSON; the graph's doc string says the same.
 
     Args:
         model: Folder of a trained model, or hub id.
@@ -48,7 +54,9 @@ def export_onnx(
         raise ConfigError(
             f"Writing ONNX needs {' and '.join(missing)}: pip install {' '.join(NEEDED)}"
         )
-    if path.is_dir() or not path.parent.is_dir():
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name the file to write, such as model.onnx.")
+    if not path.parent.is_dir():
         raise ConfigError(f"{path} cannot be written; name a file in a folder that exists.")
     network, settings = hub.load(model, revision=revision)
     card = settings["pretrained_cfg"]
@@ -101,9 +109,13 @@ def _labelled(path: Path, settings: dict[str, Any]) -> bytes:
     content = onnx.load(path)
     onnx.checker.check_model(content)
     card = settings["pretrained_cfg"]
-    told = {name: card[name] for name in ("input_size", "mean", "std", "interpolation")}
+    told = {name: card[name] for name in ("input_size", "interpolation")}
+    told["input_range"] = [0, 1]
+    # Not as bare mean and std, by which a reader would normalise a second time.
+    told["normalized_inside"] = {name: card[name] for name in ("mean", "std")}
     told["label_names"] = settings.get("label_names")
     told["temperature"] = ((settings.get(config.KEY) or {}).get("doubt") or {}).get("temperature")
+    content.graph.doc_string = content.doc_string = ABOUT
     for name, value in told.items():
         if value is not None:
             content.metadata_props.add(key=name, value=json.dumps(value))

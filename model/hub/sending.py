@@ -65,7 +65,7 @@ def send(
     """
     sizes = {name: len(data) for name, data in sorted(content.items())}
     with sending(repo_id):
-        validate_repo_id(repo_id)
+        check_id(repo_id)
         if dry_run:
             return Pushed(repo_id, sizes)
         need_token()
@@ -80,6 +80,18 @@ def send(
     return Pushed(repo_id, sizes, commit, push.url(commit), new=commit != before)
 
 
+def check_id(repo_id: str) -> None:
+    """Refuses what is no "owner/name"; of a bare name the hub would make an empty repository.
+
+    Raises:
+        HubError: naming the id.
+        HFValidationError: If a part of it is none.
+    """
+    validate_repo_id(repo_id)
+    if "/" not in repo_id:
+        raise HubError(f"{repo_id!r} is not a hub id: those read owner/name, as in you/{repo_id}.")
+
+
 def check_token(repo_id: str) -> None:
     """Asks the hub who is sending, before much time is spent on what is to be sent.
 
@@ -87,7 +99,7 @@ def check_token(repo_id: str) -> None:
         HubError: If the id is none, there is no token, the hub does not know it, or it only reads.
     """
     with sending(repo_id):
-        validate_repo_id(repo_id)
+        check_id(repo_id)
         need_token()
         user = patiently(lambda: HfApi(library_name="cifarnet").whoami())
     if (user.get("auth") or {}).get("accessToken", {}).get("role") == "read":
@@ -132,7 +144,7 @@ class _Push:
         if there is not None and (there != head or self.changes(head)):
             raise HubError(
                 f"{self.repo['repo_id']} has a tag {tag!r} already, at another commit "
-                f"({there[:8]}); nothing was sent. Choose another --revision."
+                f"({there}); nothing was sent. Choose another --revision."
             )
 
     def tagged(self, tag: str) -> str | None:
@@ -183,7 +195,7 @@ class _Push:
                     raise HubError("Somebody else set it meanwhile; choose another --revision.")
         except HubError as error:
             raise HubError(
-                f"{self.repo['repo_id']} holds the files, in commit {commit[:8]}, but not the tag "
+                f"{self.repo['repo_id']} holds the files, in commit {commit}, but not the tag "
                 f"{tag!r} on it; push again to set it. {error}"
             ) from None
 
