@@ -167,7 +167,9 @@ def test_a_strangers_architecture_is_refused_before_its_weights_come(hub: Hub, t
 
 def test_a_tag_that_cannot_be_set(hub: Hub, tiny: Path) -> None:
     hub.faults = [Fault("POST .*/tag/", status=500)]
-    with pytest.raises(HubError, match=r"holds the files, in commit [0-9a-f]{40}, but not the tag 'v1'"):
+    with pytest.raises(
+        HubError, match=r"holds the files, in commit [0-9a-f]{40}, but not the tag 'v1'"
+    ):
         push_to_hub(tiny, ID, revision="v1")
     hub.faults = []
     assert not push_to_hub(tiny, ID, revision="v1").new
