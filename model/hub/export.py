@@ -33,7 +33,7 @@ def export_onnx(
     number of pictures; normalisation is part of it. The metadata holds `label_names`, `input_size`,
     `input_range`, `interpolation`, `normalized_inside` (mean and std, for the record) and
     `temperature` (by which the logits, mean of a picture and its mirror image, are divided to be
-    calibrated), each as JSON; the graph's doc string says the same.
+    calibrated), each as JSON; the doc string tells what to put in and what comes out.
 
     Args:
         model: Folder of a trained model, or hub id.
