@@ -20,7 +20,7 @@ from accelerate.utils import parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
 from model import augment, checkpoint, files, finish, folder, options, splits
-from model.device import resolve_mixed_precision, use_all_cores
+from model.device import keep_memory, resolve_mixed_precision, use_all_cores
 from model.errors import (
     CifarnetError,
     ConfigError,
@@ -55,6 +55,7 @@ class Run:
         self.main = state.is_main_process
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
         self.threads = use_all_cores(asked.threads or values.get("threads"))
+        keep_memory()
         recipe, self.options = asked.recipe, asked.data
         if values:
             recipe = Recipe.from_dict(values["recipe"])

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from model import config, hub, scope, views
+from model import config, hub, inference, scope, views
 from model.augment import normalize
 from model.doubt import Doubt, from_dict
 from model.errors import ConfigError, ImageError
@@ -68,7 +68,8 @@ class Classifier:
         """Wraps a network, which is put in evaluation mode.
 
         Args:
-            network: Built by timm; mean, std and input_size come from its `pretrained_cfg`.
+            network: Built by timm; mean, std and input_size come from its `pretrained_cfg`. What
+                answers is a copy, see `model.inference.ready`: do not change it afterwards.
             label_names: Of all classes; None takes those of the config card, else "class 0", ...
             doubt: Temperature and thresholds; None: probabilities are the softmax of the logits,
                 and no picture is out of scope.
@@ -84,6 +85,7 @@ class Classifier:
             label_names = [f"class {i}" for i in range(classes)]
         self.label_names = tuple(config.check_label_names(label_names, classes))
         self.network = network.eval()
+        self._ready = inference.ready(self.network)
         self.image_size: int = card["input_size"][-1]
         self.doubt = doubt or Doubt()
         self.look_closer = True
@@ -260,7 +262,7 @@ class Classifier:
             some = parts[start : start + BATCH_SIZE]
             pixels = torch.stack([self._cut(*one) for one in some])  # (N, 3, S, S)
             with torch.inference_mode():
-                logits, features = scope.look(self.network, self._normalized(pixels))
+                logits, features = scope.look(self._ready, self._normalized(pixels))
             logits, features = logits.cpu(), features.cpu()  # (N, C), (N, D)
             scores = self.doubt.scores(logits, features).tolist()
             values, order = self.doubt.probabilities(logits).sort(

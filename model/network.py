@@ -77,6 +77,26 @@ class WhiteningStem(nn.Module):
         weight[: 2 * keep] = filters.to(weight)
 
 
+def pad_for_pooling(x: Tensor) -> Tensor:
+    """Puts zeros around a map (N, C, H, W); along an odd side, before the map only."""
+    odd_h, odd_w = x.shape[2] % 2, x.shape[3] % 2
+    return F.pad(x, (1, 1 - odd_w, 1, 1 - odd_h))  # (N, C, H + 2 or H + 1, W + 2 or W + 1)
+
+
+class PooledConv(nn.Conv2d):
+    """A 3x3 convolution with zeros around the map, without the outputs that pooling drops.
+
+    2x2 pooling leaves out the last row and column of a map of odd size; here they are not computed.
+    """
+
+    def __init__(self, in_chs: int, out_chs: int) -> None:
+        super().__init__(in_chs, out_chs, 3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, in_chs, H, W) to (N, out_chs, H, W) with H and W rounded down to even."""
+        return F.conv2d(pad_for_pooling(x), self.weight, self.bias)
+
+
 class Stage(nn.Module):
     """Convolutions at one resolution; the first one halves it.
 
@@ -88,10 +108,9 @@ class Stage(nn.Module):
 
     def __init__(self, in_chs: int, out_chs: int, depth: int) -> None:
         super().__init__()
-        chs = [in_chs] + [out_chs] * depth
-        self.convs = nn.ModuleList(
-            nn.Conv2d(chs[i], out_chs, 3, padding=1, bias=False) for i in range(depth)
-        )
+        self.convs = nn.ModuleList([PooledConv(in_chs, out_chs)])
+        for _ in range(depth - 1):
+            self.convs.append(nn.Conv2d(out_chs, out_chs, 3, padding=1, bias=False))
         self.norms = nn.ModuleList(nn.BatchNorm2d(out_chs) for _ in range(depth))
         self.pool = nn.MaxPool2d(2)
         self.act = nn.GELU()
@@ -106,7 +125,7 @@ class Stage(nn.Module):
         """Maps (N, in_chs, H, W) to (N, out_chs, H // 2, W // 2)."""
         shortcut = x
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms)):  # noqa: B905  (TorchScript)
-            x = conv(x)  # (N, out_chs, H, W)
+            x = conv(x)  # (N, out_chs, H, W), then (N, out_chs, H // 2, W // 2)
             if i == 0:
                 x = self.pool(x)  # (N, out_chs, H // 2, W // 2)
             x = self.act(norm(x))
@@ -155,6 +174,9 @@ class CifarNet(nn.Module):
         stem_width: Filters of the whitening layer; 24 are all of a 2x2 RGB patch, with both signs.
         widths: Channels of each stage; a stage halves the resolution.
         depths: Convolutions of each stage.
+
+    Raises:
+        ValueError: If the stages' widths and depths do not fit each other.
     """
 
     def __init__(

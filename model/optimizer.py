@@ -8,6 +8,7 @@ from timm.optim.muon import zeropower_via_newtonschulz
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from model.device import has_bf16
 from model.recipe import Recipe
 
 REFERENCE_BATCH = 1000  # images a step, for which recipes give SGD's rates and decay
@@ -19,8 +20,8 @@ class Muon(Optimizer):
 
     The direction is timm's Newton-Schulz iteration. Two things that its optimizer does not offer
     are why this class exists: the filters are kept at the norm sqrt(out_channels), so that the
-    rate is a share of the weights and needs no weight decay, and the iteration runs in float32 on
-    CPUs, of which many have no bfloat16 units and would be slower by far.
+    rate is a share of the weights and needs no weight decay, and the iteration runs in float32
+    where the device has no bfloat16 units and would be slower by far.
 
     Args:
         params: Filters (out, in, h, w).
@@ -47,10 +48,11 @@ class Muon(Optimizer):
                 buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(param.grad)
                 gradient = param.grad.add(buffer, alpha=group["momentum"])
                 param.mul_(len(param) ** 0.5 / param.norm())
-                param.add_(orthogonal(gradient, group["steps"]), alpha=-group["lr"])
+                dtype = torch.bfloat16 if has_bf16(param.device) else torch.float32
+                param.add_(orthogonal(gradient, group["steps"], dtype), alpha=-group["lr"])
 
 
-def orthogonal(gradient: Tensor, steps: int) -> Tensor:
+def orthogonal(gradient: Tensor, steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Draws a matrix towards the nearest semi-orthogonal one: large singular values come near 1.
 
     Three steps leave singular values far below the largest below 1, which training does not mind;
@@ -59,16 +61,18 @@ def orthogonal(gradient: Tensor, steps: int) -> Tensor:
     Args:
         gradient: (out, in, h, w).
         steps: Newton-Schulz iterations.
+        dtype: Computed in.
 
     Returns:
-        The same shape, float32.
+        The same shape and type.
     """
-    return zeropower_via_newtonschulz(
+    matrix = zeropower_via_newtonschulz(
         gradient.flatten(1),  # (out, in * h * w)
         steps=steps,
         coefficients=NEWTON_SCHULZ,
-        dtype=torch.bfloat16 if gradient.is_cuda else torch.float32,
-    ).view_as(gradient)
+        dtype=dtype,
+    )
+    return matrix.to(gradient.dtype).view_as(gradient)
 
 
 def build_optimizers(network: nn.Module, recipe: Recipe) -> tuple[Muon, SGD]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
 from model.cost import describe, multiply_adds
+from model.network import PooledConv
 
 NAMES = timm.list_models("cifarnet_*")
 LIMITS = {"cifarnet_nano": 0.3e6, "cifarnet_small": 2.5e6, "cifarnet_base": 6e6}
@@ -33,11 +34,14 @@ def test_small_counts_worked_out_by_hand() -> None:
     # norm: scale and bias of b each. Classifier: 256*10, no bias.
     stem = 24 * 12 + 24
     stages = 9 * (24 * 64 + 64 * 64 + 64 * 256 + 3 * 256 * 256) + 2 * (2 * 64 + 4 * 256)
-    # Maps are 31 (stem and first convolution), 15 (pooled; first convolution of stage 2), 7, 3.
+    # Maps are 31 (stem), 15, 7, 3; before pooling only the 30, 14 and 6 that it keeps.
     madds = (
-        31 * 31 * (24 * 12 + 9 * 24 * 64)
-        + 15 * 15 * 9 * (64 * 64 + 64 * 256)
-        + 7 * 7 * 9 * (256 * 256 + 256 * 256)
+        31 * 31 * 24 * 12
+        + 30 * 30 * 9 * 24 * 64
+        + 15 * 15 * 9 * 64 * 64
+        + 14 * 14 * 9 * 64 * 256
+        + 7 * 7 * 9 * 256 * 256
+        + 6 * 6 * 9 * 256 * 256
         + 3 * 3 * 9 * 256 * 256
         + 2560
     )
@@ -243,3 +247,11 @@ def test_initial_logits_have_moderate_scale() -> None:
 def test_bad_shapes_name_their_values(bad: dict) -> None:
     with pytest.raises(ValueError, match="widths="):
         timm.create_model("cifarnet_nano", **bad)
+
+
+@pytest.mark.parametrize("size", [6, 7])
+def test_convolution_before_pooling_computes_only_what_pooling_keeps(size: int) -> None:
+    conv = PooledConv(3, 5)
+    x = images(size=size)
+    whole = nn.functional.conv2d(x, conv.weight, padding=1)  # (2, 5, size, size)
+    assert torch.allclose(conv(x), whole[..., :6, :6], atol=1e-6)

@@ -58,7 +58,7 @@ def test_automatic_precision_follows_the_processor(
     has_units: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
-    monkeypatch.setattr(device, "_cpu_has_bf16", lambda: has_units)
+    monkeypatch.setattr(device, "has_bf16", lambda device: has_units)
     assert resolve_mixed_precision("auto", torch.device("cpu")) == expected
     assert resolve_mixed_precision("fp16", torch.device("cpu")) == "fp16"
 
