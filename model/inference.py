@@ -57,10 +57,12 @@ class PackedConv(nn.Module):
     Args:
         conv: A convolution, or one before pooling.
         input_shape: Of the maps that the order is chosen for, (N, C, H, W); others work too.
+        gelu: Whether a GELU follows at once, which is then computed here.
     """
 
-    def __init__(self, conv: nn.Conv2d, input_shape: tuple[int, ...]) -> None:
+    def __init__(self, conv: nn.Conv2d, input_shape: tuple[int, ...], gelu: bool) -> None:
         super().__init__()
+        self.act = "gelu" if gelu else "none"
         self.pooled = isinstance(conv, PooledConv)
         self.bias = conv.bias
         self.options = (conv.padding, conv.stride, conv.dilation, conv.groups)
@@ -79,13 +81,13 @@ class PackedConv(nn.Module):
             x = pad_for_pooling(x)
         operators: Any = torch.ops.mkldnn
         return operators._convolution_pointwise(
-            x, self.packed, self.bias, *self.options, "none", [], "none"
+            x, self.packed, self.bias, *self.options, self.act, [], "none"
         )
 
 
 @torch.inference_mode()
-def _packed(network: CifarNet) -> CifarNet:
-    network = copy.deepcopy(network)
+def _packed(folded: CifarNet) -> CifarNet:
+    network: Any = copy.deepcopy(folded)
     shapes: dict[nn.Module, tuple[int, ...]] = {}
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -96,10 +98,15 @@ def _packed(network: CifarNet) -> CifarNet:
     network(_example(network))
     for hook in hooks:
         hook.remove()
-    for name, layer in list(network.named_modules()):
-        if isinstance(layer, nn.Conv2d):
-            parent, _, own = name.rpartition(".")
-            setattr(network.get_submodule(parent), own, PackedConv(layer, shapes[layer]))
+    stem = network.stem
+    stem.conv = PackedConv(stem.conv, shapes[stem.conv], gelu=True)
+    stem.act = nn.Identity()
+    for stage in network.stages:
+        for i, conv in enumerate(list(stage.convs)):
+            fused = i > 0 and isinstance(stage.norms[i], nn.Identity)
+            stage.convs[i] = PackedConv(conv, shapes[conv], gelu=fused)
+            if fused:
+                stage.acts[i] = nn.Identity()
     return network
 
 

@@ -113,7 +113,7 @@ class Stage(nn.Module):
             self.convs.append(nn.Conv2d(out_chs, out_chs, 3, padding=1, bias=False))
         self.norms = nn.ModuleList(nn.BatchNorm2d(out_chs) for _ in range(depth))
         self.pool = nn.MaxPool2d(2)
-        self.act = nn.GELU()
+        self.acts = nn.ModuleList(nn.GELU() for _ in range(depth))
         self.residual = depth >= 3
         for conv, norm in zip(self.convs, self.norms, strict=True):
             # The first in_chs filters pass their channel through: a deep net starts out shallow.
@@ -124,11 +124,12 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_chs, H, W) to (N, out_chs, H // 2, W // 2)."""
         shortcut = x
-        for i, (conv, norm) in enumerate(zip(self.convs, self.norms)):  # noqa: B905  (TorchScript)
+        layers = zip(self.convs, self.norms, self.acts)  # noqa: B905  (TorchScript)
+        for i, (conv, norm, act) in enumerate(layers):
             x = conv(x)  # (N, out_chs, H, W), then (N, out_chs, H // 2, W // 2)
             if i == 0:
                 x = self.pool(x)  # (N, out_chs, H // 2, W // 2)
-            x = self.act(norm(x))
+            x = act(norm(x))
             if i == 0:
                 shortcut = x
         return x + shortcut if self.residual else x

@@ -8,6 +8,7 @@ wrongly. `benchmarks/out_of_scope.py` compares them.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -98,8 +99,13 @@ class Scope:
         return high - (far - self.distance[0]) / self.distance[1]
 
     def _log_distance(self, features: Tensor) -> Tensor:
-        mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.mean, self.std))
-        return distance(features, mean, std).clamp(min=1e-12).log()
+        return distance(features, *self._usual).clamp(min=1e-12).log()
+
+    @cached_property
+    def _usual(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each feature, float64 (D,) each."""
+        mean, std = (torch.tensor(values, dtype=torch.float64) for values in (self.mean, self.std))
+        return mean, std
 
     @classmethod
     def fit(cls, logits: Tensor, features: Tensor) -> "Scope":
