@@ -6,8 +6,9 @@
 Ours are whole commands on all training images (`--val-size 0`), from start to saved model, without
 the imports; the look at the test images comes after that. The other program, moved to the CPU in
 float32 as it stands (channels_last, not compiled), runs a few steps before each of our runs; their
-median times its 200 steps is its time. Runs that are done are not repeated. Writes
-benchmarks/results/speed.json and speed.png.
+median times its 200 steps is its time. Nothing else should run beside them. Runs that are done are
+not repeated, so that the command can be given again. Writes benchmarks/results/speed.json and
+speed.png; `python -m model.release` takes them into README.md.
 """
 
 import argparse
@@ -22,14 +23,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.figure import Figure
 
 from benchmarks._common import ROOT
-from model import files
+from model import files, style
 from model.data import open_dataset
 from model.machine import machine, versions
 from model.recipe import RECIPES
-from model.style import save
 
 TARGET = ROOT / "benchmarks" / "results" / "speed"
 PEER_STEPS, PEER_ACCURACY = 200, 0.9401  # 8 epochs of 25 steps; its authors' mean of 200 runs
@@ -90,14 +91,9 @@ def give_images(name: str, folder: Path) -> None:
         torch.save(content, folder / "cifar10" / f"{split}.pt")
 
 
-def ours(recipe: str, seed: int, dataset: str) -> dict[str, Any]:
-    """One run of train.py: seconds to the saved model and to the end, and what it reached.
-
-    It stays where `accuracy.py` finds it.
-    """
-    output = ROOT / "runs" / f"accuracy-{recipe}-seed{seed}"
-    if output.exists():
-        sys.exit(f"{output} is there already, and its time was not taken: remove it.")
+def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
+    """One run of train.py: seconds to the saved model and to the end, and what it reached."""
+    output = folder / f"{recipe}-seed{seed}"
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import train"], cwd=ROOT, check=True)
     imports = time.perf_counter() - began
@@ -112,56 +108,58 @@ def ours(recipe: str, seed: int, dataset: str) -> dict[str, Any]:
     if process.returncode:
         sys.exit(f"train.py ended with {process.returncode}")
     results = files.read_json(output / "results.json")
+    training = results["training"]
     return {
         "seed": seed,
         "seconds": saved,
         "whole_seconds": whole,
-        "training_seconds": results["training"]["seconds"],
+        "training_seconds": training["seconds"],
         "accuracy": results["test"]["plain"]["accuracy"],
         "accuracy_tta": results["test"]["tta"]["accuracy"],
-        "peak_memory_mib": results["training"]["peak_memory_mib"],
-        "resolved": results["training"]["recipe"] | {"seed": None},
+        "peak_memory_mib": training["peak_memory_mib"],
+        "fingerprint": results["dataset"]["fingerprint"],
+        "resolved": training["recipe"] | {"seed": None},
     }
 
 
-def summarise(runs: dict[str, list[dict[str, Any]]], steps: list[float]) -> dict[str, Any]:
-    """Means over seeds, and time as a share of the other program's."""
-    peer = PEER_STEPS * statistics.median(steps) if steps else None
-    rows = {}
-    for name, found in runs.items():
-        seconds = statistics.mean(run["seconds"] for run in found)
-        accuracies = [run["accuracy_tta"] for run in found]
-        rows[name] = {
-            "seeds": len(found),
-            "accuracy_tta": statistics.mean(accuracies),
-            "accuracy_tta_spread": statistics.stdev(accuracies) if len(found) > 1 else None,
-            "accuracy": statistics.mean(run["accuracy"] for run in found),
-            "seconds": seconds,
-            "share_of_peer": seconds / peer if peer else None,
-        }
-    return {"peer_seconds": peer, "recipes": rows}
+def is_current(run: dict[str, Any], recipe: str) -> bool:
+    """Whether a run was made by the recipe as it is today."""
+    resolved = {key: run["resolved"][key] for key in ("seed", "val_size", "mixed_precision")}
+    return run["resolved"] == RECIPES[recipe].to_dict() | resolved
 
 
-def plot(summary: dict[str, Any], runs: dict[str, list[dict[str, Any]]], where: str) -> Figure:
-    """Accuracy over minutes, every run and the other program."""
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means and spreads over seeds; time also as a share of the other program's."""
+    row: dict[str, Any] = {"seeds": len(runs)}
+    for key in ("accuracy_tta", "accuracy", "seconds", "share_of_peer"):
+        values = [run[key] for run in runs if run.get(key) is not None]
+        row[key] = statistics.mean(values) if values else None
+        row[f"{key}_stdev"] = statistics.stdev(values) if len(values) > 1 else None
+    row["peak_memory_mib"] = max(run["peak_memory_mib"] or 0 for run in runs)
+    return row
+
+
+def plot(result: dict[str, Any]) -> Figure:
+    """Accuracy over minutes: every run of ours, and the other program."""
+    computer = result["machine"]
+    note = f"{computer['cores']} cores of {computer['cpu']}; CIFAR-10, six views of each test image"
+    figure = style.headed_figure(6.4, 4, "Time to accuracy, training on a CPU", note)
     axes = figure.subplots()
-    for name, found in runs.items():
+    colours = dict(zip(RECIPES, (style.BLUE, "#2f8f6b", "#8a8f98", "#8a5fa8"), strict=False))
+    for name, found in result["runs"].items():
         minutes = [run["seconds"] / 60 for run in found]
-        axes.plot(minutes, [100 * run["accuracy_tta"] for run in found], "o", label=f"ours: {name}")
-    if summary["peer_seconds"]:
-        at = summary["peer_seconds"] / 60
-        label = "airbench94_muon, float32"
-        axes.plot(at, 100 * PEER_ACCURACY, "s", color="black", label=label)
+        accuracies = [100 * run["accuracy_tta"] for run in found]
+        axes.plot(minutes, accuracies, "o", color=colours.get(name), alpha=0.8, label=name)
+    if result["peer_seconds"]:
+        at, label = result["peer_seconds"] / 60, "airbench94_muon, float32"
+        axes.plot(at, 100 * PEER_ACCURACY, "s", color=style.RUST, label=label)
     axes.set_xscale("log")
-    axes.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    axes.set_xlim(1, 60)
+    axes.set_xticks([1, 2, 5, 10, 20, 40, 60], ["1", "2", "5", "10", "20", "40", "60"])
     axes.minorticks_off()
-    axes.set_xlabel("minutes, start to saved model (log scale)")
-    axes.set_ylabel("test accuracy, six views, %")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="lower right")
-    axes.set_title(f"Training on {where}")
+    axes.set_xlabel("minutes from start to saved model (log scale)")
+    axes.set_ylabel("test accuracy, %")
+    axes.legend(loc="lower right")
     return figure
 
 
@@ -181,23 +179,38 @@ def main() -> None:
 def measure(args: argparse.Namespace, folder: Path) -> None:
     """Runs what is missing, and writes what is known after each run."""
     written = TARGET.with_suffix(".json")
-    known = files.read_json(written) if written.is_file() else {}
-    runs, steps = known.get("runs", {}), known.get("peer_steps", [])
+    known = files.read_json(written)["runs"] if written.is_file() else {}
+    runs = {name: [run for run in known.get(name, []) if is_current(run, name)] for name in RECIPES}
     if args.peer:
         give_images(args.dataset, folder)
     for seed, recipe in itertools.product(args.seeds, args.recipes):
-        if any(run["seed"] == seed for run in runs.get(recipe, [])):
+        if any(run["seed"] == seed for run in runs[recipe]):
             continue
-        if args.peer:
-            steps += peer_steps(args.peer, folder, args.peer_steps)
-        runs.setdefault(recipe, []).append(ours(recipe, seed, args.dataset))
-        summary, computer = summarise(runs, steps), machine()
-        about: dict[str, Any] = {"machine": computer, "versions": versions()}
-        about["date"] = time.strftime("%Y-%m-%d", time.gmtime())
-        files.write_json(written, {**summary, "runs": runs, "peer_steps": steps, **about})
-        where = f"{computer['cores']} cores of {computer['cpu']}"
-        save(plot(summary, runs, where), TARGET.with_suffix(".png"))
-        print(recipe, seed, runs[recipe][-1]["seconds"], summary["recipes"][recipe], flush=True)
+        steps = peer_steps(args.peer, folder, args.peer_steps) if args.peer else []
+        run = ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps}
+        if steps:
+            run["share_of_peer"] = run["seconds"] / (PEER_STEPS * statistics.median(steps))
+        runs[recipe].append(run)
+        write({name: found for name, found in runs.items() if found})
+        print(recipe, {key: value for key, value in run.items() if key != "resolved"}, flush=True)
+
+
+def write(runs: dict[str, list[dict[str, Any]]]) -> None:
+    """Saves all runs, their means and the plot."""
+    steps = [step for found in runs.values() for run in found for step in run["peer_steps"]]
+    result = {
+        "peer": "airbench94_muon, float32, not compiled",
+        "peer_accuracy": PEER_ACCURACY,
+        "peer_seconds": PEER_STEPS * statistics.median(steps) if steps else None,
+        "recipes": {name: summarise(found) for name, found in runs.items()},
+        "runs": runs,
+        "machine": machine(),
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+    files.write_json(TARGET.with_suffix(".json"), result)
+    with matplotlib.rc_context(style.STYLE):
+        style.save(plot(result), TARGET.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ Without a run, only the measured parts of README.md are written again.
 import argparse
 import re
 from pathlib import Path
-from typing import Any
 
-from model import card, config, files
+from model import card, config, files, measured
 from model.errors import ConfigError, exit_on_error
 from model.hub import from_pretrained, public_figures
 
@@ -17,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SPACE_KEYS = (
     "title|emoji|colorFrom|colorTo|sdk|sdk_version|python_version|app_file|pinned|short_description"
 )
-RECIPE_RESULTS = Path("benchmarks/results/speed.json")
+BENCHMARKS = Path("benchmarks/results")
 
 
 def release(run: Path, root: Path = ROOT) -> None:
@@ -68,43 +67,13 @@ def readme(root: Path = ROOT, run: Path | None = None) -> str:
     kept = "".join(re.findall(rf"^(?:{SPACE_KEYS}):.*\n", old, re.MULTILINE))
     text = f"---\n{kept}{front}---\n{text}"
     parts = {"summary": card.headline_sentence(results, size), "card": body}
-    if (root / RECIPE_RESULTS).is_file():
-        parts["recipes"] = _recipes_table(files.read_json(root / RECIPE_RESULTS))
+    parts |= measured.parts(root / BENCHMARKS)
     for name, part in parts.items():
         marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not marked.search(text):
             raise ConfigError(f"README.md lacks the marks <!-- {name} --> and <!-- /{name} -->.")
         text = marked.sub(lambda found, part=part: found[1] + part + "\n" + found[2], text)  # type: ignore[misc]
     return text
-
-
-def _recipes_table(measured: dict[str, Any]) -> str:
-    """What `benchmarks/speed.py` measured of the recipes, against the program it names."""
-    machine, peer = measured["machine"], measured["peer_seconds"]
-    lines = [
-        f"Trained on all 50,000 images, on {machine['cores']} cores of {machine['cpu']}; seconds "
-        f"from the command's start to the saved model. The baseline is {measured['peer']}, on the "
-        "same machine in turn with ours; its accuracy is its authors'.",
-        "",
-        "| recipe | test, six views | one view | seconds | of the baseline's | memory | runs |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, row in sorted(measured["recipes"].items(), key=lambda item: item[1]["seconds"]):
-        share = f"1/{1 / row['share_of_peer']:.1f}" if row["share_of_peer"] else "not measured"
-        lines.append(
-            f"| `{name}` | {_spread(row, 'accuracy_tta')} | {_spread(row, 'accuracy')} | "
-            f"{row['seconds']:,.0f} | {share} | {row['peak_memory_mib']:,.0f} MiB | "
-            f"{row['seeds']} |"
-        )
-    if peer:
-        lines.append(f"| baseline | {measured['peer_accuracy']:.2%} | | {peer:,.0f} | 1 | | |")
-    return "\n".join(lines)
-
-
-def _spread(row: dict[str, Any], key: str) -> str:
-    """A mean over seeds with its standard deviation, where there is one."""
-    spread = row[f"{key}_stdev"]
-    return f"{row[key]:.2%}" + (f" ± {100 * spread:.2f}" if spread is not None else "")
 
 
 def main() -> None:

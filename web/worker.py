@@ -21,7 +21,7 @@ from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
 from model import augment, data, finish, hub, splits, training
-from model.device import resolve_mixed_precision, use_all_cores
+from model.device import keep_memory, resolve_mixed_precision, use_all_cores
 from model.errors import CifarnetError
 from model.logits import predict_logits
 from model.machine import cores
@@ -208,6 +208,7 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(10)  # whoever classifies comes first, and has a core besides
     use_all_cores(max(1, cores() - 1))
+    keep_memory()
     training.CHECK_EVERY = 1  # somebody is watching
     lesson = Lesson(json.loads(sys.stdin.readline()), out)
     threading.Thread(target=listen, args=(lesson,), daemon=True).start()

@@ -1,0 +1,73 @@
+"""The README's sentences about speed say what the benchmarks' files hold."""
+
+import json
+from pathlib import Path
+
+from model import measured
+
+
+def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
+    row = {"accuracy": 0.9, "accuracy_stdev": 0.0011, "accuracy_tta_stdev": None, "seeds": 3}
+    slow = row | {"accuracy_tta": 0.941, "seconds": 1234.4, "share_of_peer": 0.4}
+    quick = row | {"accuracy_tta": 0.88, "seconds": 85.2, "share_of_peer": None}
+    content = {
+        "peer": "another program",
+        "peer_accuracy": 0.9401,
+        "peer_seconds": 2000.0,
+        "recipes": {
+            "slow": slow | {"peak_memory_mib": 2100.7},
+            "quick": quick | {"peak_memory_mib": 900},
+        },
+        "machine": {"cores": 2, "cpu": "Some CPU"},
+    }
+    (tmp_path / "speed.json").write_text(json.dumps(content))
+    lines = measured.parts(tmp_path)["recipes"].splitlines()
+    assert "on 2 cores of Some CPU" in lines[0]
+    assert lines[4:] == [
+        "| `quick` | 88.00% | 90.00% ± 0.11 | 85 | not measured | 900 MiB | 3 |",
+        "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 | 1/2.5 | 2,101 MiB | 3 |",
+        "| baseline | 94.01% | | 2,000 | 1 | | |",
+    ]
+
+
+def test_sentences_of_what_was_measured_and_no_others(tmp_path: Path) -> None:
+    assert measured.parts(tmp_path) == {}
+    startup = {
+        "images": 50_000,
+        "seconds_to_tensor": [4.0, 9.0, 3.0],
+        "seconds_plain_pillow": [8.0, 7.0, 30.0],
+    }
+    commands = {"rounds": {"python app.py": [3.0, 1.0, 2.0]}, "ratios": {"python app.py": 1.25}}
+    (tmp_path / "startup.json").write_text(json.dumps(startup))
+    (tmp_path / "commands.json").write_text(json.dumps(commands))
+    found = measured.parts(tmp_path)
+    assert found.keys() == {"speed"}
+    first, second = found["speed"].splitlines()
+    assert "`python app.py` answers after 2.0 s, 1.25 times" in first
+    assert "50,000 training images are read and decoded in 4.0 s, 2.00 times as fast" in second
+
+
+def test_inference_and_scaling(tmp_path: Path) -> None:
+    inference = {
+        "ways": {
+            "as Classifier runs it": {"images_per_second": 1500.4},
+            "ONNX Runtime": {"images_per_second": 1200.2},
+        },
+        "batch": 256,
+        "classifier_p50_ms": 2.94,
+        "classifier_p99_ms": 4.06,
+    }
+    scaling = {
+        "by_count": [
+            {"images": 10_000, "seconds": 6.0, "peak_memory_mib": 900},
+            {"images": 1_000_000, "seconds": 600.0, "peak_memory_mib": 1536},
+        ],
+        "by_processes": {"images_per_second": {"1": [10.0, 12.0, 11.0], "2": [12.1, 12.1, 1.0]}},
+    }
+    (tmp_path / "inference.json").write_text(json.dumps(inference))
+    (tmp_path / "scaling.json").write_text(json.dumps(scaling))
+    first, second = measured.parts(tmp_path)["speed"].splitlines()
+    assert "in 2.9 ms (median; 99 of 100 in 4.1)" in first
+    assert "256 at once at 1,500 pictures a second, ONNX Runtime at 1,200" in first
+    assert "1,000,000 images takes 10.0 minutes and 1.5 GiB" in second
+    assert "1.10 times the speed of one" in second
