@@ -79,6 +79,7 @@ class Run:
                 f"{state.num_processes}: it will end at other weights than without the break."
             )
         self.data = self._read_data(asked.cache_limit)
+        self.bad_before = set(values.get("bad_images", []))
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
         self.fingerprint = self.data.source.fingerprint("train")
         began_with = values["fingerprint"] if values else self.options.fingerprint
@@ -151,6 +152,11 @@ class Run:
             std=data.std,
             accelerator=self.accelerator,
         )
+
+    @property
+    def bad_images(self) -> list[int]:
+        """Rows of the training split that were left out because they cannot be decoded."""
+        return sorted(self.bad_before | self.data.source.bad)
 
     @property
     def peak_memory_mib(self) -> float | None:
@@ -233,6 +239,7 @@ class Run:
                 "peak_memory_mib": self.peak_memory_mib,
                 "threads": self.threads,
                 "processes": self.accelerator.num_processes,
+                "bad_images": self.bad_images,
             }
             checkpoint.save_checkpoint(self.directory, tensors, values)
             self._write_log()
@@ -262,6 +269,7 @@ class Run:
                 peak_memory_mib=self.peak_memory_mib,
                 device=self.accelerator.device,
                 processes=self.accelerator.num_processes,
+                bad_images=self.bad_images,
             )
             finish.save(network, self.directory, *parts, results)
             print(f"\n{finish.summary(results)}\n\nSaved in {self.directory}", flush=True)

@@ -31,6 +31,7 @@ def measure(
     peak_memory_mib: float | None,
     device: torch.device,
     processes: int,
+    bad_images: list[int],
 ) -> dict[str, Any]:
     """Evaluates a trained network and collects what results.json tells.
 
@@ -44,6 +45,7 @@ def measure(
         peak_memory_mib: Most memory that the first process held.
         device: Where the network runs.
         processes: That trained together.
+        bad_images: Rows of the training split that could not be decoded and were left out.
     """
     names = data.source.label_names
     shared: dict[str, Any] = dict(device=device, limits=limits)
@@ -71,6 +73,7 @@ def measure(
             "images_per_second": round(images / seconds, 1),
             "peak_memory_mib": peak_memory_mib,
             "processes": processes,
+            "bad_images": bad_images,
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "epochs": history,
         },
@@ -123,6 +126,7 @@ def save_network(
             "label_column": source.label_column,
             "image_size": options.image_size,
             "cached": data.cached,
+            "max_bad_images": options.max_bad_images,
             "fingerprint": source.fingerprint("train"),
         },
     }
@@ -167,5 +171,8 @@ def summary(results: dict[str, Any]) -> str:
     rows.append(("training time", f"{results['training']['seconds']:,.1f} s"))
     if (peak := results["training"]["peak_memory_mib"]) is not None:
         rows.append(("peak memory", f"{peak:,.0f} MiB"))
+    if bad := results["training"]["bad_images"]:
+        shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
+        rows.append(("images left out", f"{len(bad)} that cannot be decoded: {shown}"))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

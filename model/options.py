@@ -54,6 +54,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     data = dataclasses.replace(data, **overrides)
     if not 24 <= data.image_size <= 64:
         raise ConfigError(f"--image-size {data.image_size} is out of range: 24 to 64 pixels.")
+    if data.max_bad_images < 0:
+        raise ConfigError(f"--max-bad-images {data.max_bad_images} is out of range: 0 or more.")
     for name in ("translate", "cutout"):
         if getattr(recipe, name) >= data.image_size:
             raise ConfigError(
@@ -99,7 +101,8 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
     with suppress(TrainingError):
         _, values = load_checkpoint(config.parent)
         return DataOptions(**values["data"] | {"fingerprint": values["fingerprint"]})
-    kinds: dict[str, Any] = dict(name=str, image_size=int, cached=(bool, type(None)))
+    kinds: dict[str, Any] = dict(name=str, image_size=int, max_bad_images=int)
+    kinds["cached"] = (bool, type(None))
     text = (str, type(None))
     kinds |= dict(image_column=text, label_column=text, fingerprint=text)
     kept = {k: v for k, v in published.items() if k in kinds}
@@ -156,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="GIB",
         help="larger datasets are streamed in every epoch, in GiB of pixels "
         f"(default: {CACHE_LIMIT:g})",
+    )
+    add(
+        "--max-bad-images",
+        type=int,
+        metavar="N",
+        help="training images that may be left out because they cannot be decoded (default: 0)",
     )
     add(
         "--output",

@@ -19,6 +19,8 @@ class DataOptions:
     """Whether training images are kept in memory; None decides by their size."""
     fingerprint: str | None = None
     """Of the training split, where it is known already: another dataset is refused then."""
+    max_bad_images: int = 0
+    """Training images that may be left out because they cannot be decoded."""
 
 
 def option(default: Any, help: str) -> Any:

@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -74,6 +75,9 @@ class Source:
             )
             for split, stream in splits.items()
         }
+        self.bad: set[int] = set()
+        """Rows of the training split that were tolerated though they cannot be decoded."""
+        self._tolerated, self._noting = 0, Lock()
         self._fingerprints: dict[str, str] = {}
         self._carved: dict[str, Tensor] | None = None  # rows of both splits where there is one
 
@@ -86,6 +90,14 @@ class Source:
         rows = self._base_rows(split)
         labels = self._base(split).labels()
         return labels if rows is None else labels[rows]
+
+    def tolerate(self, count: int) -> None:
+        """Lets up to `count` training images be undecodable: they come black, and are in `bad`."""
+        self._tolerated = count
+
+    def without_bad(self, rows: Tensor) -> Tensor:
+        """Those of some rows of the training split that could be decoded, int64 (n,)."""
+        return rows[~torch.isin(rows, torch.tensor(sorted(self.bad), dtype=torch.int64))]
 
     def nbytes(self, split: SplitName) -> int:
         """Memory that the decoded images of a split take."""
@@ -218,18 +230,27 @@ class Source:
         """Decodes a few rows: uint8 (n, 3, S, S).
 
         Raises:
-            DataError: If an image cannot be decoded; names its row.
+            DataError: If an image cannot be decoded and is not tolerated; names its row.
         """
-        pixels = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
+        pixels = np.zeros((len(rows), self.image_size, self.image_size, 3), np.uint8)
         for i, (at, encoded, _) in enumerate(rows):
             try:
                 pixels[i] = read_square(content(encoded), self.image_size)
             except (ImageError, OSError, HTTPError) as error:
-                raise DataError(
-                    f"Image {at} of the {split} split of {self.name} cannot be decoded ({error}) "
-                    "Repair or remove it."
-                ) from None
+                self._note_bad(at, split, error)
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()  # (n, 3, S, S)
+
+    def _note_bad(self, at: int, split: SplitName, error: Exception) -> None:
+        with self._noting:
+            if split == "train" and len(self.bad | {at}) <= self._tolerated:
+                self.bad.add(at)
+                return
+        others = f" after {len(self.bad)} others" if split == "train" and self.bad else ""
+        remedy = ", or leave some out with --max-bad-images" if split == "train" else ""
+        raise DataError(
+            f"Image {at} of the {split} split of {self.name} cannot be decoded{others} ({error}) "
+            f"Repair or remove it{remedy}."
+        )
 
     def _decoded(
         self, split: SplitName, wanted: Tensor, workers: int | None

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model import data
-from model.errors import ConfigError
+from model.errors import ConfigError, DataError
 from model.recipe import DataOptions, Recipe
 
 SAMPLE = 10_000  # training images that statistics come from where all of them do not fit in memory
@@ -59,7 +59,7 @@ def prepare(
         progress: Called with images read and images in all.
 
     Raises:
-        DataError: If the dataset cannot be used.
+        DataError: If the dataset cannot be used, or has no training image of a class.
         ConfigError: If the validation size leaves nothing to train on.
     """
     source = data.open_dataset(
@@ -68,6 +68,7 @@ def prepare(
         label_column=options.label_column,
         image_size=options.image_size,
     )
+    source.tolerate(options.max_bad_images)
     labels = source.labels("train")
     val_size = len(labels) // 10 if recipe.val_size < 0 else recipe.val_size
     if val_size >= len(labels):
@@ -81,6 +82,7 @@ def prepare(
             f"choose a multiple of {world_size}."
         )
     train, held_back = data.train_validation_split(labels, val_size, recipe.seed)
+    _check_classes(source, labels[train])
     generator = torch.Generator().manual_seed(recipe.seed)
     some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values
     shared = dict(seed=recipe.seed, rank=rank, world_size=world_size)
@@ -90,15 +92,19 @@ def prepare(
     batches: data.Batches
     if cached:
         every = source.load("train", device=device, progress=progress)
+        train, held_back, some = map(source.without_bad, (train, held_back, some))
         split, validation = _pick(every, train), _pick(every, held_back)
         del every  # a second copy of all images otherwise lives on
         mean, std = data.channel_statistics(split.images)
         sample = split.images[torch.searchsorted(train, some).to(device)]
         batches = data.CachedBatches(split, recipe.batch_size, **shared)
     else:
-        sample = source.load("train", some, device=device, progress=progress).images
-        mean, std = data.channel_statistics(sample)
+        seen = source.load("train", some, device=device, progress=progress)
         validation = source.load("train", held_back, device=device)
+        train, held_back, some = map(source.without_bad, (train, held_back, some))
+        validation = _only(validation, held_back)
+        sample = _only(seen, some).images
+        mean, std = data.channel_statistics(sample)
         batches = data.StreamedBatches(source, train, recipe.batch_size, device=device, **shared)
     return TrainingData(
         source=source,
@@ -110,6 +116,23 @@ def prepare(
         sizes={"train": len(train), "validation": len(held_back)},
         cached=cached,
     )
+
+
+def _check_classes(source: data.Source, labels: Tensor) -> None:
+    counts = labels.bincount(minlength=len(source.label_names)).tolist()
+    missing = [name for name, n in zip(source.label_names, counts, strict=True) if n == 0]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise DataError(
+            f"{source.name} has no image to train on of {len(missing)} of its "
+            f"{len(source.label_names)} classes ({shown}). Add some, or take the class out of the "
+            "dataset's label names; with very few images, --val-size 0 holds none of them back."
+        )
+
+
+def _only(split: data.Split, rows: Tensor) -> data.Split:
+    """The images of a split that come from some rows of the dataset."""
+    return _pick(split, torch.isin(split.indices.cpu(), rows).nonzero().flatten())
 
 
 def _pick(split: data.Split, positions: Tensor) -> data.Split:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model.batches import epoch_generator
+from model.errors import DataError
 from model.source import Row, Source
 
 
@@ -69,11 +70,25 @@ class StreamedBatches:
 
     def _batch(self, rows: Iterator[Row], size: int) -> tuple[Tensor, Tensor, Tensor]:
         chosen = list(islice(rows, size))
+        images = self.source.decode(chosen, "train")  # (n, 3, S, S)
+        if any(at in self.source.bad for at, _, _ in chosen):
+            standing = self._stand_ins(chosen)
+            chosen, images = [chosen[i] for i in standing], images[standing]  # (n, 3, S, S)
         return (
-            self.source.decode(chosen, "train").to(self.device),
+            images.to(self.device),
             torch.tensor([label for _, _, label in chosen]).to(self.device),
             torch.tensor([position for position, _, _ in chosen]).to(self.device),
         )
+
+    def _stand_ins(self, chosen: list[Row]) -> list[int]:
+        """Which row of a batch stands in the place of each: itself, or where it is bad another."""
+        good = [i for i, (at, _, _) in enumerate(chosen) if at not in self.source.bad]
+        if not good:
+            raise DataError(
+                f"None of the {len(chosen)} images of a batch of {self.source.name} can be "
+                "decoded. Repair the dataset, or choose a larger --batch-size."
+            )
+        return [i if i in good else good[i % len(good)] for i in range(len(chosen))]
 
     def _shuffled(self, epoch: int) -> Iterator[Row]:
         """This process's rows, in an order that seed and epoch decide."""

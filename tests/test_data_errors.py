@@ -1,6 +1,8 @@
 """Datasets that cannot be found, reached or understood: each is one clear message."""
 
 import http.server
+import json
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -9,12 +11,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
+from conftest import QUICK, Program
 from datasets import ClassLabel, Value
 from datasets import Image as ImageType
 from hub_layout import encoded, layout, pixels, save
 
-from model import data
+from model import data, splits
 from model.errors import DataError
+from model.recipe import DataOptions, Recipe
 
 
 @pytest.mark.parametrize(
@@ -191,3 +196,41 @@ def test_a_hub_that_does_not_help(
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
     assert "--dataset path/to/folder" in done.stderr
+
+
+def test_a_class_without_training_images_is_named(tmp_path: Path) -> None:
+    types = {"img": ImageType(), "label": ClassLabel(names=["ant", "bee", "cat"])}
+    for split in ("train", "test"):
+        columns = {"img": [encoded(x) for x in pixels(6)], "label": [0, 2] * 3}
+        save(tmp_path / "d", split, columns, types)
+    options = DataOptions(str(tmp_path / "d"))
+    with pytest.raises(DataError, match=r"no image to train on of 1 of its 3 classes \(bee\)"):
+        splits.prepare(options, Recipe(), cache_limit=1, device=torch.device("cpu"))
+
+
+def damaged_shapes(shapes: Path, folder: Path, *names: str) -> Path:
+    shutil.copytree(shapes, folder)
+    for name in names:
+        (folder / "train" / name).write_bytes(b"no picture")
+    return folder
+
+
+@pytest.mark.parametrize("limit", ["4", "0"])
+def test_some_bad_images_may_be_left_out(
+    limit: str, shapes: Path, program: Program, tmp_path: Path
+) -> None:
+    bad = damaged_shapes(shapes, tmp_path / "d", "ring/003.png", "ring/050.png", "cross/000.png")
+    line = ["train.py", "--dataset", bad, *QUICK, "--cache-limit", limit, "--output"]
+    stopped = program(*line, tmp_path / "a")
+    assert stopped.returncode == 2
+    assert "Image 0 of the train split" in stopped.stderr
+    assert "--max-bad-images" in stopped.stderr
+    few = program(*line, tmp_path / "b", "--max-bad-images", "2")
+    assert few.returncode == 2
+    assert "after 2 others" in few.stderr
+    done = program(*line, tmp_path / "c", "--max-bad-images", "3")
+    assert done.returncode == 0, done.stderr
+    # Class folders come in the order of their names: cross 0 to 79, ring 80 to 159.
+    assert "3 that cannot be decoded: 0, 83, 130" in done.stdout
+    results = json.loads((tmp_path / "c" / "results.json").read_text())
+    assert results["training"]["bad_images"] == [0, 83, 130]
