@@ -69,20 +69,12 @@ def prepare(
         image_size=options.image_size,
     )
     source.tolerate(options.max_bad_images)
-    labels = source.labels("train")
-    val_size = len(labels) // 10 if recipe.val_size < 0 else recipe.val_size
-    if val_size >= len(labels):
-        raise ConfigError(
-            f"--val-size {val_size} leaves none of the {len(labels)} training images to "
-            "train on; choose a smaller one."
-        )
     if recipe.batch_size % world_size:
         raise ConfigError(
             f"--batch-size {recipe.batch_size} cannot be shared evenly by {world_size} processes; "
             f"choose a multiple of {world_size}."
         )
-    train, held_back = data.train_validation_split(labels, val_size, recipe.seed)
-    _check_classes(source, labels[train])
+    train, held_back = _hold_back(source, recipe)
     generator = torch.Generator().manual_seed(recipe.seed)
     some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values
     shared = dict(seed=recipe.seed, rank=rank, world_size=world_size)
@@ -101,9 +93,10 @@ def prepare(
     else:
         seen = source.load("train", some, device=device, progress=progress)
         validation = source.load("train", held_back, device=device)
-        train, held_back, some = map(source.without_bad, (train, held_back, some))
-        validation = _only(validation, held_back)
-        sample = _only(seen, some).images
+        if source.bad:
+            train, held_back, some = map(source.without_bad, (train, held_back, some))
+            seen, validation = _only(seen, some), _only(validation, held_back)
+        sample = seen.images
         mean, std = data.channel_statistics(sample)
         batches = data.StreamedBatches(source, train, recipe.batch_size, device=device, **shared)
     return TrainingData(
@@ -116,6 +109,20 @@ def prepare(
         sizes={"train": len(train), "validation": len(held_back)},
         cached=cached,
     )
+
+
+def _hold_back(source: data.Source, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Rows to train on and rows for validation, both rising."""
+    labels = source.labels("train")
+    val_size = len(labels) // 10 if recipe.val_size < 0 else recipe.val_size
+    if val_size >= len(labels):
+        raise ConfigError(
+            f"--val-size {val_size} leaves none of the {len(labels)} training images to "
+            "train on; choose a smaller one."
+        )
+    train, held_back = data.train_validation_split(labels, val_size, recipe.seed)
+    _check_classes(source, labels[train])
+    return train, held_back
 
 
 def _check_classes(source: data.Source, labels: Tensor) -> None:
