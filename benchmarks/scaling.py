@@ -34,7 +34,7 @@ from model.cost import multiply_adds
 from model.device import keep_memory, resolve_mixed_precision
 from model.machine import cores, machine, versions
 from model.recipe import RECIPES
-from model.synthetic import NAMES, _png, picture
+from model.synthetic import NAMES, picture, png
 
 TARGET = ROOT / "benchmarks" / "results" / "scaling"
 SCALES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the default network's widths
@@ -82,7 +82,7 @@ def write(folder: Path, count: int) -> None:
     (folder / "data").mkdir(parents=True)
     rng = np.random.default_rng(0)
     labels = np.arange(DISTINCT) % len(NAMES)
-    drawn = [{"bytes": _png(picture(int(label), rng)), "path": None} for label in labels]
+    drawn = [{"bytes": png(picture(int(label), rng)), "path": None} for label in labels]
     features = Features({"image": Image(), "label": ClassLabel(names=list(NAMES))})
     schema = features.arrow_schema
     for split, total in (("train", count), ("test", GROUP)):
@@ -208,13 +208,13 @@ def plot(result: dict[str, Any]) -> Figure:
         processes.bar(f"{number}", statistics.median(values), color=style.BLUE, width=0.5)
         processes.plot([f"{number}"] * len(values), values, ".", color=style.INK)
     processes.set(title="The same cores shared by", xlabel="processes", ylabel="images a second")
-    table = result["on_paper"]
+    table, batch = result["on_paper"], RECIPES["default"].batch_size
     paper.plot(table["gpus"], table["gpus"], color=style.GRID, lw=2, label="ideal")
     paper.plot(
-        table["gpus"], table["speedup_batch_each"], "o-", color=style.BLUE, label="1,000 each"
+        table["gpus"], table["speedup_batch_each"], "o-", color=style.BLUE, label=f"{batch:,} each"
     )
     shared = table["speedup_batch_shared"]
-    paper.plot(table["gpus"], shared, "o-", color=style.RUST, label="1,000 shared")
+    paper.plot(table["gpus"], shared, "o-", color=style.RUST, label=f"{batch:,} shared")
     paper.set_xscale("log", base=2)
     paper.set_yscale("log", base=2)
     paper.set(title="On paper: GPUs", xlabel="GPUs", ylabel="times as fast as one")

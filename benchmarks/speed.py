@@ -6,9 +6,10 @@
 Ours are whole commands on all training images (`--val-size 0`), from start to saved model, without
 the imports; the look at the test images comes after that. The other program, moved to the CPU in
 float32 as it stands (channels_last, not compiled), runs a few steps before each of our runs; their
-median times its 200 steps is its time. Nothing else should run beside them. Runs that are done are
-not repeated, so that the command can be given again. Writes benchmarks/results/speed.json and
-speed.png; `python -m model.release` takes them into README.md.
+median times its 200 steps is its time. Nothing else should run beside them, except with `--busy`,
+which keeps what such runs reach but not how long they take. Runs that are done are not repeated, so
+that the command can be given again. Writes benchmarks/results/speed.json and speed.png;
+`python -m model.release` takes them into README.md.
 """
 
 import argparse
@@ -130,7 +131,10 @@ def is_current(run: dict[str, Any], recipe: str) -> bool:
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Means and spreads over seeds; time also as a share of the other program's."""
-    row: dict[str, Any] = {"seeds": len(runs)}
+    row: dict[str, Any] = {
+        "seeds": len(runs),
+        "timed": sum(run["seconds"] is not None for run in runs),
+    }
     for key in ("accuracy_tta", "accuracy", "seconds", "share_of_peer"):
         values = [run[key] for run in runs if run.get(key) is not None]
         row[key] = statistics.mean(values) if values else None
@@ -147,15 +151,18 @@ def plot(result: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     colours = dict(zip(RECIPES, (style.BLUE, "#2f8f6b", "#8a8f98", "#8a5fa8"), strict=False))
     for name, found in result["runs"].items():
-        minutes = [run["seconds"] / 60 for run in found]
+        mean = result["recipes"][name]["seconds"]
+        if mean is None:
+            continue
+        minutes = [(run["seconds"] or mean) / 60 for run in found]
         accuracies = [100 * run["accuracy_tta"] for run in found]
         axes.plot(minutes, accuracies, "o", color=colours.get(name), alpha=0.8, label=name)
     if result["peer_seconds"]:
         at, label = result["peer_seconds"] / 60, "airbench94_muon, float32"
         axes.plot(at, 100 * PEER_ACCURACY, "s", color=style.RUST, label=label)
     axes.set_xscale("log")
-    axes.set_xlim(1, 60)
-    axes.set_xticks([1, 2, 5, 10, 20, 40, 60], ["1", "2", "5", "10", "20", "40", "60"])
+    axes.set_xlim(0.5, 60)
+    axes.set_xticks([0.5, 1, 2, 5, 10, 20, 40], ["½", "1", "2", "5", "10", "20", "40"])
     axes.minorticks_off()
     axes.set_xlabel("minutes from start to saved model (log scale)")
     axes.set_ylabel("test accuracy, %")
@@ -171,6 +178,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--peer", type=Path, help="airbench94_muon.py; without it ours alone")
     parser.add_argument("--peer-steps", type=int, default=4, help="before each run of ours")
+    parser.add_argument("--busy", action="store_true", help="other work runs beside: keep no times")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         measure(args, Path(folder))
@@ -181,22 +189,27 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     written = TARGET.with_suffix(".json")
     known = files.read_json(written)["runs"] if written.is_file() else {}
     runs = {name: [run for run in known.get(name, []) if is_current(run, name)] for name in RECIPES}
-    if args.peer:
+    asked = itertools.product(args.seeds, args.recipes)
+    missing = [(n, name) for n, name in asked if n not in {run["seed"] for run in runs[name]}]
+    timed = args.peer and not args.busy
+    if timed and missing:
         give_images(args.dataset, folder)
-    for seed, recipe in itertools.product(args.seeds, args.recipes):
-        if any(run["seed"] == seed for run in runs[recipe]):
-            continue
-        steps = peer_steps(args.peer, folder, args.peer_steps) if args.peer else []
+    for seed, recipe in missing:
+        steps = peer_steps(args.peer, folder, args.peer_steps) if timed else []
         run = ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps}
+        if args.busy:
+            run |= dict.fromkeys(("seconds", "whole_seconds", "training_seconds"))
         if steps:
             run["share_of_peer"] = run["seconds"] / (PEER_STEPS * statistics.median(steps))
         runs[recipe].append(run)
-        write({name: found for name, found in runs.items() if found})
+        write(runs)
         print(recipe, {key: value for key, value in run.items() if key != "resolved"}, flush=True)
+    write(runs)  # also where nothing was missing: the plot may have changed
 
 
 def write(runs: dict[str, list[dict[str, Any]]]) -> None:
     """Saves all runs, their means and the plot."""
+    runs = {name: found for name, found in runs.items() if found}
     steps = [step for found in runs.values() for run in found for step in run["peer_steps"]]
     result = {
         "peer": "airbench94_muon, float32, not compiled",

@@ -36,12 +36,12 @@ def recipes(measured: dict[str, Any]) -> str:
         "| recipe | test, six views | one view | seconds | of the baseline's | memory | runs |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name, row in sorted(measured["recipes"].items(), key=lambda item: item[1]["seconds"]):
-        share = f"1/{1 / row['share_of_peer']:.1f}" if row["share_of_peer"] else "not measured"
+    timed = {name: row for name, row in measured["recipes"].items() if row["seconds"] is not None}
+    for name, row in sorted(timed.items(), key=lambda item: item[1]["seconds"]):
         lines.append(
             f"| `{name}` | {_spread(row, 'accuracy_tta')} | {_spread(row, 'accuracy')} | "
-            f"{row['seconds']:,.0f} | {share} | {row['peak_memory_mib']:,.0f} MiB | "
-            f"{row['seeds']} |"
+            f"{_seconds(row)} | {_share(row['share_of_peer'])} | "
+            f"{row['peak_memory_mib']:,.0f} MiB | {_runs(row)} |"
         )
     if peer:
         lines.append(f"| baseline | {measured['peer_accuracy']:.2%} | | {peer:,.0f} | 1 | | |")
@@ -52,6 +52,22 @@ def _spread(row: dict[str, Any], key: str) -> str:
     """A mean over seeds with its standard deviation, where there is one."""
     spread = row[f"{key}_stdev"]
     return f"{row[key]:.2%}" + (f" ± {100 * spread:.2f}" if spread is not None else "")
+
+
+def _seconds(row: dict[str, Any]) -> str:
+    spread = row["seconds_stdev"]
+    return f"{row['seconds']:,.0f}" + (f" ± {spread:.0f}" if spread is not None else "")
+
+
+def _share(share: float | None) -> str:
+    if share is None:
+        return "not measured"
+    return f"1/{1 / share:.1f}" if share < 0.7 else f"{share:.2f}"
+
+
+def _runs(row: dict[str, Any]) -> str:
+    """Runs, and how many of them had the machine to themselves."""
+    return f"{row['seeds']}" + (f", {row['timed']} timed" if row["timed"] < row["seeds"] else "")
 
 
 def _inference(measured: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ def synthetic() -> dict[str, IterableDataset]:
     for seed, (split, count) in enumerate(SIZES.items()):
         rng = np.random.default_rng(seed)
         labels = rng.permutation(np.arange(count) % len(NAMES))
-        pictures = [{"bytes": _png(picture(label, rng)), "path": None} for label in labels]
+        pictures = [{"bytes": png(picture(label, rng)), "path": None} for label in labels]
         rows = Dataset.from_dict({"image": pictures, "label": labels.tolist()}, features=features)
         streams[split] = rows.to_iterable_dataset(num_shards=4)
     return streams
@@ -75,7 +75,8 @@ def _inside(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return shapes[name]
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def png(pixels: np.ndarray) -> bytes:
+    """A picture, uint8 (H, W, 3), as a PNG file."""
     buffer = io.BytesIO()
     Picture.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -8,14 +8,19 @@ from model import measured
 
 def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
     row = {"accuracy": 0.9, "accuracy_stdev": 0.0011, "accuracy_tta_stdev": None, "seeds": 3}
+    row |= {"timed": 3, "seconds_stdev": 7.6}
     slow = row | {"accuracy_tta": 0.941, "seconds": 1234.4, "share_of_peer": 0.4}
     quick = row | {"accuracy_tta": 0.88, "seconds": 85.2, "share_of_peer": None}
+    slowest = slow | {"seconds": 2345, "share_of_peer": 1.172, "timed": 1, "seconds_stdev": None}
+    untimed = row | {"accuracy_tta": 0.5, "seconds": None, "share_of_peer": None, "timed": 0}
     content = {
         "peer": "another program",
         "peer_accuracy": 0.9401,
         "peer_seconds": 2000.0,
         "recipes": {
             "slow": slow | {"peak_memory_mib": 2100.7},
+            "slowest": slowest | {"peak_memory_mib": 4000},
+            "untimed": untimed | {"peak_memory_mib": 4000},
             "quick": quick | {"peak_memory_mib": 900},
         },
         "machine": {"cores": 2, "cpu": "Some CPU"},
@@ -24,8 +29,9 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
     lines = measured.parts(tmp_path)["recipes"].splitlines()
     assert "on 2 cores of Some CPU" in lines[0]
     assert lines[4:] == [
-        "| `quick` | 88.00% | 90.00% ± 0.11 | 85 | not measured | 900 MiB | 3 |",
-        "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 | 1/2.5 | 2,101 MiB | 3 |",
+        "| `quick` | 88.00% | 90.00% ± 0.11 | 85 ± 8 | not measured | 900 MiB | 3 |",
+        "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 ± 8 | 1/2.5 | 2,101 MiB | 3 |",
+        "| `slowest` | 94.10% | 90.00% ± 0.11 | 2,345 | 1.17 | 4,000 MiB | 3, 1 timed |",
         "| baseline | 94.01% | | 2,000 | 1 | | |",
     ]
 

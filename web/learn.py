@@ -13,8 +13,7 @@ from model.recipe import RECIPES
 from web import charts
 from web.block import block
 from web.charts import Series, percent
-from web.models import Models
-from web.report import Results
+from web.site import Site
 from web.trainings import Job, State, Trainings
 
 EVERY = 1.0  # seconds between looks at a running training
@@ -25,7 +24,9 @@ INTRO = (
     "this page open; it takes an hour at most. The network that comes out can be used on the "
     "other tabs, until the next one replaces it."
 )
-RECIPE_HELP = "tiny: for a few thousand pictures. flash: fast. default, release: better, longer."
+RECIPE_HELP = (
+    "tiny: for a few thousand pictures. flash: fast. default, long, release: better, longer."
+)
 
 # A page that is opened or shown again picks up a training that is already on its way.
 WHEN_SHOWN = """
@@ -35,15 +36,9 @@ new IntersectionObserver((entries) => {
 """
 
 
-def tab(models: Models, results: Results | None, dataset: str | None) -> None:
-    """Fills the tab.
-
-    Args:
-        models: Takes the network that was trained.
-        results: Not used.
-        dataset: Given on the command line; offered beside the generated pictures.
-    """
-    trainings = Trainings(dataset, models.register)
+def tab(site: Site) -> None:
+    """Fills the tab; the site's dataset is offered beside the generated pictures."""
+    trainings = Trainings(site.dataset, site.models.register)
     block(f"<p>{escape(INTRO)}</p>")
     offered = list(trainings.datasets)
     with gr.Row():
