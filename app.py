@@ -2,10 +2,14 @@
 
 import argparse
 import os
+import signal
 import socket
 import sys
+import tempfile
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 # Before gradio and the hub's library are imported: they would report their use to others.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -27,37 +31,59 @@ def main(arguments: list[str] | None = None) -> int:
         SystemExit: with code 2 and one message if a model or the address cannot be used.
     """
     options = _parser().parse_args(arguments)
-    host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    with exit_on_error():
-        if options.mcp and find_spec("mcp") is None:
-            raise ConfigError("--mcp needs another package: pip install 'gradio[mcp]'")
-        _check_address(host, options.port or 0)  # before the seconds that loading takes
-        if options.dataset and Path(options.dataset).is_dir():
-            from model.data import open_dataset
-
-            open_dataset(options.dataset)  # a wrong folder is said at once, a hub may take long
-        from web import page
-        from web.models import Models
-
-        blocks = page.build(
-            Models(options.model or ()),
-            dataset=options.dataset,
-            allow_training=options.allow_training,
-        )
-        blocks.queue(max_size=page.MAX_WAITING, default_concurrency_limit=page.AT_ONCE)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that uploads are removed
+    with exit_on_error(), tempfile.TemporaryDirectory(prefix="cifarnet-") as folder:
+        os.environ.setdefault("GRADIO_TEMP_DIR", folder)  # not shared with other programs
         try:
-            _, url, _ = blocks.launch(
-                server_name=host,
-                server_port=options.port,
-                mcp_server=options.mcp,
-                prevent_thread_lock=True,
-                **page.settings(),
-            )
-        except OSError as error:  # all ports that gradio tries are taken, or one just now
-            raise ConfigError(f"The page cannot be opened on {host}: {error}") from None
-    print(f"The page is at {url}  (stop it with Ctrl-C)", flush=True)
-    blocks.block_thread()
+            blocks, url = _opened(options)
+            print(f"The page is at {url}  (stop it with Ctrl-C)", flush=True)
+            blocks.block_thread()
+        except KeyboardInterrupt:  # while it is still starting; later the page itself takes it
+            return 130
     return 0
+
+
+def _opened(options: argparse.Namespace) -> tuple[Any, str]:
+    """The running page and its address.
+
+    Raises:
+        ConfigError: If the address cannot be used.
+        CifarnetError: If a model cannot be loaded.
+    """
+    host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    if options.mcp and find_spec("mcp") is None:
+        raise ConfigError("--mcp needs another package: pip install 'gradio[mcp]'")
+    _check_address(host, options.port or 0)  # before the seconds that loading takes
+    if options.dataset and Path(options.dataset).is_dir():
+        from model.data import open_dataset
+
+        open_dataset(options.dataset)  # a wrong folder is said at once, a hub may take long
+    from web import guard, page, tidy
+    from web.journal import Journal
+    from web.models import Models
+
+    tidy.keep()
+    journal, models = Journal(sys.stdout if options.log_json else None), Models(options.model or ())
+    blocks = page.build(
+        models, dataset=options.dataset, allow_training=options.allow_training, journal=journal
+    )
+    # Closed to calls that would not wait for their turn.
+    limits: Any = dict(max_size=page.MAX_WAITING, default_concurrency_limit=page.AT_ONCE)
+    blocks.queue(**limits, api_open=False)
+    try:
+        _, url, _ = blocks.launch(
+            server_name=host,
+            server_port=options.port,
+            mcp_server=options.mcp,
+            prevent_thread_lock=True,
+            app_kwargs=guard.app_settings(
+                journal, partial(len, blocks._queue), page.MAX_WAITING, lambda: models.names
+            ),
+            **page.settings(),
+        )
+    except OSError as error:  # all ports that gradio tries are taken, or one just now
+        raise ConfigError(f"The page cannot be opened on {host}: {error}") from None
+    return blocks, url
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--allow-training", action="store_true", help="let visitors train, on this machine"
+    )
+    parser.add_argument(
+        "--log-json",
+        action="store_true",
+        help="print a line of JSON a question: time, size, verdict, milliseconds, kind of error",
     )
     parser.add_argument(
         "--mcp", action="store_true", help="offer the API as MCP tools too (needs `gradio[mcp]`)"

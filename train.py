@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import os
-import re
-import shlex
 import signal
 import sys
 import time
@@ -19,14 +17,13 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
-from model import augment, checkpoint, files, finish, folder, options, splits
+from model import advice, augment, checkpoint, files, finish, folder, options, splits
 from model.device import keep_memory, resolve_mixed_precision, use_all_cores
 from model.errors import (
     CifarnetError,
     ConfigError,
     DataError,
     HubError,
-    TrainingError,
     exit_on_error,
 )
 from model.gather import gather_rows
@@ -38,8 +35,6 @@ from model.options import Options
 from model.progress import RunProgress, reading_progress
 from model.recipe import DataOptions, Recipe
 from model.training import EpochReport, Trainer
-
-NO_MEMORY = re.compile("out of memory|not enough memory|allocate memory", re.IGNORECASE)
 
 
 class Run:
@@ -289,13 +284,9 @@ def _line(row: dict[str, Any], epochs: int) -> str:
 
 def _hint(run: Run | None, resumed: Path | None) -> str:
     """How to go on with an interrupted run."""
-    directory = run.directory if run else resumed
-    if directory is None or not (directory / checkpoint.NAME).is_file():
-        return "Nothing was saved yet; start again with the same command."
-    saved = f"{run.saved} of {run.recipe.epochs} epochs are saved. " if run else ""
-    return (
-        f"{saved}Go on with:\n  accelerate launch train.py --resume {shlex.quote(str(directory))}"
-    )
+    if run is None:
+        return advice.how_to_go_on(resumed)
+    return advice.how_to_go_on(run.directory, run.saved, run.recipe.epochs)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -318,12 +309,11 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"\nStopped. {_hint(run, asked.resume)}", file=sys.stderr)
             raise SystemExit(130) from None
         except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and not NO_MEMORY.search(str(error)):
+            known = advice.understood(error)
+            if known is None:
                 raise
-            raise TrainingError(
-                "The device has not enough memory for a batch: cut it into more parts with a "
-                "higher --accumulation, or use a smaller --batch-size or --cache-limit."
-            ) from None
+            print(_hint(run, asked.resume), file=sys.stderr)
+            raise known from None
         except (CifarnetError, OSError) as error:
             if run and not isinstance(error, HubError):  # the model is saved then
                 print(_hint(run, asked.resume), file=sys.stderr)

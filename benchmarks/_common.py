@@ -62,6 +62,22 @@ def validation(args: argparse.Namespace, source: data.Source) -> data.Split:
     return source.load("train", held_back)
 
 
+def memory(process: int, field: str) -> float:
+    """MiB that a process holds (VmRSS), or has held at most (VmHWM) since `forget_memory`."""
+    try:
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) / 1024
+    except FileNotFoundError:
+        raise SystemExit("The process has ended, or this system is not Linux.") from None
+    return 0.0  # it is just ending
+
+
+def forget_memory(process: int) -> None:
+    """Lets the most memory that a process has held count from now on."""
+    Path(f"/proc/{process}/clear_refs").write_text("5")
+
+
 def plot(args: argparse.Namespace, name: str, draw: Callable[[], Figure]) -> None:
     """Draws a figure beside the model's others."""
     folder = args.model / "figures"

@@ -151,11 +151,9 @@ def plot(result: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     colours = dict(zip(RECIPES, (style.BLUE, "#2f8f6b", "#8a8f98", "#8a5fa8"), strict=False))
     for name, found in result["runs"].items():
-        mean = result["recipes"][name]["seconds"]
-        if mean is None:
-            continue
-        minutes = [(run["seconds"] or mean) / 60 for run in found]
-        accuracies = [100 * run["accuracy_tta"] for run in found]
+        timed = [run for run in found if run["seconds"]]
+        minutes = [run["seconds"] / 60 for run in timed]
+        accuracies = [100 * run["accuracy_tta"] for run in timed]
         axes.plot(minutes, accuracies, "o", color=colours.get(name), alpha=0.8, label=name)
     if result["peer_seconds"]:
         at, label = result["peer_seconds"] / 60, "airbench94_muon, float32"
@@ -196,7 +194,7 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
         give_images(args.dataset, folder)
     for seed, recipe in missing:
         steps = peer_steps(args.peer, folder, args.peer_steps) if timed else []
-        run = ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps}
+        run = ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps} | today()
         if args.busy:
             run |= dict.fromkeys(("seconds", "whole_seconds", "training_seconds"))
         if steps:
@@ -205,6 +203,11 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
         write(runs)
         print(recipe, {key: value for key, value in run.items() if key != "resolved"}, flush=True)
     write(runs)  # also where nothing was missing: the plot may have changed
+
+
+def today() -> dict[str, Any]:
+    """When and with which libraries a run was made."""
+    return {"date": time.strftime("%Y-%m-%d", time.gmtime()), "versions": versions()}
 
 
 def write(runs: dict[str, list[dict[str, Any]]]) -> None:
@@ -218,8 +221,6 @@ def write(runs: dict[str, list[dict[str, Any]]]) -> None:
         "recipes": {name: summarise(found) for name, found in runs.items()},
         "runs": runs,
         "machine": machine(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     files.write_json(TARGET.with_suffix(".json"), result)
     with matplotlib.rc_context(style.STYLE):

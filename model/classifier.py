@@ -2,53 +2,22 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from model import config, hub, inference, scope, views
 from model.augment import normalize
 from model.doubt import Doubt, from_dict
 from model.errors import ConfigError, ImageError
-from model.images import Pixels, read_image
+from model.images import MAX_PIXELS, Pixels, read_image
 from model.prediction import Explanation, Prediction, sentence
-from model.views import Box
+from model.views import Box, Opened
 
 SURE_PART = 0.95  # probability that a part of a picture must reach: many looks, many chances to err
 BATCH_SIZE = 64  # pictures that go through the network at once, each with its mirror image
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """An upright RGB picture, perhaps reduced, and its width and height before that."""
-
-    image: Image.Image
-    size: tuple[int, int]
-
-    def inner(self, box: Box) -> Box:
-        """A square of the full picture in pixels of the reduced one, at least one wide.
-
-        Raises:
-            ImageError: If it is no square inside of the picture.
-        """
-        (width, height), (small_width, small_height) = self.size, self.image.size
-        left, top, right, bottom = box
-        if not (0 <= left < right <= width and 0 <= top < bottom <= height) or (
-            right - left != bottom - top
-        ):
-            raise ImageError(
-                f"box={box} is no square inside of the picture of {width} x {height} pixels; take "
-                "the box of a prediction for the same picture."
-            )
-        side = max(1, round((right - left) * small_width / width))
-        side = min(side, small_width, small_height)  # reduced sides were rounded
-        left = min(round(left * small_width / width), small_width - side)
-        top = min(round(top * small_height / height), small_height - side)
-        return left, top, left + side, top + side
 
 
 class Classifier:
@@ -90,6 +59,8 @@ class Classifier:
         self.doubt = doubt or Doubt()
         self.look_closer = True
         """Whether parts of large pictures are looked at where the whole leaves doubt."""
+        self.max_pixels = MAX_PIXELS
+        """That a picture may have, see `model.images.read_image`: bounds the memory it takes."""
         self._mean, self._std = card["mean"], card["std"]
 
     @classmethod
@@ -140,16 +111,16 @@ class Classifier:
             ImageError: If a picture cannot be read; the message says which.
         """
         if not isinstance(images, list | tuple):
-            return self._predict([self._open(images)])[0]
+            return self.predict([self.open(images)])[0]
         predictions = []
         for start in range(0, len(images), BATCH_SIZE):
             opened = []
             for i, image in enumerate(images[start : start + BATCH_SIZE], start):
                 try:
-                    opened.append(self._open(image))
+                    opened.append(self.open(image))
                 except ImageError as error:
                     raise ImageError(f"Picture {i} of the list, counted from 0: {error}") from None
-            predictions += self._predict(opened)
+            predictions += self.predict(opened)
         return predictions
 
     def preprocess(self, image: Pixels, box: Box | None = None) -> Tensor:
@@ -165,7 +136,7 @@ class Classifier:
         Raises:
             ImageError: If the picture cannot be read, or the box is no square inside of it.
         """
-        opened = self._open(image)
+        opened = self.open(image)
         return self._cut(opened, box or views.centre(*opened.size))
 
     @torch.inference_mode()
@@ -200,9 +171,9 @@ class Classifier:
             raise ConfigError(
                 f"label={label!r} is unknown: choose from {', '.join(self.label_names)}."
             )
-        opened = self._open(image)
+        opened = self.open(image)
         if label is None or box is None:
-            found = self._predict([opened])[0]
+            found = self.predict([opened])[0]
             label, box = label or found.label, box or found.box
         pixels = self._cut(opened, box)  # (3, S, S)
         x = self._normalized(pixels[None])  # (1, 3, S, S)
@@ -219,15 +190,22 @@ class Classifier:
         maps = network.forward_intermediates(x, intermediates_only=True)
         return [one[0].float().cpu().numpy() for one in maps]
 
-    def _open(self, source: Pixels) -> _Opened:
-        """Reads a picture, no larger than needed: a batch of photos would fill the memory."""
-        enough = 2 * views.LARGE * self.image_size
-        image = read_image(source, at_least=enough)
-        size = image.info.get("full_size", image.size)
-        by = min(image.size) // enough
-        return _Opened(image.reduce(by) if by > 1 else image, size)
+    def open(self, source: Pixels) -> Opened:
+        """Reads a picture, no larger than needed: a batch of photos would fill the memory.
 
-    def _cut(self, opened: _Opened, box: Box) -> Tensor:
+        Args:
+            source: See `model.images.read_image`.
+
+        Raises:
+            ImageError: If the picture cannot be read.
+        """
+        enough = 2 * views.LARGE * self.image_size
+        image = read_image(source, at_least=enough, max_pixels=self.max_pixels)
+        size = image.info.get("full_size", image.size)
+        by = min(image.size) // enough  # of what was in memory already
+        return Opened(image.reduce(by) if by > 1 else image, size)
+
+    def _cut(self, opened: Opened, box: Box) -> Tensor:
         """Pixels of a part, uint8 (3, S, S)."""
         pixels = views.cut(opened.image, opened.inner(box), self.image_size)  # (S, S, 3)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))  # (3, S, S)
@@ -236,7 +214,8 @@ class Classifier:
         device = next(self.network.parameters()).device
         return normalize(images.to(device), self._mean, self._std)
 
-    def _predict(self, pictures: list[_Opened]) -> list[Prediction]:
+    def predict(self, pictures: Sequence[Opened]) -> list[Prediction]:
+        """Classifies pictures that `open` has read."""
         found = self._look([(one, views.centre(*one.size)) for one in pictures])
         if not self.look_closer or self.doubt.scope is None:
             return found
@@ -255,7 +234,7 @@ class Classifier:
                 found[i] = part.of_a_part()
         return found
 
-    def _look(self, parts: list[tuple[_Opened, Box]]) -> list[Prediction]:
+    def _look(self, parts: list[tuple[Opened, Box]]) -> list[Prediction]:
         """Predictions for parts of pictures, in batches."""
         found = []
         for start in range(0, len(parts), BATCH_SIZE):

@@ -1,6 +1,7 @@
 """What a user can cause: errors whose message names the bad value and the remedy."""
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,7 +39,8 @@ def exit_on_error() -> Iterator[None]:
     """Ends a command line program with one message and code 2, no traceback, on our errors.
 
     Raises:
-        SystemExit: with code 2 after a `CifarnetError` or an `OSError` (full disk, no permission).
+        SystemExit: with code 2 after a `CifarnetError` or an `OSError` (full disk, no permission);
+            with code 1, a traceback and a request to report it after anything else.
     """
     try:
         yield
@@ -53,3 +55,25 @@ def exit_on_error() -> Iterator[None]:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
+    except ModuleNotFoundError as error:
+        print(
+            f"error: The package {error.name} is missing: pip install -r requirements.txt",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+    except Exception:
+        traceback.print_exc()
+        print(f"\n{report()}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def report() -> str:
+    """What somebody who met a defect of ours should send."""
+    from model.machine import machine, versions  # torch takes its time, and only this needs it
+
+    about = machine() | versions()
+    told = ", ".join(f"{name} {value}" for name, value in about.items())
+    return (
+        "This is a defect of cifarnet, please report it: send the lines above, the command that "
+        f"you gave, and this line, but no picture and no token. {told}"
+    )

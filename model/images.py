@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from PIL import Image, features
+from PIL.JpegImagePlugin import JpegImageFile
 
 from model.errors import ImageError
 
@@ -20,7 +21,8 @@ Pixels: TypeAlias = Image.Image | str | os.PathLike[str] | bytes | np.ndarray
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM") + (
     ("AVIF",) if features.check("avif") else ()
 )
-MAX_PIXELS = 89_000_000  # a 267 MB picture; just below where Pillow starts to warn of bombs
+MAX_PIXELS = 89_000_000  # a 356 MB picture; just below where Pillow starts to warn of bombs
+BAND = 256  # rows of a large picture that are converted at a time, to need little memory
 
 ORIENTATION = 0x0112  # EXIF tag; the values say how to turn the stored picture upright
 UPRIGHT = {
@@ -36,7 +38,9 @@ SIDEWAYS = {UPRIGHT[value] for value in (5, 6, 7, 8)}  # width becomes height
 _warnings_lock = threading.Lock()  # the list of warning filters belongs to all threads
 
 
-def read_image(source: Pixels, *, at_least: int | None = None) -> Image.Image:
+def read_image(
+    source: Pixels, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
     """Turns a picture in any common form into upright RGB.
 
     Transparent parts become white, an animation its first frame, 16-bit values 8-bit ones.
@@ -44,22 +48,24 @@ def read_image(source: Pixels, *, at_least: int | None = None) -> Image.Image:
     Args:
         source: Path or content of an image file in one of `FORMATS`; a Pillow image; or an array
             (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16, or floats in [0, 1].
-        at_least: Lets large JPEG files be decoded several times faster at a reduced size whose
-            sides have at least this many pixels.
+        at_least: Lets large pictures be reduced, JPEG files while they are decoded, which is
+            several times faster, to a size whose sides have at least this many pixels.
+        max_pixels: That may have to be held in memory. JPEG files that are reduced on the way, a
+            few rows at a time, may have more before that; no picture may have over `MAX_PIXELS`.
 
     Returns:
         The picture; its `info["full_size"]` is width and height as they were before a reduction.
 
     Raises:
-        ImageError: If there is no such file, it is no picture, it is damaged, or has more than
-            `MAX_PIXELS` pixels; or if an array has another shape, type or range.
+        ImageError: If there is no such file, it is no picture, it is damaged, or has too many
+            pixels; or if an array has another shape, type or range.
     """
     if isinstance(source, Image.Image):
-        return _decode(source, "The image")
+        return _decode(source, "The image", None, max_pixels)
     if isinstance(source, np.ndarray):
         return _composite(_from_array(source), "The array")
     if isinstance(source, bytes):
-        return _read_file(io.BytesIO(source), "The image", at_least)
+        return _read_file(io.BytesIO(source), "The image", at_least, max_pixels)
     if not isinstance(source, str | os.PathLike):
         raise ImageError(
             f"A {type(source).__name__} is not a picture; pass a path, bytes, a Pillow image or a "
@@ -71,7 +77,7 @@ def read_image(source: Pixels, *, at_least: int | None = None) -> Image.Image:
         raise ImageError(f"{path} {problem}; name an image file on this machine.")
     try:
         with path.open("rb") as file:
-            return _read_file(file, str(path), at_least)
+            return _read_file(file, str(path), at_least, max_pixels)
     except OSError as error:
         raise ImageError(
             f"{path} cannot be opened ({error.strerror}); check its permissions."
@@ -143,7 +149,7 @@ def _decode_png(content: bytes) -> np.ndarray | None:
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)  # (H, W, 3)
 
 
-def _read_file(file: IO[bytes], name: str, at_least: int | None) -> Image.Image:
+def _read_file(file: IO[bytes], name: str, at_least: int | None, max_pixels: int) -> Image.Image:
     try:
         with _quiet():
             image = Image.open(file, formats=FORMATS)
@@ -157,30 +163,65 @@ def _read_file(file: IO[bytes], name: str, at_least: int | None) -> Image.Image:
             f"(formats that can be read: {', '.join(FORMATS)})."
         ) from None
     with image:
-        return _decode(image, name, at_least)
+        return _decode(image, name, at_least, max_pixels, ours=True)
 
 
-def _decode(image: Image.Image, name: str, at_least: int | None = None) -> Image.Image:
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageError(
-            f"{name} is too large: {image.width} x {image.height} pixels. Scale it to at most "
-            f"{MAX_PIXELS:,} pixels."
-        )
-    if 0 in image.size:
-        raise ImageError(f"{name} is empty: {image.width} x {image.height} pixels.")
+def _decode(
+    image: Image.Image, name: str, at_least: int | None, max_pixels: int, ours: bool = False
+) -> Image.Image:
+    """Upright RGB; `ours` says that nobody needs the image afterwards."""
     full = image.size
+    _check_size(full, name, MAX_PIXELS)
+    in_rows = _in_rows(image)
     try:
         if at_least:
             image.draft(None, (at_least, at_least))  # does nothing but for JPEG files
+        _check_size(image.size if in_rows else full, name, max_pixels)
         image.load()
+    except ImageError:
+        raise
     except Exception as error:  # damaged files raise errors of every kind
         raise ImageError(f"{name} is damaged ({error}); save or download it again.") from None
     turn = UPRIGHT.get(_orientation(image))
-    rgb = _composite(_eight_bit(image, name), name)
+    rgb = _reduced(image, name, max(1, min(image.size) // at_least) if at_least else 1)
+    if ours:
+        image.close()  # before turning takes as much memory again
     upright = rgb.transpose(turn) if turn is not None else rgb
     # The rest is forgotten: whoever reads the result again must not turn it again.
     upright.info = {"full_size": full[::-1] if turn in SIDEWAYS else full}
     return upright
+
+
+def _check_size(size: tuple[int, int], name: str, most: int) -> None:
+    width, height = size
+    if width * height > most:
+        raise ImageError(
+            f"{name} is too large: {width} x {height} pixels. Scale it to at most {most:,} pixels."
+        )
+    if 0 in size:
+        raise ImageError(f"{name} is empty: {width} x {height} pixels.")
+
+
+def _in_rows(image: Image.Image) -> bool:
+    """Whether a file is decoded a few rows at a time: a JPEG file with all colours in one scan.
+
+    Of any other JPEG file libjpeg keeps all coefficients, however small it is asked for.
+    """
+    if not isinstance(image, JpegImageFile) or image.info.get("progressive"):
+        return False
+    file: Any = image.fp
+    if file is None:
+        return False  # decoded before
+    place = file.tell()
+    try:
+        file.seek(2)
+        while (head := file.read(4)) and head[0] == 0xFF and head[1] != 0xFF:
+            if head[1] == 0xDA:  # the first scan; its head begins with the number of colours
+                return file.read(1) == bytes([image.layers])
+            file.seek(int.from_bytes(head[2:], "big") - 2, os.SEEK_CUR)
+        return False
+    finally:
+        file.seek(place)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -188,6 +229,19 @@ def _orientation(image: Image.Image) -> int:
     with _quiet(), suppress(Exception):
         return image.getexif().get(ORIENTATION, 1)
     return 1
+
+
+def _reduced(image: Image.Image, name: str, by: int) -> Image.Image:
+    """Converts a loaded image to RGB, `by` times smaller, in bands: no large copy is needed."""
+    width, height = image.size
+    rows = max(1, BAND // by) * by
+    if by == 1 and height <= rows:
+        return _composite(_eight_bit(image, name), name)
+    rgb = Image.new("RGB", (-(-width // by), -(-height // by)))
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(top + rows, height)))
+        rgb.paste(_composite(_eight_bit(band, name), name).reduce(by), (0, top // by))
+    return rgb
 
 
 def _eight_bit(image: Image.Image, name: str) -> Image.Image:

@@ -68,11 +68,25 @@ def readme(root: Path = ROOT, run: Path | None = None) -> str:
     text = f"---\n{kept}{front}---\n{text}"
     parts = {"summary": card.headline_sentence(results, size), "card": body}
     parts |= measured.parts(root / BENCHMARKS)
-    for name, part in parts.items():
-        marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    return fill(text, parts, "README.md")
+
+
+def fill(text: str, parts: dict[str, str], name: str) -> str:
+    """Puts measured parts between their marks.
+
+    Args:
+        text: Markdown.
+        parts: By the name in their marks.
+        name: Of the file, for errors.
+
+    Raises:
+        ConfigError: If a part's place is not marked.
+    """
+    for part, content in parts.items():
+        marked = re.compile(rf"(<!-- {part} -->\n).*?(<!-- /{part} -->)", re.DOTALL)
         if not marked.search(text):
-            raise ConfigError(f"README.md lacks the marks <!-- {name} --> and <!-- /{name} -->.")
-        text = marked.sub(lambda found, part=part: found[1] + part + "\n" + found[2], text)  # type: ignore[misc]
+            raise ConfigError(f"{name} lacks the marks <!-- {part} --> and <!-- /{part} -->.")
+        text = marked.sub(lambda found, new=content: found[1] + new + "\n" + found[2], text)  # type: ignore[misc]
     return text
 
 

@@ -50,8 +50,9 @@ class EpochReport:
 class Trainer:
     """A network, its optimizers and its weight average on their way through a recipe.
 
-    Everything random is a function of (seed, epoch, process), so an epoch can be taken up from
-    its beginning with the same result, bit for bit on a CPU.
+    Everything random is a function of (seed, epoch, step, part of the batch), so an epoch can be
+    taken up from its beginning with the same result, bit for bit on a CPU. Where the parts of a
+    batch can be shared evenly, processes do with them what one process does.
 
     Args:
         network: Trained in place; its first layer should be whitened.
@@ -102,7 +103,6 @@ class Trainer:
             TrainingError: If the loss is not finite; names step and learning rate.
         """
         epoch, steps, started = self.epochs_done, self.batches.steps, time.perf_counter()
-        generator = torch.Generator().manual_seed(self._seed(epoch))
         total = torch.zeros((), device=self.accelerator.device)
         images_seen = done = 0
         rate = 0.0
@@ -110,8 +110,7 @@ class Trainer:
         self._freeze_stem(epoch)
         for images, labels, indices in self.batches.epoch(epoch):
             rate = self._schedule(epoch * steps + done)
-            pixels = self._augment(images, indices, generator, epoch, done)
-            total += self._step(pixels, labels)
+            total += self._step(images, labels, indices, done)
             done += 1
             images_seen += len(images) * self.accelerator.num_processes
             if done == 1 or done % CHECK_EVERY == 0 or done == steps:
@@ -139,9 +138,11 @@ class Trainer:
         if self.accelerator.num_processes == 1:
             self.network.stem.conv.bias.requires_grad_(not self.stem_frozen)
 
-    def _seed(self, epoch: int) -> int:
-        key = (self.recipe.seed, epoch, self.accelerator.process_index)
-        return hash(key) % 2**63  # a tuple of ints hashes the same in every process and run
+    def _chance(self, step: int, part: int) -> torch.Generator:
+        """Where a part of a batch, counted over all processes, takes its chance from."""
+        key = (self.recipe.seed, self.epochs_done, step, part)
+        seed = hash(key) % 2**63  # a tuple of ints hashes the same in every process and run
+        return torch.Generator().manual_seed(seed)
 
     def _schedule(self, step: int) -> float:
         """Sets the learning rates of one step and returns Muon's."""
@@ -153,10 +154,10 @@ class Trainer:
         return self.peaks[0][0] * factor
 
     def _augment(
-        self, images: Tensor, indices: Tensor, generator: torch.Generator, epoch: int, done: int
+        self, images: Tensor, indices: Tensor, generator: torch.Generator, step: int
     ) -> Tensor:
         """Bytes (N, C, H, W) to augmented floats (N, C, h, w) at this step's resolution."""
-        recipe = self.recipe
+        recipe, epoch = self.recipe, self.epochs_done
         if recipe.flip:
             images = augment.flip_alternating(images, indices, epoch, recipe.seed)
         if recipe.translate:
@@ -165,21 +166,25 @@ class Trainer:
         if recipe.cutout:
             pixels = augment.cutout(pixels, recipe.cutout, generator)
         steps = self.batches.steps
-        size = recipe.size_at(epoch * steps + done, steps * recipe.epochs, images.shape[-1])
+        size = recipe.size_at(epoch * steps + step, steps * recipe.epochs, images.shape[-1])
         return augment.resize(pixels, size)
 
-    def _step(self, pixels: Tensor, labels: Tensor) -> Tensor:
+    def _step(self, images: Tensor, labels: Tensor, indices: Tensor, step: int) -> Tensor:
         """One optimizer step, in as many parts as gradients are accumulated; the mean loss."""
-        parts = min(self.recipe.accumulation, len(pixels))
-        pieces = zip(pixels.tensor_split(parts), labels.tensor_split(parts), strict=True)
-        mean = torch.zeros((), device=pixels.device)
-        for i, (x, y) in enumerate(pieces, 1):
-            with nullcontext() if i == parts else self.accelerator.no_sync(self.parallel):
+        share = -(-self.recipe.accumulation // self.accelerator.num_processes)
+        first = share * self.accelerator.process_index  # of the batch's parts, over all processes
+        parts = min(share, len(images))
+        batch = (images, labels, indices)
+        pieces = zip(*(whole.tensor_split(parts) for whole in batch), strict=True)  # (N / parts, …)
+        mean = torch.zeros((), device=images.device)
+        for i, (pixels, y, rows) in enumerate(pieces):
+            x = self._augment(pixels, rows, self._chance(step, first + i), step)
+            with nullcontext() if i == parts - 1 else self.accelerator.no_sync(self.parallel):
                 with self.accelerator.autocast():
                     logits = self.parallel(x)
                 smoothing = self.recipe.label_smoothing
                 loss = F.cross_entropy(logits.float(), y, label_smoothing=smoothing)
-                loss = loss * (len(x) / len(pixels))
+                loss = loss * (len(x) / len(images))
                 self.accelerator.backward(loss)
             mean += loss.detach()
         self._move()

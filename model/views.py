@@ -4,9 +4,12 @@ A network that sees 32 x 32 pixels misses what is small in a photo. `benchmarks/
 measures how much looking at parts helps.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
 
+from model.errors import ImageError
 from model.images import to_square
 
 Box = tuple[int, int, int, int]
@@ -15,6 +18,35 @@ Box = tuple[int, int, int, int]
 LARGE = 3  # times the network's size: below, parts show nothing that the whole does not
 OBLONG = 1.2  # longer to shorter side from which the ends get views of their own
 GRID = 3  # views of half size, along each side
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An upright RGB picture, perhaps reduced, and its width and height before that."""
+
+    image: Image.Image
+    size: tuple[int, int]
+
+    def inner(self, box: Box) -> Box:
+        """A square of the full picture in pixels of the reduced one, at least one wide.
+
+        Raises:
+            ImageError: If it is no square inside of the picture.
+        """
+        (width, height), (small_width, small_height) = self.size, self.image.size
+        left, top, right, bottom = box
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height) or (
+            right - left != bottom - top
+        ):
+            raise ImageError(
+                f"box={box} is no square inside of the picture of {width} x {height} pixels; take "
+                "the box of a prediction for the same picture."
+            )
+        side = max(1, round((right - left) * small_width / width))
+        side = min(side, small_width, small_height)  # reduced sides were rounded
+        left = min(round(left * small_width / width), small_width - side)
+        top = min(round(top * small_height / height), small_height - side)
+        return left, top, left + side, top + side
 
 
 def centre(width: int, height: int) -> Box:

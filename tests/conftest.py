@@ -40,6 +40,14 @@ QUICK = [
     "30",
     "--resolution",
     "0.6:0.5,1:0.75",
+    "--learning-rate",
+    "0.12",
+    "--momentum",
+    "0.7",
+    "--warmup",
+    "0.05",
+    "--average-decay",
+    "0.9",
 ]
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach out by accident

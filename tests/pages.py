@@ -25,16 +25,30 @@ NewPage = Callable[..., Any]
 
 
 @contextmanager
-def served(*arguments: str | Path, folder: Path = ROOT) -> Iterator[Url]:
-    """Runs `python app.py ARGUMENTS` of a folder on a free port."""
+def served(
+    *arguments: str | Path,
+    folder: Path = ROOT,
+    env: dict[str, str] | None = None,
+    log: Path | None = None,
+) -> Iterator[Url]:
+    """Runs `python app.py ARGUMENTS` of a folder on a free port.
+
+    Args:
+        arguments: Of the program.
+        folder: Of the project.
+        env: Added to the environment.
+        log: Where its output goes; None forgets it in the end.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), *map(str, arguments)]
     with tempfile.TemporaryDirectory() as directory:
-        log = Path(directory) / "log"
+        log = log or Path(directory) / "log"
         with open(log, "w") as output:
-            process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+            process = subprocess.Popen(
+                command, cwd=folder, stdout=output, stderr=output, env={**os.environ, **(env or {})}
+            )
         try:
             yield _address(process, log)
         finally:

@@ -177,7 +177,7 @@ def test_no_border_comes_into_a_picture(seer: Classifier, size: tuple[int, int],
 
 
 def test_large_pictures_are_kept_small(seer: Classifier) -> None:
-    opened = seer._open(Image.new("RGB", (6000, 4000)))
+    opened = seer.open(Image.new("RGB", (6000, 4000)))
     assert opened.size == (6000, 4000)
     assert max(opened.image.size) < 700
 

@@ -25,6 +25,9 @@ RECIPE = Recipe(
     batch_size=16,
     accumulation=1,
     val_size=0,
+    learning_rate=0.12,
+    momentum=0.7,
+    warmup=0.05,
     stem_bias_epochs=2,
     cutout=4,
     resolution=((0.5, 0.5), (1.0, 1.0)),
@@ -122,6 +125,34 @@ def test_the_first_layer_is_frozen_in_time() -> None:
     assert torch.equal(filters, run.network.stem.conv.weight)
 
 
+def some(count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch of random pictures: bytes, labels, rows."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    return images, torch.arange(count) % 2, torch.arange(count)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_do_with_their_parts_what_one_does(processes: int) -> None:
+    """The same pictures, mirrored and shifted in the same way, meet the network."""
+    seen: dict[int, list[Tensor]] = {}
+    for world in (1, processes):
+        seen[world] = []
+        for rank in range(world):
+            run = trainer(dataclasses.replace(RECIPE, accumulation=4))
+            run.accelerator.state.process_index = rank  # the same attribute in a real run
+            run.accelerator.state.num_processes = world
+            run.network.stem.register_forward_hook(
+                lambda _m, inputs, _o, world=world: seen[world].append(inputs[0].clone())
+            )
+            mine = [rows.tensor_split(world)[rank] for rows in some(16)]
+            run._step(*mine, 3)
+    AcceleratorState._reset_state(reset_partial_state=True)  # for the tests that follow
+    assert len(seen[1]) == len(seen[processes]) == 4
+    for one, other in zip(seen[1], seen[processes], strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("count", [16, 10, 5, 3])
 def test_accumulation_gives_the_gradient_of_the_whole_batch(
     count: int, monkeypatch: pytest.MonkeyPatch
@@ -129,15 +160,15 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(
     """Also where parts are uneven, or more than there are images; one step for each batch."""
     gradients: list[list[Tensor]] = []
     losses = []
+    plain = dataclasses.replace(RECIPE, translate=0, cutout=0)  # chance differs from part to part
     for accumulation in (1, 4):
-        run = trainer(dataclasses.replace(RECIPE, accumulation=accumulation))
+        run = trainer(dataclasses.replace(plain, accumulation=accumulation))
         run.network.eval()  # norms are kept from seeing the parts
         params = [p for p in run.network.parameters() if p.requires_grad]
         moves: list[list[Tensor]] = []
         grads = lambda params=params: [p.grad.clone() for p in params]  # noqa: E731
         monkeypatch.setattr(run, "_move", lambda moves=moves, grads=grads: moves.append(grads()))
-        pixels = torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-        losses.append(run._step(pixels, torch.arange(count) % 2).item())
+        losses.append(run._step(*some(count), 0).item())
         assert len(moves) == 1
         gradients.append(moves[0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
@@ -164,7 +195,7 @@ class HalvingScaler:
 def test_both_optimizers_step_before_the_scale_changes() -> None:
     run, scaler = trainer(), HalvingScaler()
     run.accelerator.scaler = scaler
-    run._step(torch.rand(4, 3, 32, 32), torch.arange(4) % 2)
+    run._step(*some(4), 0)
     assert scaler.calls == ["Muon", "SGD", "update"]
 
 
@@ -175,8 +206,8 @@ def test_weight_average_is_the_mean_it_claims() -> None:
     expected = weights[0]
     step = run._step
 
-    def recorded(pixels: Tensor, labels: Tensor) -> Tensor:
-        loss = step(pixels, labels)
+    def recorded(*batch: Any) -> Tensor:
+        loss = step(*batch)
         weights.append(network.head.fc.weight.detach().clone())
         return loss
 

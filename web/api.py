@@ -10,12 +10,16 @@ from typing import Literal, TypedDict
 import gradio as gr
 from gradio import FileData
 
-from model.classifier import Prediction
+from model.classifier import Classifier, Prediction
 from model.errors import CifarnetError
-from web.models import Models
-from web.uploads import content_of
+from web.journal import Entry
+from web.site import Site
+from web.together import Together
+from web.uploads import client_of, content_of
 
 MOST_AT_ONCE = 64  # pictures in one call of /classify_batch
+READERS = 4  # calls of /classify that read their pictures at the same time, to be answered together
+BATCH_BYTES = 32 * 2**20  # of pictures that are read together
 
 DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
 
@@ -38,14 +42,11 @@ class Refusal(TypedDict):
     error: str
 
 
-def add(models: Models) -> None:
-    """Adds the endpoints to the page that is being built; they answer for the first model.
+def add(site: Site) -> None:
+    """Adds the endpoints to the page that is being built; they answer for the first model."""
+    models, journal, together = site.models, site.journal, Together()
 
-    Args:
-        models: Those of the page.
-    """
-
-    def classify(image: FileData) -> Answer:
+    def classify(image: FileData, request: gr.Request) -> Answer:
         """Names what a picture shows, with calibrated probabilities.
 
         Args:
@@ -55,11 +56,16 @@ def add(models: Models) -> None:
             The class, probabilities, and a verdict: "confident", "unsure" or "none" (of them).
         """
         try:
-            return _answer(models.classifier()(_content(image)))
+            with journal.question("classify", client_of(request)) as entry:
+                content = _content(image)
+                entry.size = len(content)
+                found = together.ask(models.classifier(), content)
+                entry.answered([found])
+                return _answer(found)
         except CifarnetError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    def classify_batch(images: list[FileData]) -> list[Answer | Refusal]:
+    def classify_batch(images: list[FileData], request: gr.Request) -> list[Answer | Refusal]:
         """Names what several pictures show.
 
         Args:
@@ -70,9 +76,10 @@ def add(models: Models) -> None:
         """
         if not isinstance(images, list) or not 0 < len(images) <= MOST_AT_ONCE:
             raise gr.Error(f"Send 1 to {MOST_AT_ONCE} pictures.", print_exception=False)
-        return _batch(models, images)
+        with journal.question("classify_batch", client_of(request)) as entry:
+            return _batch(models.classifier(), images, entry)
 
-    gr.api(classify, api_name="classify")
+    gr.api(classify, api_name="classify", concurrency_limit=READERS)
     gr.api(classify_batch, api_name="classify_batch")
 
 
@@ -84,20 +91,54 @@ def _content(image: object) -> bytes:
     return content_of(image.get("path") if isinstance(image, dict) else None)
 
 
-def _batch(models: Models, images: Sequence[object]) -> list[Answer | Refusal]:
-    """Together where all can be read, otherwise one by one."""
-    classifier = models.classifier()
-    try:
-        return [_answer(found) for found in classifier([_content(image) for image in images])]
-    except CifarnetError:
-        pass
+def _batch(
+    classifier: Classifier, images: Sequence[object], entry: Entry
+) -> list[Answer | Refusal]:
+    """Answers in order, a few pictures at a time: all of them may not fit in memory."""
     answers: list[Answer | Refusal] = []
+    waiting: list[bytes] = []
+
+    def flush() -> None:
+        answers.extend(_together(classifier, waiting, entry))
+        waiting.clear()
+
     for image in images:
         try:
-            answers.append(_answer(classifier(_content(image))))
+            waiting.append(_content(image))
         except CifarnetError as error:
-            answers.append(Refusal(error=str(error)))
+            flush()
+            answers.append(_refusal(error, entry))
+        if sum(map(len, waiting)) >= BATCH_BYTES:
+            flush()
+    flush()
     return answers
+
+
+def _together(
+    classifier: Classifier, contents: list[bytes], entry: Entry
+) -> list[Answer | Refusal]:
+    """Together where all can be read, otherwise one by one."""
+    entry.size += sum(map(len, contents))
+    try:
+        found = classifier(list(contents))
+    except CifarnetError:
+        return [_alone(classifier, content, entry) for content in contents]
+    entry.answered(found)
+    return [_answer(one) for one in found]
+
+
+def _alone(classifier: Classifier, content: bytes, entry: Entry) -> Answer | Refusal:
+    try:
+        found = classifier(content)
+    except CifarnetError as error:
+        return _refusal(error, entry)
+    entry.answered([found])
+    return _answer(found)
+
+
+def _refusal(error: CifarnetError, entry: Entry) -> Refusal:
+    entry.failed(error)
+    return Refusal(error=str(error))
 
 
 def _answer(found: Prediction) -> Answer:

@@ -11,8 +11,10 @@ from PIL import Image
 from model.errors import CifarnetError
 from web import cards, pictures
 from web.examples import Example, Examples
+from web.journal import Entry, Journal
 from web.models import Models
-from web.uploads import MAX_UPLOAD, content_of, enclosing_tab
+from web.site import Site
+from web.uploads import MAX_UPLOAD, client_of, content_of, enclosing_tab
 
 SCRIPT = (Path(__file__).parent / "picker.js").read_text(encoding="utf-8")
 MOST_PILLS = 12  # classes that have room as buttons; more become a list to choose from
@@ -66,16 +68,11 @@ document.addEventListener("keydown", (event) => {
 Shown = tuple[Any, ...]
 
 
-def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> None:
-    """Fills the tab.
-
-    Args:
-        models: Those that can be asked.
-        results: Not used.
-        dataset: Given on the command line; its test images become examples.
-    """
+def tab(site: Site) -> None:
+    """Fills the tab; test images of the site's dataset become examples."""
+    models = site.models
     labels = models.classifier().label_names
-    examples = Examples(labels, dataset)
+    examples = Examples(labels, site.dataset)
     picture = gr.State(None)  # the chosen one: key of an example, or path of an upload
     with gr.Row(equal_height=False, elem_id="classify"):
         with gr.Column(scale=6, min_width=300):
@@ -92,23 +89,29 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
     with gr.Accordion("The way through the layers", open=True, elem_id="layers-box"):
         layers = _html(cards.layers(()), "layers")
 
-    desk = Desk(models, examples)
+    desk = Desk(models, examples, site.journal)
     outputs = [picture, answer, why, stage, explained, compared, layers]
     quiet: dict[str, Any] = dict(
         show_progress="hidden", api_visibility="private", trigger_mode="always_last"
     )
 
-    def picked(event: gr.EventData, names: list[str]) -> Iterator[Shown]:
-        yield from desk.look(str(event.path), names)
+    def picked(event: gr.EventData, names: list[str], request: gr.Request) -> Iterator[Shown]:
+        yield from desk.look(str(event.path), names, client_of(request))
 
-    def example(event: gr.EventData, names: list[str]) -> Iterator[Shown]:
-        yield from desk.look(str(event.key), names)
+    def example(event: gr.EventData, names: list[str], request: gr.Request) -> Iterator[Shown]:
+        yield from desk.look(str(event.key), names, client_of(request))
+
+    def again(picture: str | None, names: list[str], request: gr.Request) -> Iterator[Shown]:
+        yield from desk.look(picture, names, client_of(request))
+
+    def explain(picture: str | None, label: str, names: list[str], request: gr.Request) -> Shown:
+        return desk.explain(picture, label, names, client_of(request))
 
     picker.picked(picked, chosen, outputs, **quiet)
     gallery.chosen(example, chosen, outputs, **quiet)
     gallery.seen(lambda: _gallery(examples.all()), None, gallery, **quiet)
-    why.input(desk.explain, [picture, why, chosen], [stage, explained, compared], **quiet)
-    chosen.input(desk.look, [picture, chosen], outputs, **quiet)
+    why.input(explain, [picture, why, chosen], [stage, explained, compared], **quiet)
+    chosen.input(again, [picture, chosen], outputs, **quiet)
     _follow_models(models, chosen, quiet)
 
 
@@ -118,17 +121,22 @@ class Desk:
     Args:
         models: Those that can be asked.
         examples: Those that can be chosen.
+        journal: Where questions are recorded.
     """
 
-    def __init__(self, models: Models, examples: Examples) -> None:
+    def __init__(self, models: Models, examples: Examples, journal: Journal | None = None) -> None:
         self._models, self._examples = models, examples
+        self._journal = journal or Journal()
 
-    def look(self, picture: str | None, names: Sequence[str]) -> Iterator[Shown]:
+    def look(
+        self, picture: str | None, names: Sequence[str], client: str | None = None
+    ) -> Iterator[Shown]:
         """Everything about a picture: the verdict at once, then what explains it.
 
         Args:
             picture: Key of an example or path of an upload; None if nothing was chosen yet.
             names: Of the models asked.
+            client: The visitor's address.
 
         Yields:
             Values for picture, answer, why, stage, explained, compared and layers.
@@ -136,30 +144,40 @@ class Desk:
         if picture is None:
             return
         try:
-            names = self._known(names)
-            image = self._open(picture)
-            found = [(name, self._models.classifier(name)(image)) for name in names]
-            labels = self._models.classifier(names[0]).label_names
-            label = found[0][1].label
-            why = _class_update(labels, label)
-            yield picture, cards.answers(found), why, *[gr.skip()] * 4
-            stages = self._models.classifier(names[0]).stages(image, box=found[0][1].box)
-            boxes = {name: prediction.box for name, prediction in found}
-            shown = self._explain(image, label, names, boxes)
-            yield gr.skip(), gr.skip(), gr.skip(), *shown, cards.layers(stages)
+            with self._journal.question("page", client) as entry:
+                yield from self._looked(picture, names, entry)
         except CifarnetError as error:
             said, none = cards.problem(str(error)), cards.explained(None)
             yield None, said, gr.skip(), cards.EMPTY_STAGE, none, "", cards.layers(())
 
-    def explain(self, picture: str | None, label: str, names: Sequence[str]) -> Shown:
+    def _looked(self, picture: str, names: Sequence[str], entry: Entry) -> Iterator[Shown]:
+        names = self._known(names)
+        content = self._content(picture)
+        entry.size = len(content)
+        image = pictures.opened(content)
+        found = [(name, self._models.classifier(name)(image)) for name in names]
+        entry.answered([found[0][1]])
+        labels = self._models.classifier(names[0]).label_names
+        label = found[0][1].label
+        why = _class_update(labels, label)
+        yield picture, cards.answers(found), why, *[gr.skip()] * 4
+        stages = self._models.classifier(names[0]).stages(image, box=found[0][1].box)
+        boxes = {name: prediction.box for name, prediction in found}
+        shown = self._explain(image, label, names, boxes)
+        yield gr.skip(), gr.skip(), gr.skip(), *shown, cards.layers(stages)
+
+    def explain(
+        self, picture: str | None, label: str, names: Sequence[str], client: str | None = None
+    ) -> Shown:
         """Where the evidence for one class lies: values for stage, explained and compared."""
         if picture is None:
             return gr.skip(), gr.skip(), gr.skip()
         try:
-            names = self._known(names)
-            image = self._open(picture)
-            boxes = {name: self._models.classifier(name)(image).box for name in names}
-            return self._explain(image, label, names, boxes)
+            with self._journal.question("explain", client):
+                names = self._known(names)
+                image = pictures.opened(self._content(picture))
+                boxes = {name: self._models.classifier(name)(image).box for name in names}
+                return self._explain(image, label, names, boxes)
         except CifarnetError as error:
             return gr.skip(), f'<p class="help">{escape(str(error))}</p>', ""
 
@@ -177,9 +195,9 @@ class Desk:
         seen = cards.explained(first) if first else '<p class="help">No such class.</p>'
         return stage, seen, cards.comparison(image, found) if len(found) > 1 else ""
 
-    def _open(self, picture: str) -> Image.Image:
+    def _content(self, picture: str) -> bytes:
         example = self._examples.all().get(picture)
-        return pictures.opened(example.content if example else content_of(picture))
+        return example.content if example else content_of(picture)
 
     def _known(self, names: Sequence[str]) -> list[str]:
         """The chosen models that are still there, otherwise the first."""

@@ -17,8 +17,10 @@ from model.images import Pixels, read_image
 from web import archive, pictures
 from web.archive import Item
 from web.charts import percent
+from web.journal import Entry
 from web.models import Models
-from web.uploads import MAX_UPLOAD, enclosing_tab, upload_path
+from web.site import Site
+from web.uploads import MAX_PIXELS, MAX_UPLOAD, client_of, enclosing_tab, upload_path
 
 SCRIPT = (Path(__file__).parent / "many.js").read_text(encoding="utf-8")
 DROP_SCRIPT = (Path(__file__).parent / "dropper.js").read_text(encoding="utf-8")
@@ -53,14 +55,9 @@ class Row:
     problem: str = ""
 
 
-def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> None:
-    """Fills the tab.
-
-    Args:
-        models: Those that can be asked.
-        results: Not used.
-        dataset: Not used.
-    """
+def tab(site: Site) -> None:
+    """Fills the tab."""
+    models = site.models
     uploads = gr.State([])  # names and paths of what was sent
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
@@ -74,13 +71,17 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
             progress = _html(_progress(0, ""), "many-progress")
     table = _html(NOTHING, "many-table", SCRIPT)
 
-    def fill(event: gr.EventData, name: str) -> Iterator[tuple[Any, ...]]:
+    def fill(event: gr.EventData, name: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         files = _checked(event.files)
-        for shown in answers(models, files, name):
-            yield files, *shown
+        with site.journal.question("table", client_of(request)) as entry:
+            for shown in answers(models, files, name, entry):
+                yield files, *shown
 
-    def again(files: list[tuple[str, Path]], name: str) -> Iterator[tuple[Any, Any]]:
-        yield from answers(models, files, name)
+    def again(
+        files: list[tuple[str, Path]], name: str, request: gr.Request
+    ) -> Iterator[tuple[Any, Any]]:
+        with site.journal.question("table", client_of(request)) as entry:
+            yield from answers(models, files, name, entry)
 
     def refresh(name: str) -> Any:
         offered = models.names
@@ -95,7 +96,10 @@ def tab(models: Models, results: dict[str, Any] | None, dataset: str | None) -> 
 
 
 def answers(
-    models: Models, files: Sequence[tuple[str, Path]], name: str
+    models: Models,
+    files: Sequence[tuple[str, Path]],
+    name: str,
+    entry: Entry | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """Classifies uploaded files.
 
@@ -103,6 +107,7 @@ def answers(
         models: Those that can be asked.
         files: Names to show, and where the uploads lie.
         name: Of the model asked; the first if it is gone.
+        entry: Where sizes and verdicts are noted.
 
     Yields:
         What to show as progress, and as table.
@@ -110,15 +115,20 @@ def answers(
     if not files:
         yield _progress(0, ""), NOTHING
         return
+    entry = entry or Entry()
     try:
         classifier = models.classifier(name if name in models.names else None)
     except CifarnetError as error:
+        entry.failed(error)
         yield _progress(0, str(error)), NOTHING
         return
     rows: list[Row] = []
     yield _progress(0, "Reading …"), gr.skip()
     for batch in _batches(archive.items(files)):
-        rows += classified(classifier, batch)
+        found = classified(classifier, batch)
+        entry.size += sum(len(item.content or b"") for item in batch)
+        entry.answered(row.prediction for row in found if row.prediction)
+        rows += found
         yield _progress(None, f"{len(rows)} files done …"), gr.skip()
     yield _progress(1, summary(rows)), table_of(rows)
 
@@ -131,7 +141,9 @@ def classified(classifier: Classifier, batch: Sequence[Item]) -> list[Row]:
         thumbnail, problem = "", item.problem
         if item.content is not None:
             try:
-                image = read_image(item.content, at_least=2 * pictures.THUMBNAIL)
+                image = read_image(
+                    item.content, at_least=2 * pictures.THUMBNAIL, max_pixels=MAX_PIXELS
+                )
                 thumbnail = pictures.thumbnail_uri(image)
                 contents.append(item.content)
             except ImageError as error:

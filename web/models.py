@@ -10,6 +10,7 @@ from model import files, snapshot
 from model.classifier import Classifier
 from model.errors import ConfigError, HubError
 from model.hub import CARD_NAME, RESULTS_NAME
+from web.uploads import MAX_PIXELS
 
 ROOT = Path(__file__).resolve().parent.parent  # where the default weights lie
 TRAINED = "just trained"  # in the name of the model that was trained on the page
@@ -30,7 +31,7 @@ class Models:
         self._loaded: dict[str, Classifier] = {}
         sources = sources or [snapshot.default_model(ROOT)]
         for source in sources:
-            classifier = Classifier.from_pretrained(source)
+            classifier = _loaded(source)
             self._loaded[self._free(_name(source, classifier))] = classifier
         self.folder = _folder(sources[0])
         """Of the first model: where its card and results.json lie, if it has them."""
@@ -67,7 +68,7 @@ class Models:
         Raises:
             CifarnetError: If it cannot be loaded.
         """
-        classifier = Classifier.from_pretrained(folder)
+        classifier = _loaded(folder)
         with self._lock:
             self._loaded = {k: v for k, v in self._loaded.items() if not k.endswith(TRAINED)}
             name = f"{job.network} on {job.dataset}, {TRAINED}"
@@ -88,6 +89,13 @@ class Models:
             number += 1
             free = f"{name} ({number})"
         return free
+
+
+def _loaded(source: str | Path) -> Classifier:
+    """A model that visitors may ask: no picture of theirs takes much memory."""
+    classifier = Classifier.from_pretrained(source)
+    classifier.max_pixels = MAX_PIXELS
+    return classifier
 
 
 def _folder(source: str | Path) -> Path:

@@ -5,7 +5,9 @@ from typing import Any
 import gradio as gr
 
 from web import api, classify, learn, many, quality, theme, uploads, use
+from web.journal import Journal
 from web.models import Models
+from web.site import Site
 
 TITLE = "cifarnet"
 INTRO = "Names what a picture shows, says how sure it is, and shows why."
@@ -16,16 +18,23 @@ MOST_VISITORS = 1000  # whose choices are remembered
 CACHE_CHECK, CACHE_AGE = 600, 1800  # seconds; uploads older than that are deleted
 
 
-def build(models: Models, *, dataset: str | None = None, allow_training: bool = False) -> gr.Blocks:
+def build(
+    models: Models,
+    *,
+    dataset: str | None = None,
+    allow_training: bool = False,
+    journal: Journal | None = None,
+) -> gr.Blocks:
     """The whole page.
 
     Args:
         models: What to classify with.
         dataset: Given on the command line; its test pictures can be looked at.
         allow_training: Whether visitors may train.
+        journal: Where questions are recorded.
     """
     uploads.forbid_downloads()
-    results = models.results()
+    site = Site(models, models.results(), dataset, journal or Journal())
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(CACHE_CHECK, CACHE_AGE)
     ) as page:
@@ -37,8 +46,8 @@ def build(models: Models, *, dataset: str | None = None, allow_training: bool = 
             for name, module in [*tabs, ("Use it", use)]:
                 with gr.Tab(name):
                     gr.HTML(f"<h2>{name}</h2>", elem_classes="unseen")  # for screen readers
-                    module.tab(models, results, dataset)
-        api.add(models)
+                    module.tab(site)
+        api.add(site)
     return page
 
 

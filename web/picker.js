@@ -17,7 +17,7 @@ async function send(file) {
     trigger("picked", { path: sent.path });
     say("");
   } catch (error) {
-    say("The picture did not arrive. Check the connection and try again.");
+    say("The picture did not arrive: the page is busy, or the connection broke. Try again in a moment.");
   }
 }
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from model.images import read_image, to_square
 from web.charts import data_uri
+from web.uploads import MAX_PIXELS
 
 PHOTO_SIDE = 768  # pixels of the longer side that the page shows
 READ_SIDE = 1024  # pixels that large JPEG files keep at least when they are decoded
@@ -24,7 +25,7 @@ def opened(content: bytes) -> Image.Image:
     Raises:
         ImageError: If it cannot be read.
     """
-    return read_image(content, at_least=READ_SIDE)
+    return read_image(content, at_least=READ_SIDE, max_pixels=MAX_PIXELS)
 
 
 def photo_uri(image: Image.Image) -> str:

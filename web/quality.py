@@ -10,8 +10,8 @@ from model.errors import CifarnetError
 from web import charts, doubts, matrix, report
 from web.block import block
 from web.charts import percent
-from web.models import Models
 from web.report import Results, section
+from web.site import Site
 from web.testset import MOST_PICTURES, TestPicture, TestSet
 
 HINT = "Choose a cell to see what is behind it."
@@ -27,14 +27,9 @@ new IntersectionObserver((entries, watcher) => {
 """
 
 
-def tab(models: Models, results: Results | None, dataset: str | None) -> None:
-    """Fills the tab.
-
-    Args:
-        models: The first one is what the numbers are about.
-        results: Content of its results.json, if it has one.
-        dataset: Given on the command line; what cells and mistakes show as pictures.
-    """
+def tab(site: Site) -> None:
+    """Fills the tab: the numbers are about the first model."""
+    models, results, dataset = site.models, site.results, site.dataset
     if not results:
         block(f"<p>{escape(report.MISSING)}</p>")
         return

@@ -10,6 +10,7 @@ from gradio.utils import get_upload_folder
 from model.errors import ImageError
 
 MAX_UPLOAD = 50 * 2**20  # bytes of one uploaded file
+MAX_PIXELS = 20_000_000  # of a picture, once it is in memory: 80 MB
 GONE = "That picture is no longer here; choose it again."
 NO_ADDRESSES = "Send the picture itself: this page does not fetch from other addresses."
 
@@ -53,6 +54,12 @@ def content_of(path: object) -> bytes:
     if file is None:
         raise ImageError(GONE)
     return file.read_bytes()
+
+
+def client_of(request: gr.Request | None) -> str | None:
+    """A visitor's address; None for calls that did not come over the network."""
+    client = getattr(request, "client", None)
+    return getattr(client, "host", None)
 
 
 def enclosing_tab() -> gr.Tab:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from web.block import block
 from web.models import Models
-from web.report import Results
+from web.site import Site
 
 FOLDER = Path(__file__).parent
 SNIPPETS = FOLDER / "snippets"
@@ -51,14 +51,8 @@ ALL = (
 )
 
 
-def tab(models: Models, results: Results | None, dataset: str | None) -> None:
-    """Fills the tab.
-
-    Args:
-        models: The first one's card is shown.
-        results: Not used.
-        dataset: Not used.
-    """
+def tab(site: Site) -> None:
+    """Fills the tab; the first model's card is shown."""
     shown = "".join(_shown(snippet) for snippet in ALL)
     block(
         "<p>Each of these runs as it stands inside of a checkout: copy, paste, start. Elsewhere "
@@ -68,7 +62,7 @@ def tab(models: Models, results: Results | None, dataset: str | None) -> None:
         elem_id="snippets",
     )
     block('<h3 class="part">Model card</h3>')
-    gr.Markdown(card(models), latex_delimiters=[], elem_id="model-card")
+    gr.Markdown(card(site.models), latex_delimiters=[], elem_id="model-card")
 
 
 def code(snippet: Snippet, address: str = ADDRESS) -> str:

@@ -1,0 +1,82 @@
+"""Searches for inputs that break reading pictures and models, guided by the code that they reach.
+
+    pip install atheris
+    python -m benchmarks.fuzz --minutes 60
+
+An input that brings out anything but one of our named errors, or takes more than 10 seconds or
+2 GB, ends the search and is kept beside the result. Writes benchmarks/results/fuzz.json.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks._common import ROOT
+from model import files
+from model.machine import machine, versions
+
+TARGET = ROOT / "benchmarks" / "results" / "fuzz.json"
+TARGETS = ("pictures", "models")
+LIMITS = ["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536", "-print_final_stats=1"]
+
+
+def search(target: str, seconds: int, folder: Path, seed: int = 0) -> dict[str, Any]:
+    """Runs the fuzzer on one target.
+
+    Args:
+        target: One of `TARGETS`.
+        seconds: How long.
+        folder: For inputs found.
+        seed: Of the fuzzer's choices.
+
+    Returns:
+        runs: Inputs tried; features: Of the code, reached; seconds: How long it took; broke: What
+        ended the search early, or None.
+    """
+    corpus = folder / f"{target}-corpus"
+    corpus.mkdir()
+    line = [sys.executable, "-m", "benchmarks.fuzz_target", target, str(corpus)]
+    line += [*LIMITS, f"-max_total_time={seconds}", f"-seed={seed + 1}"]
+    line += [f"-artifact_prefix={folder}/{target}-"]
+    began = time.monotonic()
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    runs = re.findall(r"stat::number_of_executed_units:\s+(\d+)", done.stderr)
+    reached = re.findall(r"\bft: (\d+)", done.stderr)
+    return {
+        "runs": int(runs[-1]) if runs else 0,
+        "features": int(reached[-1]) if reached else 0,
+        "seconds": time.monotonic() - began,
+        "broke": done.stderr[-3000:].replace(f"{ROOT}/", "") if done.returncode else None,
+    }
+
+
+def main() -> None:
+    """Searches, prints, writes."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=60, help="in all (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the fuzzer (default: 0)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = {
+            name: search(name, round(60 * args.minutes / len(TARGETS)), Path(folder), args.seed)
+            for name in TARGETS
+        }
+        for path in Path(folder).glob("*-*"):
+            if path.is_file():
+                files.write_bytes(TARGET.with_name(f"fuzz-{path.name}"), path.read_bytes())
+    result: dict[str, Any] = {"targets": found, "machine": machine(), "versions": versions()}
+    result["date"] = time.strftime("%Y-%m-%d", time.gmtime())
+    files.write_json(TARGET, result)
+    for name, row in found.items():
+        print(f"{name}: {row['runs']:,} inputs, {row['features']:,} features of the code")
+        if row["broke"]:
+            sys.exit(f"{name} broke:\n{row['broke']}")
+
+
+if __name__ == "__main__":
+    main()

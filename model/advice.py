@@ -1,0 +1,42 @@
+"""What to tell somebody whose training stopped."""
+
+import re
+import shlex
+from pathlib import Path
+
+from model import checkpoint
+from model.errors import TrainingError
+
+NO_MEMORY = re.compile("out of memory|not enough memory|allocate memory", re.IGNORECASE)
+PEER_LOST = re.compile("closed by peer|connection reset|broken pipe|remote process", re.IGNORECASE)
+
+
+def understood(error: MemoryError | RuntimeError) -> TrainingError | None:
+    """What a library's error means to whoever trains; None if it is nothing known."""
+    if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
+        return TrainingError(
+            "The device has not enough memory for a batch: cut it into more parts with a "
+            "higher --accumulation, or use a smaller --batch-size or --cache-limit."
+        )
+    if PEER_LOST.search(str(error)):
+        return TrainingError(
+            "Another process of this run has ended, so that this one cannot go on; if it left a "
+            f"message, that tells why ({str(error).splitlines()[0]})."
+        )
+    return None
+
+
+def how_to_go_on(directory: Path | None, done: int | None = None, epochs: int | None = None) -> str:
+    """How to take up an interrupted run.
+
+    Args:
+        directory: Of the run; None if there is none yet.
+        done: Epochs that are saved, where that is known.
+        epochs: Of the whole run.
+    """
+    if directory is None or not (directory / checkpoint.NAME).is_file():
+        return "Nothing was saved yet; start again with the same command."
+    saved = f"{done} of {epochs} epochs are saved. " if done is not None else ""
+    return (
+        f"{saved}Go on with:\n  accelerate launch train.py --resume {shlex.quote(str(directory))}"
+    )

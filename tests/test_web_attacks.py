@@ -1,0 +1,315 @@
+"""Attacks on the running page: nothing is read, reached or told that should not be."""
+
+import http.client
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+from conftest import ROOT
+from pages import served
+
+SHIP = (ROOT / "examples" / "ship.png").read_bytes()
+TELLTALE = ("Traceback", str(ROOT), "site-packages", "/tmp/")
+WATCH = """
+import os, sys
+def _note(event, args):
+    if event == "socket.connect":
+        with open(os.environ["CONNECTIONS"], "a") as file:
+            file.write(repr(args[1]) + "\\n")
+sys.addaudithook(_note)
+"""
+
+
+class Trap:
+    """A server on loopback that should never be asked anything."""
+
+    def __init__(self, family: socket.AddressFamily, address: str) -> None:
+        self.asked = 0
+        self._socket = socket.socket(family)
+        self._socket.bind((address, 0))
+        self._socket.listen()
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._count, daemon=True).start()
+
+    def _count(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.asked += 1
+            connection.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Site:
+    """The running page, and what it connected to."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url, self.connections = url, folder / "connections"
+        self.uploads = folder / "uploads"
+        self.address = urlsplit(url).netloc
+
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, str, list[tuple[str, str]]]:
+        """Status, text and headers of an answer, whatever the path looks like."""
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        try:
+            connection.request(method, path, body, headers or {}, encode_chunked=False)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(errors="replace"), answer.getheaders()
+        finally:
+            connection.close()
+
+    def json(self, path: str, content: Any) -> tuple[int, str]:
+        kind = {"Content-Type": "application/json"}
+        return self.ask("POST", path, json.dumps(content), kind)[:2]
+
+    def call(self, data: Any, name: str = "classify") -> str:
+        """The whole answer of an endpoint of the API."""
+        status, text = self.json(f"/gradio_api/call/{name}", {"data": [data]})
+        if status != 200:
+            return text
+        return self.ask("GET", f"/gradio_api/call/{name}/{json.loads(text)['event_id']}")[1]
+
+    def upload(self, name: str = "ship.png", content: bytes = SHIP, **headers: str) -> Any:
+        body = (
+            f'--cut\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
+            "Content-Type: image/png\r\n\r\n"
+        ).encode() + content
+        kind = {"Content-Type": "multipart/form-data; boundary=cut", **headers}
+        status, text, found = self.ask(
+            "POST", "/gradio_api/upload", body + b"\r\n--cut--\r\n", kind
+        )
+        return status, text, found
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The page, each of whose connections is written down by Python itself."""
+    folder = tmp_path_factory.mktemp("watched")
+    (folder / "sitecustomize.py").write_text(WATCH)
+    (folder / "uploads").mkdir()
+    env = {
+        "PYTHONPATH": str(folder),
+        "CONNECTIONS": str(folder / "connections"),
+        "GRADIO_TEMP_DIR": str(folder / "uploads"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    with served(env=env) as url:
+        yield Site(url, folder)
+
+
+def _spellings(path: str) -> list[str]:
+    """The same path as it may hide in an address."""
+    return [path, quote(path, safe=""), quote(quote(path, safe=""), safe=""), f"./{path}"]
+
+
+@pytest.mark.parametrize("door", ["file=", "file/", "proxy=", "static/", "custom_component/1/c/"])
+@pytest.mark.parametrize(
+    "target",
+    ["/etc/passwd", str(ROOT / "config.json"), "../../../../etc/passwd", "model.safetensors"],
+)
+def test_no_file_of_the_machine_can_be_had(site: Site, door: str, target: str) -> None:
+    for spelling in _spellings(target):
+        for prefix in ("/gradio_api/", "/", "//"):
+            status, text, _ = site.ask("GET", prefix + door + spelling)
+            assert status in (400, 403, 404, 405), (prefix, spelling)
+            assert "root:" not in text
+            assert "architecture" not in text
+    for path in ("/assets/../app.py", "/assets/%2e%2e/%2e%2e/app.py", "/static/..%2f..%2fapp.py"):
+        status, text, _ = site.ask("GET", path)
+        assert "argparse" not in text
+
+
+def test_somebody_elses_upload_cannot_be_had(site: Site) -> None:
+    status, text, _ = site.upload()
+    assert status == 200
+    (path,) = json.loads(text)
+    for door in ("file=", "file/"):
+        for spelling in _spellings(path):
+            assert site.ask("GET", f"/gradio_api/{door}{spelling}")[0] in (403, 404)
+    assert '"label": "ship"' in site.call({"path": path, "meta": {"_type": "gradio.FileData"}})
+
+
+FORGED = [
+    "/etc/passwd",
+    str(ROOT / "examples" / "ship.png"),
+    "../../../../etc/passwd",
+    "file:///etc/passwd",
+    "",
+    "\0",
+    "a" * 5000,
+    None,
+    7,
+    ["x"],
+    {"path": "/etc/passwd"},
+]
+
+
+@pytest.mark.parametrize("path", FORGED, ids=repr)
+def test_forged_uploads_are_refused(site: Site, path: Any) -> None:
+    for file in (
+        {"path": path},
+        {"path": path, "meta": {"_type": "gradio.FileData"}},
+        {"path": "x", "url": path, "meta": {"_type": "gradio.FileData"}},
+        {"path": path, "is_stream": True, "orig_name": "../../x", "size": -1},
+        path,
+    ):
+        for answer in (site.call(file), site.call([file], "classify_batch")):
+            assert '"label"' not in answer
+            for word in TELLTALE:
+                assert word not in answer
+
+
+def test_no_address_is_fetched_and_nothing_is_connected_to(site: Site) -> None:
+    traps = [Trap(socket.AF_INET, "127.0.0.1")]
+    with suppress(OSError):  # a machine without IPv6
+        traps.append(Trap(socket.AF_INET6, "::1"))
+    port, port6 = traps[0].port, traps[-1].port
+    site.upload()  # whatever serving needs has been done once
+    before = site.connections.read_text() if site.connections.is_file() else ""
+    for target in (
+        f"http://127.0.0.1:{port}/a.png",
+        f"http://localhost:{port}/a.png",
+        f"http://2130706433:{port}/a.png",
+        f"http://[::1]:{port6}/a.png",
+        f"http://[::ffff:127.0.0.1]:{port}/a.png",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fe80::1]/a.png",
+        "ftp://127.0.0.1/a.png",
+        "//127.0.0.1/a.png",
+        "gopher://127.0.0.1/1",
+        "https://example.com/a.png",
+    ):
+        for file in ({"path": target, "meta": {"_type": "gradio.FileData"}}, {"url": target}):
+            for answer in (site.call(file), site.call([file], "classify_batch")):
+                assert '"label"' not in answer
+        assert site.ask("GET", f"/gradio_api/file={target}")[0] == 404
+        assert site.ask("GET", f"/gradio_api/proxy={target}")[0] == 404
+    for trap in traps:
+        trap.close()
+        assert trap.asked == 0
+    after = site.connections.read_text() if site.connections.is_file() else ""
+    assert after == before
+    assert "example" not in after
+
+
+def test_the_watch_over_connections_works(site: Site) -> None:
+    """Gradio asks itself once when it starts: that, and only that, was seen."""
+    seen = site.connections.read_text().splitlines()
+    own = urlsplit(site.url).port
+    assert seen
+    assert all(str(own) in line and "127.0.0.1" in line for line in seen)
+
+
+def test_bodies_that_are_too_large_are_refused(site: Site) -> None:
+    status, text, _ = site.upload(content=bytes(51 * 2**20))
+    assert status == 413
+    status, text = site.json("/gradio_api/call/classify", {"data": ["x" * (17 * 2**20)]})
+    assert status == 413
+    assert "smaller" in text
+
+
+def test_a_size_that_lies_is_refused(site: Site) -> None:
+    host, _, port = site.address.partition(":")
+    with socket.create_connection((host, int(port))) as s:
+        s.sendall(
+            b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: %s\r\nContent-Length: 99999999999\r\n"
+            b"\r\n" % site.address.encode()
+        )
+        assert b" 413 " in s.recv(2000).splitlines()[0]
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+def test_another_sites_page_cannot_send(site: Site, origin: str) -> None:
+    assert site.upload(Origin=origin)[0] == 403
+    kind = {"Content-Type": "application/json", "Origin": origin}
+    assert site.ask("POST", "/gradio_api/call/classify", '{"data": []}', kind)[0] == 403
+    assert site.ask("POST", "/gradio_api/queue/join", "{}", kind)[0] == 403
+
+
+def test_names_and_paths_cannot_add_headers(site: Site) -> None:
+    for name in ("a.png\r\nX-Injected: 1\r\n", "a%0d%0aX-Injected: 1", 'a"; x="b', "../../a.png"):
+        _, text, headers = site.upload(name)
+        assert not [value for pair in headers for value in pair if "injected" in value.lower()]
+        assert "/.." not in text
+    for path in (
+        "/%0d%0aX-Injected:%201",
+        "/?a=%0d%0aX-Injected:%201",
+        "/config?x=%0aX-Injected:1",
+    ):
+        _, _, headers = site.ask("GET", path)
+        assert not [key for key, _ in headers if "injected" in key.lower()]
+
+
+def test_answers_to_nonsense_hold_no_traces_or_paths(site: Site) -> None:
+    for path in ("/gradio_api/queue/join", "/gradio_api/call/classify", "/gradio_api/call/x"):
+        for content in (None, 5, [], {}, {"data": None}, {"data": {}}, {"data": [[[]]]}):
+            for extra in ({}, {"fn_index": 999, "session_hash": "x"}, {"fn_index": "a"}):
+                body = {**content, **extra} if isinstance(content, dict) else content
+                text = site.json(path, body)[1]
+                for word in TELLTALE:
+                    assert word not in text, (path, body)
+    for path in ("/gradio_api/call/no_such/x", "/gradio_api/queue/data?session_hash=../../x"):
+        connection = http.client.HTTPConnection(site.address, timeout=60)
+        connection.request("GET", path)
+        try:
+            text = connection.getresponse().read(2000).decode()
+        except http.client.IncompleteRead as error:  # a stream that ends as it may
+            text = error.partial.decode()
+        connection.close()
+        for word in TELLTALE:
+            assert word not in text
+
+
+def test_the_queue_cannot_be_passed_by(site: Site) -> None:
+    for door in ("run", "api"):
+        for name in ("classify", "0", "predict"):
+            assert site.json(f"/gradio_api/{door}/{name}", {"data": [], "fn_index": 0})[0] == 404
+
+
+def test_an_upload_that_is_broken_off_is_removed(site: Site) -> None:
+    host, _, port = site.address.partition(":")
+    head = (
+        f"POST /gradio_api/upload HTTP/1.1\r\nHost: {site.address}\r\nContent-Length: 9000000\r\n"
+        "Content-Type: multipart/form-data; boundary=cut\r\n\r\n--cut\r\nContent-Disposition: "
+        'form-data; name="files"; filename="half.png"\r\n\r\n'
+    )
+    with socket.create_connection((host, int(port))) as s:
+        s.sendall(head.encode() + bytes(2_000_000))
+    received = lambda: [p for p in site.uploads.iterdir() if p.is_file()]  # noqa: E731
+    until(lambda: bool(received()))
+    for path in received():
+        os.utime(path, (1, 1))  # long ago
+    site.upload()
+    until(lambda: not received())
+
+
+def test_training_is_really_off(site: Site) -> None:
+    config = json.loads(site.ask("GET", "/config")[1])
+    tabs = {one["props"].get("label") for one in config["components"]}
+    assert "Classify" in tabs
+    assert "Watch it learn" not in tabs
+    info = site.ask("GET", "/gradio_api/info")[1]
+    assert "train" not in info
+    names = {d["api_name"] for d in config["dependencies"] if d["api_visibility"] == "public"}
+    assert names == {"classify", "classify_batch"}

@@ -1,0 +1,261 @@
+"""Limits at the door, on a small program in the page's place."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from web import guard
+from web.guard import Guard
+from web.journal import Journal
+
+JSON, UPLOAD = "/gradio_api/queue/join", "/gradio_api/upload"
+
+
+async def _reads_all(scope: Scope, receive: Receive, send: Send) -> None:
+    body = await Request(scope, receive).body()
+    await JSONResponse({"bytes": len(body)})(scope, receive, send)
+
+
+async def _is_full(scope: Scope, receive: Receive, send: Send) -> None:
+    detail = "Queue is full. Max size is 64 and size is 64."
+    await JSONResponse({"detail": detail}, 503)(scope, receive, send)
+
+
+class Door:
+    """A guard, and a way to ask it."""
+
+    def __init__(self, app: Any = _reads_all, waiting: int = 0) -> None:
+        self.journal = Journal()
+        self.guard = Guard(app, self.journal, lambda: waiting, 64)
+
+    async def ask(
+        self,
+        path: str = JSON,
+        parts: Callable[[], Awaitable[bytes | None]] | None = None,
+        *,
+        method: str = "POST",
+        headers: dict[str, str] | None = None,
+        client: str = "203.0.113.7",
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Sends a request whose body comes from `parts`, until None; status, JSON, headers."""
+        sent: list[Message] = []
+
+        ended = False
+
+        async def receive() -> Message:
+            nonlocal ended
+            if ended:  # as a server does: nothing more comes until the visitor goes
+                await asyncio.Event().wait()
+            part = await parts() if parts else None
+            ended = part is None
+            return {"type": "http.request", "body": part or b"", "more_body": part is not None}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        fields = {"host": "page.example", "transfer-encoding": "chunked", **(headers or {})}
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": b"",
+            "headers": [(k.encode(), v.encode()) for k, v in fields.items()],
+            "client": (client, 5000),
+        }
+        await self.guard(scope, receive, send)
+        assert [m["type"] for m in sent].count("http.response.start") == 1
+        body = b"".join(m.get("body", b"") for m in sent)
+        found = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
+        return sent[0]["status"], json.loads(body or b"{}"), found
+
+    @property
+    def refusals(self) -> str:
+        return self.journal.metrics().decode()
+
+
+def _body(*parts: bytes) -> Callable[[], Awaitable[bytes | None]]:
+    left = iter(parts)
+
+    async def part() -> bytes | None:
+        return next(left, None)
+
+    return part
+
+
+def test_what_is_within_limits_passes() -> None:
+    status, content, headers = asyncio.run(Door().ask(parts=_body(b"12", b"345")))
+    assert (status, content) == (200, {"bytes": 5})
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=../config.json",
+        "/gradio_api/proxy=http://127.0.0.1:9/",
+        "/gradio_api/stream/x/y/z/playlist.m3u8",
+        "/gradio_api/component_server",
+        "/gradio_api/process_recording",
+        "/gradio_api/deep_link",
+        "/gradio_api/vibe-edit",
+        "/monitoring",
+        "/monitoring/summary",
+        "/docs",
+        "/login",
+        "/anything",
+        "/gradio_api/upload/../file=x",
+        "/gradio_api/run/classify",
+        "/gradio_api/api/classify",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_the_page_does_not_need_does_not_exist(path: str, method: str) -> None:
+    assert asyncio.run(Door().ask(path, method=method))[0] == 404
+
+
+@pytest.fixture(autouse=True)
+def own_uploads(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard tidies up after uploads: not in a folder of other programs."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
+
+
+@pytest.mark.parametrize(("path", "most"), [(JSON, 16), (UPLOAD, 301)])
+def test_sizes_are_refused_by_what_they_claim(path: str, most: int) -> None:
+    for size, status in ((most * 2**20, 200), (most * 2**20 + 1, 413)):
+        claim = {"content-length": str(size)}
+        assert asyncio.run(Door().ask(path, headers=claim))[0] == status
+    assert asyncio.run(Door().ask(path, headers={"content-length": "-5"}))[0] == 413
+
+
+def test_sizes_are_refused_by_what_really_comes() -> None:
+    door, megabyte = Door(), bytes(2**20)
+    status, content, _ = asyncio.run(door.ask(parts=_body(*[megabyte] * 17)))
+    assert status == 413
+    assert "smaller" in content["detail"]
+    assert 'reason="too large"} 1.0' in door.refusals
+
+
+def test_a_body_that_trickles_or_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never() -> bytes | None:
+        await asyncio.sleep(60)
+        return None
+
+    async def trickle() -> bytes | None:
+        await asyncio.sleep(0.01)
+        return b"x"
+
+    monkeypatch.setattr(guard, "PAUSE", 0.05)
+    assert asyncio.run(Door().ask(parts=never))[0] == 408
+    monkeypatch.setattr(guard, "LONGEST", 0.1)
+    assert asyncio.run(Door().ask(parts=trickle))[0] == 408
+
+
+def test_waiting_for_the_answer_is_no_slow_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def listens(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        await receive()  # until the visitor goes
+        await Response("late")(scope, receive, send)
+
+    calls = 0
+
+    async def then_waits() -> bytes | None:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0.2 if calls > 1 else 0)
+        return None
+
+    async def ask() -> int:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            await then_waits()
+            return {"type": "http.request" if calls == 1 else "http.disconnect", "body": b""}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": JSON, "headers": [], "client": None}
+        await Door(listens).guard(scope, receive, send)
+        return int(sent[0]["status"])
+
+    monkeypatch.setattr(guard, "PAUSE", 0.05)
+    assert asyncio.run(ask()) == 200
+
+
+def test_another_sites_page_may_send_nothing() -> None:
+    for origin, status in (
+        ("https://page.example", 200),
+        ("https://evil.example", 403),
+        ("https://page.example.evil.example", 403),
+        ("null", 403),
+    ):
+        assert asyncio.run(Door().ask(headers={"origin": origin}))[0] == status
+    for site, status in (("same-origin", 200), ("none", 200), ("same-site", 403)):
+        behind_a_proxy = {"origin": "https://public.example", "sec-fetch-site": site}
+        assert asyncio.run(Door().ask(headers=behind_a_proxy))[0] == status
+    cross = {"origin": "https://page.example", "sec-fetch-site": "cross-site"}
+    assert asyncio.run(Door().ask(headers=cross))[0] == 403
+
+
+def test_whoever_waits_can_go_when_the_queue_is_full() -> None:
+    door = Door(waiting=64)
+    assert asyncio.run(door.ask("/gradio_api/cancel"))[0] == 200
+    assert asyncio.run(door.ask("/gradio_api/upload"))[0] == 503
+
+
+def test_too_many_at_once_hear_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "DRAIN", 0.01)
+
+    async def crowd(door: Door, addresses: list[str], refused: int) -> None:
+        gate = asyncio.Event()
+
+        async def held() -> bytes | None:
+            await gate.wait()
+            return None
+
+        asked = [asyncio.create_task(door.ask(parts=held, client=one)) for one in addresses]
+        async with asyncio.timeout(30):
+            while sum(task.done() for task in asked) < refused:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert [task.result()[0] for task in asked if task.done()] == [503] * refused
+        gate.set()
+        assert sorted([(await task)[0] for task in asked])[-refused - 1 :] == [
+            200,
+            *[503] * refused,
+        ]
+        assert (await door.ask())[0] == 200  # and afterwards all is as before
+
+    asyncio.run(crowd(Door(), [f"203.0.113.{i}" for i in range(80)], 16))
+    asyncio.run(crowd(Door(), ["203.0.113.9"] * 40, 8))
+    asyncio.run(crowd(Door(), [f"2001:db8:7::{i}" for i in range(40)], 8))
+
+
+def test_what_the_page_stumbles_over_is_refused_in_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def stumbles(scope: Scope, receive: Receive, send: Send) -> None:
+        raise KeyError("inner workings")
+
+    for method in ("GET", "POST"):
+        status, content, _ = asyncio.run(Door(stumbles).ask(method=method))
+        assert status == 400
+        assert "no sense" in content["error"]
+        assert "inner workings" not in json.dumps(content)
+    assert capsys.readouterr().err == f"'{JSON}': KeyError\n" * 2
+
+
+def test_busy_is_said_in_words_whoever_notices() -> None:
+    for door in (Door(waiting=64), Door(_is_full)):
+        status, content, headers = asyncio.run(door.ask())
+        assert status == 503
+        assert content["detail"] == content["error"] == guard.BUSY
+        assert headers["retry-after"] == "2"
+        assert 'reason="busy"} 1.0' in door.refusals

@@ -1,0 +1,67 @@
+"""Questions that come at the same time go through the network together, which is faster."""
+
+import threading
+from dataclasses import dataclass
+
+from model.classifier import BATCH_SIZE, Classifier
+from model.images import Pixels
+from model.prediction import Prediction
+from model.views import Opened
+
+
+@dataclass
+class _Ticket:
+    """A question that waits for the network."""
+
+    classifier: Classifier
+    picture: Opened
+    found: Prediction | None = None
+    error: Exception | None = None
+
+
+class Together:
+    """Lets whoever comes first ask for all who wait.
+
+    While one thread runs the network, others read their pictures and queue up; the next one takes
+    all of them along. Nobody waits for company: a question that comes alone is asked alone.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._waiting: list[_Ticket] = []
+        self._list = threading.Lock()
+
+    def ask(self, classifier: Classifier, source: Pixels) -> Prediction:
+        """What a classifier says about a picture.
+
+        Args:
+            classifier: Asked.
+            source: See `model.images.read_image`.
+
+        Raises:
+            ImageError: If the picture cannot be read.
+        """
+        ticket = _Ticket(classifier, classifier.open(source))
+        with self._list:
+            self._waiting.append(ticket)
+        with self._turn:
+            if ticket.found is None and ticket.error is None:
+                self._serve(classifier)
+        if ticket.found is None:
+            raise RuntimeError("The network could not answer.") from ticket.error
+        return ticket.found
+
+    def _serve(self, classifier: Classifier) -> None:
+        """Answers everybody who waits for a classifier, some at a time."""
+        with self._list:
+            mine = [one for one in self._waiting if one.classifier is classifier]
+            self._waiting = [one for one in self._waiting if one.classifier is not classifier]
+        for start in range(0, len(mine), BATCH_SIZE):
+            some = mine[start : start + BATCH_SIZE]
+            try:
+                found = classifier.predict([one.picture for one in some])
+                for one, prediction in zip(some, found, strict=True):
+                    one.found = prediction
+            except Exception as error:  # whoever asked hears of it
+                for one in some:
+                    one.error = error
