@@ -31,7 +31,7 @@ def pair(
 ) -> tuple[Path, Path, str]:
     """Runs of one process and of two, otherwise alike, and what the two said."""
     folder = tmp_path_factory.mktemp("pair")
-    options = ["--dataset", shapes, *QUICK, *MORE, "--output"]
+    options: list[str | Path] = ["--dataset", shapes, *QUICK, *MORE, "--output"]
     done = program("train.py", *options, folder / "one")
     assert done.returncode == 0, done.stderr
     process = start(*options, folder / "two")

@@ -145,8 +145,8 @@ def test_processes_do_with_their_parts_what_one_does(processes: int) -> None:
             run.network.stem.register_forward_hook(
                 lambda _m, inputs, _o, world=world: seen[world].append(inputs[0].clone())
             )
-            mine = [rows.tensor_split(world)[rank] for rows in some(16)]
-            run._step(*mine, 3)
+            images, labels, rows = (part.tensor_split(world)[rank] for part in some(16))
+            run._step(images, labels, rows, 3)
     AcceleratorState._reset_state(reset_partial_state=True)  # for the tests that follow
     assert len(seen[1]) == len(seen[processes]) == 4
     for one, other in zip(seen[1], seen[processes], strict=True):
@@ -211,7 +211,7 @@ def test_weight_average_is_the_mean_it_claims() -> None:
         weights.append(network.head.fc.weight.detach().clone())
         return loss
 
-    run._step = recorded  # type: ignore[method-assign]
+    run._step = recorded  # type: ignore[assignment, method-assign]
     run.train_epoch()
     for seen in weights[1:]:
         expected = 0.5 * expected + 0.5 * seen

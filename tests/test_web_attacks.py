@@ -263,7 +263,8 @@ def test_names_and_paths_cannot_add_headers(site: Site) -> None:
 
 def test_answers_to_nonsense_hold_no_traces_or_paths(site: Site) -> None:
     for path in ("/gradio_api/queue/join", "/gradio_api/call/classify", "/gradio_api/call/x"):
-        for content in (None, 5, [], {}, {"data": None}, {"data": {}}, {"data": [[[]]]}):
+        nonsense: list[Any] = [None, 5, [], {}, {"data": None}, {"data": {}}, {"data": [[[]]]}]
+        for content in nonsense:
             for extra in ({}, {"fn_index": 999, "session_hash": "x"}, {"fn_index": "a"}):
                 body = {**content, **extra} if isinstance(content, dict) else content
                 text = site.json(path, body)[1]

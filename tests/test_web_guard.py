@@ -181,7 +181,7 @@ def test_waiting_for_the_answer_is_no_slow_body(monkeypatch: pytest.MonkeyPatch)
         async def send(message: Message) -> None:
             sent.append(message)
 
-        scope = {"type": "http", "method": "POST", "path": JSON, "headers": [], "client": None}
+        scope: Scope = {"type": "http", "method": "POST", "path": JSON, "headers": []}
         await Door(listens).guard(scope, receive, send)
         return int(sent[0]["status"])
 

@@ -19,7 +19,7 @@ from web.models import Models
 from web.uploads import MAX_PIXELS
 
 SHIP = (ROOT / "examples" / "ship.png").read_bytes()
-REMEDY = re.compile(r"\b(save|scale|choose|convert|send|download)\b", re.IGNORECASE)
+REMEDY = re.compile(r"\b(save|scale|choose|convert|send|download|divide)\b", re.IGNORECASE)
 # What these show is clear, so that the answer can be checked.
 ANSWERED = (
     "PNG of 1 x 1",

@@ -80,6 +80,6 @@ def test_models_do_not_mix() -> None:
         one.go.set()
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(together.ask, models[i % 2], PICTURES[i % 6]) for i in range(40)]
-        for one in asked:
-            assert one.result().label in NAMES
+        for answer in asked:
+            assert answer.result().label in NAMES
     assert [sum(one.sizes) for one in models] == [20, 20]
