@@ -17,7 +17,7 @@ from model.prediction import Explanation, Prediction, sentence
 from model.views import Box, Opened
 
 SURE_PART = 0.95  # probability that a part of a picture must reach: many looks, many chances to err
-BATCH_SIZE = 64  # pictures that go through the network at once, each with its mirror image
+BATCH_SIZE = 32  # pictures that go through the network at once, each with its mirror image
 
 
 class Classifier:

@@ -11,6 +11,7 @@ import huggingface_hub
 from datasets.exceptions import DatasetNotFoundError, DatasetsError
 from datasets.utils.file_utils import xopen
 from huggingface_hub.errors import HTTPError, RepositoryNotFoundError
+from pyarrow.dataset import ParquetFragmentScanOptions
 
 from model.errors import DataError, ImageError
 
@@ -98,13 +99,17 @@ def find_streams(name: str) -> dict[str, datasets.IterableDataset]:
     with quiet(), clear_errors(name, local=local):
         if not local:
             ask_hub(name)
-        found = _load(name)
+        found = _load(name, local)
         return {str(k): v if v.features else v._resolve_features() for k, v in found.items()}
 
 
-def _load(name: str) -> dict[str, datasets.IterableDataset]:
+def _load(name: str, local: bool) -> dict[str, datasets.IterableDataset]:
     try:
-        return datasets.load_dataset(name, streaming=True)
+        builder: Any = datasets.load_dataset_builder(name)
+        if local and hasattr(builder.config, "fragment_scan_options"):
+            # Otherwise pyarrow keeps what it has read of a file until its end.
+            builder.config.fragment_scan_options = ParquetFragmentScanOptions(pre_buffer=False)
+        return builder.as_streaming_dataset()
     except ValueError as error:
         if "Config name is missing" not in str(error):
             raise
