@@ -22,7 +22,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM") + (
     ("AVIF",) if features.check("avif") else ()
 )
 MAX_PIXELS = 89_000_000  # a 356 MB picture; just below where Pillow starts to warn of bombs
-BAND = 256  # rows of a large picture that are converted at a time, to need little memory
+BAND = 2**20  # pixels of a large picture that are converted at a time, to need little memory
 
 ORIENTATION = 0x0112  # EXIF tag; the values say how to turn the stored picture upright
 UPRIGHT = {
@@ -234,7 +234,7 @@ def _orientation(image: Image.Image) -> int:
 def _reduced(image: Image.Image, name: str, by: int) -> Image.Image:
     """Converts a loaded image to RGB, `by` times smaller, in bands: no large copy is needed."""
     width, height = image.size
-    rows = max(1, BAND // by) * by
+    rows = max(1, BAND // (width * by)) * by
     if by == 1 and height <= rows:
         return _composite(_eight_bit(image, name), name)
     rgb = Image.new("RGB", (-(-width // by), -(-height // by)))
