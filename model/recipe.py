@@ -164,7 +164,7 @@ class Recipe:
         return cls(**content)
 
 
-# Smaller steps, warmed up and averaged: better where there are few of them, and in long runs.
+# Smaller steps, warmed up and averaged: better where there are few; made the default weights.
 GENTLE: dict[str, Any] = dict(
     batch_size=1000,
     accumulation=2,

@@ -13,13 +13,13 @@ from gradio import FileData
 from model.classifier import Classifier, Prediction
 from model.errors import CifarnetError
 from web.journal import Entry
+from web.many import BATCH_BYTES
 from web.site import Site
 from web.together import Together
 from web.uploads import client_of, content_of
 
 MOST_AT_ONCE = 64  # pictures in one call of /classify_batch
 READERS = 4  # calls of /classify that read their pictures at the same time, to be answered together
-BATCH_BYTES = 32 * 2**20  # of pictures that are read together
 
 DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
 
