@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from web import guard
 from web.guard import Guard
 from web.journal import Journal
 
+Found = TypeVar("Found")
 JSON, UPLOAD = "/gradio_api/queue/join", "/gradio_api/upload"
 
 
@@ -25,6 +27,12 @@ async def _reads_all(scope: Scope, receive: Receive, send: Send) -> None:
 async def _is_full(scope: Scope, receive: Receive, send: Send) -> None:
     detail = "Queue is full. Max size is 64 and size is 64."
     await JSONResponse({"detail": detail}, 503)(scope, receive, send)
+
+
+def _run(asking: Coroutine[Any, Any, Found]) -> Found:
+    """Runs to the end in a thread of its own: in this one the browser's loop may be running."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, asking).result()
 
 
 class Door:
@@ -89,7 +97,7 @@ def _body(*parts: bytes) -> Callable[[], Awaitable[bytes | None]]:
 
 
 def test_what_is_within_limits_passes() -> None:
-    status, content, headers = asyncio.run(Door().ask(parts=_body(b"12", b"345")))
+    status, content, headers = _run(Door().ask(parts=_body(b"12", b"345")))
     assert (status, content) == (200, {"bytes": 5})
     assert headers["x-content-type-options"] == "nosniff"
 
@@ -117,7 +125,7 @@ def test_what_is_within_limits_passes() -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_the_page_does_not_need_does_not_exist(path: str, method: str) -> None:
-    assert asyncio.run(Door().ask(path, method=method))[0] == 404
+    assert _run(Door().ask(path, method=method))[0] == 404
 
 
 @pytest.fixture(autouse=True)
@@ -130,13 +138,13 @@ def own_uploads(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 def test_sizes_are_refused_by_what_they_claim(path: str, most: int) -> None:
     for size, status in ((most * 2**20, 200), (most * 2**20 + 1, 413)):
         claim = {"content-length": str(size)}
-        assert asyncio.run(Door().ask(path, headers=claim))[0] == status
-    assert asyncio.run(Door().ask(path, headers={"content-length": "-5"}))[0] == 413
+        assert _run(Door().ask(path, headers=claim))[0] == status
+    assert _run(Door().ask(path, headers={"content-length": "-5"}))[0] == 413
 
 
 def test_sizes_are_refused_by_what_really_comes() -> None:
     door, megabyte = Door(), bytes(2**20)
-    status, content, _ = asyncio.run(door.ask(parts=_body(*[megabyte] * 17)))
+    status, content, _ = _run(door.ask(parts=_body(*[megabyte] * 17)))
     assert status == 413
     assert "smaller" in content["detail"]
     assert 'reason="too large"} 1.0' in door.refusals
@@ -152,9 +160,9 @@ def test_a_body_that_trickles_or_stops_is_given_up(monkeypatch: pytest.MonkeyPat
         return b"x"
 
     monkeypatch.setattr(guard, "PAUSE", 0.05)
-    assert asyncio.run(Door().ask(parts=never))[0] == 408
+    assert _run(Door().ask(parts=never))[0] == 408
     monkeypatch.setattr(guard, "LONGEST", 0.1)
-    assert asyncio.run(Door().ask(parts=trickle))[0] == 408
+    assert _run(Door().ask(parts=trickle))[0] == 408
 
 
 def test_waiting_for_the_answer_is_no_slow_body(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +194,7 @@ def test_waiting_for_the_answer_is_no_slow_body(monkeypatch: pytest.MonkeyPatch)
         return int(sent[0]["status"])
 
     monkeypatch.setattr(guard, "PAUSE", 0.05)
-    assert asyncio.run(ask()) == 200
+    assert _run(ask()) == 200
 
 
 def test_another_sites_page_may_send_nothing() -> None:
@@ -196,18 +204,18 @@ def test_another_sites_page_may_send_nothing() -> None:
         ("https://page.example.evil.example", 403),
         ("null", 403),
     ):
-        assert asyncio.run(Door().ask(headers={"origin": origin}))[0] == status
+        assert _run(Door().ask(headers={"origin": origin}))[0] == status
     for site, status in (("same-origin", 200), ("none", 200), ("same-site", 403)):
         behind_a_proxy = {"origin": "https://public.example", "sec-fetch-site": site}
-        assert asyncio.run(Door().ask(headers=behind_a_proxy))[0] == status
+        assert _run(Door().ask(headers=behind_a_proxy))[0] == status
     cross = {"origin": "https://page.example", "sec-fetch-site": "cross-site"}
-    assert asyncio.run(Door().ask(headers=cross))[0] == 403
+    assert _run(Door().ask(headers=cross))[0] == 403
 
 
 def test_whoever_waits_can_go_when_the_queue_is_full() -> None:
     door = Door(waiting=64)
-    assert asyncio.run(door.ask("/gradio_api/cancel"))[0] == 200
-    assert asyncio.run(door.ask("/gradio_api/upload"))[0] == 503
+    assert _run(door.ask("/gradio_api/cancel"))[0] == 200
+    assert _run(door.ask("/gradio_api/upload"))[0] == 503
 
 
 def test_too_many_at_once_hear_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,9 +241,9 @@ def test_too_many_at_once_hear_so(monkeypatch: pytest.MonkeyPatch) -> None:
         ]
         assert (await door.ask())[0] == 200  # and afterwards all is as before
 
-    asyncio.run(crowd(Door(), [f"203.0.113.{i}" for i in range(80)], 16))
-    asyncio.run(crowd(Door(), ["203.0.113.9"] * 40, 8))
-    asyncio.run(crowd(Door(), [f"2001:db8:7::{i}" for i in range(40)], 8))
+    _run(crowd(Door(), [f"203.0.113.{i}" for i in range(80)], 16))
+    _run(crowd(Door(), ["203.0.113.9"] * 40, 8))
+    _run(crowd(Door(), [f"2001:db8:7::{i}" for i in range(40)], 8))
 
 
 def test_what_the_page_stumbles_over_is_refused_in_words(
@@ -245,7 +253,7 @@ def test_what_the_page_stumbles_over_is_refused_in_words(
         raise KeyError("inner workings")
 
     for method in ("GET", "POST"):
-        status, content, _ = asyncio.run(Door(stumbles).ask(method=method))
+        status, content, _ = _run(Door(stumbles).ask(method=method))
         assert status == 400
         assert "no sense" in content["error"]
         assert "inner workings" not in json.dumps(content)
@@ -254,7 +262,7 @@ def test_what_the_page_stumbles_over_is_refused_in_words(
 
 def test_busy_is_said_in_words_whoever_notices() -> None:
     for door in (Door(waiting=64), Door(_is_full)):
-        status, content, headers = asyncio.run(door.ask())
+        status, content, headers = _run(door.ask())
         assert status == 503
         assert content["detail"] == content["error"] == guard.BUSY
         assert headers["retry-after"] == "2"
