@@ -74,41 +74,93 @@ def prepare(
             f"--batch-size {recipe.batch_size} cannot be shared evenly by {world_size} processes; "
             f"choose a multiple of {world_size}."
         )
-    train, held_back = _hold_back(source, recipe)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values
-    shared = dict(seed=recipe.seed, rank=rank, world_size=world_size)
+    rows = _rows(source, recipe)
     cached = options.cached
     if cached is None:
         cached = source.nbytes("train") <= cache_limit * 2**30
-    batches: data.Batches
-    if cached:
-        every = source.load("train", device=device, progress=progress)
-        train, held_back, some = map(source.without_bad, (train, held_back, some))
-        split, validation = _pick(every, train), _pick(every, held_back)
-        del every  # a second copy of all images otherwise lives on
-        mean, std = data.channel_statistics(split.images)
-        sample = split.images[torch.searchsorted(train, some).to(device)]
-        batches = data.CachedBatches(split, recipe.batch_size, **shared)
-    else:
-        seen = source.load("train", some, device=device, progress=progress)
-        validation = source.load("train", held_back, device=device)
-        if source.bad:
-            train, held_back, some = map(source.without_bad, (train, held_back, some))
-            seen, validation = _only(seen, some), _only(validation, held_back)
-        sample = seen.images
-        mean, std = data.channel_statistics(sample)
-        batches = data.StreamedBatches(source, train, recipe.batch_size, device=device, **shared)
+    shared = dict(seed=recipe.seed, rank=rank, world_size=world_size)
+    read = _read_all if cached else _read_some
+    rows, batches, validation, sample, (mean, std) = read(
+        source, rows, recipe.batch_size, device, progress, shared
+    )
+    drawn = torch.randperm(len(sample), generator=rows.order)[:WHITENING_SAMPLE]
     return TrainingData(
         source=source,
         batches=batches,
-        validation=validation if len(held_back) else None,
-        sample=sample[torch.randperm(len(sample), generator=generator)[:WHITENING_SAMPLE]],
+        validation=validation if len(rows.held_back) else None,
+        sample=sample[drawn],  # (n, 3, S, S)
         mean=mean,
         std=std,
-        sizes={"train": len(train), "validation": len(held_back)},
+        sizes={"train": len(rows.train), "validation": len(rows.held_back)},
         cached=cached,
     )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Of the training split, each kind rising."""
+
+    train: Tensor
+    held_back: Tensor
+    sample: Tensor
+    """Those among `train` that statistics come from."""
+    order: torch.Generator
+    """In which samples are drawn."""
+
+    def without_bad(self, source: data.Source) -> "_Rows":
+        return _Rows(
+            source.without_bad(self.train),
+            source.without_bad(self.held_back),
+            source.without_bad(self.sample),
+            self.order,
+        )
+
+
+_Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+_Read = tuple[_Rows, data.Batches, data.Split, Tensor, _Statistics]
+
+
+def _rows(source: data.Source, recipe: Recipe) -> _Rows:
+    train, held_back = _hold_back(source, recipe)
+    order = torch.Generator().manual_seed(recipe.seed)
+    some = train[torch.randperm(len(train), generator=order)[:SAMPLE]].sort().values
+    return _Rows(train, held_back, some, order)
+
+
+def _read_all(
+    source: data.Source,
+    rows: _Rows,
+    batch_size: int,
+    device: torch.device,
+    progress: Progress | None,
+    shared: dict[str, int],
+) -> _Read:
+    """Every image is decoded once and kept."""
+    every = source.load("train", device=device, progress=progress)
+    rows = rows.without_bad(source)
+    split, validation = _pick(every, rows.train), _pick(every, rows.held_back)
+    del every  # a second copy of all images otherwise lives on
+    sample = split.images[torch.searchsorted(rows.train, rows.sample).to(device)]
+    batches = data.CachedBatches(split, batch_size, **shared)
+    return rows, batches, validation, sample, data.channel_statistics(split.images)
+
+
+def _read_some(
+    source: data.Source,
+    rows: _Rows,
+    batch_size: int,
+    device: torch.device,
+    progress: Progress | None,
+    shared: dict[str, int],
+) -> _Read:
+    """Only a sample and the validation images are kept; the others are streamed in every epoch."""
+    seen = source.load("train", rows.sample, device=device, progress=progress)
+    validation = source.load("train", rows.held_back, device=device)
+    if source.bad:
+        rows = rows.without_bad(source)
+        seen, validation = _only(seen, rows.sample), _only(validation, rows.held_back)
+    batches = data.StreamedBatches(source, rows.train, batch_size, device=device, **shared)
+    return rows, batches, validation, seen.images, data.channel_statistics(seen.images)
 
 
 def _hold_back(source: data.Source, recipe: Recipe) -> tuple[Tensor, Tensor]:

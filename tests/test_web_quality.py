@@ -4,18 +4,13 @@ import copy
 import json
 import re
 from html import unescape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import NAMES, ROOT
-from PIL import Image
+from conftest import ROOT
 
-from model.classifier import Classifier
-from model.errors import DataError
-from web import charts, doubts, matrix, quality, report
-from web.testset import TestSet
+from web import charts, doubts, matrix, report
 
 RESULTS = json.loads((ROOT / "results.json").read_text())
 PLAIN = RESULTS["test"]["plain"]
@@ -247,80 +242,6 @@ def test_many_classes_become_a_list_of_the_worst_pairs() -> None:
     assert html.count("<button") == 1
     assert 'data-true="7"' in html
     assert "c7 taken for c2: 3" in html
-
-
-@pytest.fixture(scope="module")
-def results(trained: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((trained / "results.json").read_text())
-    return content
-
-
-@pytest.fixture(scope="module")
-def tests(trained: Path, shapes: Path, results: dict[str, Any]) -> TestSet:
-    classifier = Classifier.from_pretrained(trained)
-    return TestSet(str(shapes), results, lambda: classifier)
-
-
-def test_cells_hold_the_very_pictures_that_they_count(
-    tests: TestSet, results: dict[str, Any], shapes: Path
-) -> None:
-    counts = results["test"]["plain"]["confusion_matrix"]
-    for true, name in enumerate(NAMES):
-        files = [np.asarray(Image.open(f)) for f in sorted((shapes / "test" / name).iterdir())]
-        for predicted in range(len(NAMES)):
-            found = tests.cell(true, predicted)
-            assert len(found) == counts[true][predicted]
-            assert [one.probability for one in found] == sorted(
-                (one.probability for one in found), reverse=True
-            )
-            for one in found:
-                assert any(np.array_equal(one.pixels, file) for file in files)
-
-
-def test_the_most_confident_mistakes_are_their_pictures(
-    tests: TestSet, results: dict[str, Any]
-) -> None:
-    for row in results["test"]["plain"]["confident_mistakes"]:
-        cell = tests.cell(NAMES.index(row["true"]), NAMES.index(row["predicted"]))
-        same = next(one for one in cell if one.index == row["index"])
-        assert np.array_equal(tests.pictures([row["index"]])[0], same.pixels)
-
-
-def test_a_click_shows_the_pictures_and_their_number(
-    tests: TestSet, results: dict[str, Any]
-) -> None:
-    counts = np.array(results["test"]["plain"]["confusion_matrix"])
-    true, predicted = map(int, np.unravel_index(counts.argmax(), counts.shape))
-    html = quality.cell(results, tests, true, predicted)
-    count = counts[true, predicted]
-    assert f"{count} of {counts[true].sum()} {NAMES[true]} pictures were" in words(html)
-    assert html.count('<img src="data:image/png') == html.count('alt="Test picture') == count
-
-
-def test_without_a_dataset_a_click_shows_the_numbers() -> None:
-    cat, dog = LABELS.index("cat"), LABELS.index("dog")
-    count = PLAIN["confusion_matrix"][cat][dog]
-    text = words(quality.cell(RESULTS, None, cat, dog))
-    assert f"{count} of 1,000 cat pictures were taken for dog" in text
-    assert "--dataset" in text
-
-
-def test_other_data_is_refused_with_a_sentence(trained: Path, shapes: Path) -> None:
-    other = json.loads((trained / "results.json").read_text())
-    other["dataset"]["fingerprint"]["test"] = "0" * 64
-    tests = TestSet(str(shapes), other, lambda: Classifier.from_pretrained(trained))
-    with pytest.raises(DataError, match="not those that the numbers come from"):
-        tests.cell(0, 0)
-    counts = np.array(other["test"]["plain"]["confusion_matrix"])
-    true, predicted = np.unravel_index(counts.argmax(), counts.shape)
-    text = words(quality.cell(other, tests, int(true), int(predicted)))
-    assert f"{NAMES[true]} pictures were" in text  # the numbers stay
-    assert "not those that the numbers come from" in text
-
-
-@pytest.mark.parametrize("place", [(-1, 0), (0, 10), ("0", 0), (None, None), (0.5, 1), ([], {})])
-def test_a_strange_place_is_ignored(place: tuple[Any, Any]) -> None:
-    assert quality.HINT in quality.cell(RESULTS, None, *place)
 
 
 @pytest.mark.parametrize(

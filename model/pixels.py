@@ -1,0 +1,99 @@
+"""Pixels of any depth and any colours -> 8-bit RGB."""
+
+import numpy as np
+from PIL import Image
+
+from model.errors import ImageError
+
+
+def eight_bit(image: Image.Image, name: str) -> Image.Image:
+    """Scales 16-bit and float pixels to 8 bit; Pillow's own conversion would clip them.
+
+    Args:
+        image: Loaded, of any mode.
+        name: Of the picture, in errors.
+
+    Raises:
+        ImageError: If the values lie outside 0..1 (floats) or 0..65535 (integers).
+    """
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image)  # (H, W)
+    if image.mode == "F":
+        return Image.fromarray(_floats_to_bytes(values, f"{name} has"))
+    if values.min() < 0 or values.max() > 65535:
+        raise ImageError(
+            f"{name} has 32-bit pixels from {values.min()} to {values.max()}; convert them to 16 "
+            "or 8 bits."
+        )
+    grey = Image.fromarray(_words_to_bytes(values))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def composite(image: Image.Image, name: str) -> Image.Image:
+    """Lays transparent pictures on white and converts everything else to RGB.
+
+    Args:
+        image: Loaded, with 8 bits a channel.
+        name: Of the picture, in errors.
+
+    Raises:
+        ImageError: If Pillow cannot convert its colours.
+    """
+    try:
+        if not image.has_transparency_data:
+            return image.convert("RGB")
+        image = image.convert("RGBA")
+    except ValueError as error:
+        raise ImageError(
+            f"{name} has colours of type {image.mode} ({error}); save it as RGB."
+        ) from None
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    return white
+
+
+def from_array(array: np.ndarray) -> Image.Image:
+    """A picture made of an array, with as many channels.
+
+    Args:
+        array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16, or floats in [0, 1].
+
+    Raises:
+        ImageError: If it has another shape, type or range.
+    """
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
+        raise ImageError(
+            f"An array of shape {array.shape} is not a picture; expected (H, W), (H, W, 1), "
+            "(H, W, 3) or (H, W, 4), with the channels last."
+        )
+    if array.dtype == np.uint16:
+        array = _words_to_bytes(array)
+    elif np.issubdtype(array.dtype, np.floating):
+        array = _floats_to_bytes(array, "The array has")
+    elif array.dtype != np.uint8:
+        raise ImageError(
+            f"An array of type {array.dtype} is not a picture; expected uint8, uint16, or floats "
+            "from 0 to 1."
+        )
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
+
+
+def _words_to_bytes(values: np.ndarray) -> np.ndarray:
+    """0..65535 -> 0..255, rounded: uint8 of the same shape."""
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _floats_to_bytes(values: np.ndarray, subject: str) -> np.ndarray:
+    """0..1 -> 0..255, rounded: uint8 of the same shape."""
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 1):  # also true for NaN
+        raise ImageError(
+            f"{subject} values from {low:g} to {high:g}; floats must lie between 0 and 1 and not "
+            "be NaN (divide by 255 or by the largest value)."
+        )
+    return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
