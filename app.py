@@ -58,10 +58,11 @@ def _opened(options: argparse.Namespace) -> tuple[Any, str]:
         from model.data import open_dataset
 
         open_dataset(options.dataset)  # a wrong folder is said at once, a hub may take long
-    from web import guard, page, tidy
+    from web import guard, memory, page, tidy
     from web.journal import Journal
     from web.models import Models
 
+    memory.bound()
     tidy.keep()
     journal, models = Journal(sys.stdout if options.log_json else None), Models(options.model or ())
     blocks = page.build(
@@ -83,6 +84,7 @@ def _opened(options: argparse.Namespace) -> tuple[Any, str]:
         )
     except OSError as error:  # all ports that gradio tries are taken, or one just now
         raise ConfigError(f"The page cannot be opened on {host}: {error}") from None
+    memory.settle()
     return blocks, url
 
 

@@ -267,3 +267,19 @@ def test_busy_is_said_in_words_whoever_notices() -> None:
         assert content["detail"] == content["error"] == guard.BUSY
         assert headers["retry-after"] == "2"
         assert 'reason="busy"} 1.0' in door.refusals
+
+
+def test_uploads_are_put_in_order_after_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeps: list[int] = []
+    monkeypatch.setattr("web.tidy.sweep", lambda: sweeps.append(0))
+
+    async def upload(door: Door, count: int, megabytes: int) -> int:
+        sweeps.clear()
+        for _ in range(count):
+            status = (await door.ask(UPLOAD, _body(*[bytes(2**20)] * megabytes)))[0]
+            assert status == 200
+        return len(sweeps)
+
+    assert _run(upload(Door(), 3, 20)) == 0
+    assert _run(upload(Door(), 9, 20)) == 2  # after 80 and after 160 MiB
+    assert _run(upload(Door(), 2047, 0)) == 1  # small ones count, too

@@ -31,6 +31,7 @@ MOST_UPLOAD = MOST_BYTES + 2**20  # bytes of a request with files; one file has 
 AT_THE_DOOR = 64  # requests with a body that are worked on at the same time
 EACH = 32  # of those, from the same address
 PAUSE, LONGEST = 15.0, tidy.BROKEN_OFF  # seconds without a byte of a body, and for all of it
+SWEEP_AFTER, LITTLE = 64 * 2**20, 2**16  # bytes of uploads; each counts as a few at least
 DRAIN, MOST_DRAINED = 0.5, 64 * 2**20  # seconds and bytes of what is refused, still taken in
 READING = ("GET", "HEAD", "OPTIONS")
 BUSY = "Too many people ask at the moment. This page is busy: try again in a few seconds."
@@ -90,6 +91,7 @@ class Guard:
         self._app, self._journal = app, journal
         self._waiting, self._most_waiting = waiting, most_waiting
         self._inside: Counter[str] = Counter()
+        self._uploaded = 0  # bytes since files were last put in order
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request, or turns it away."""
@@ -107,13 +109,16 @@ class Guard:
         else:
             self._inside[client] += 1
             try:
-                await self._watched(scope, receive, send)
+                size = await self._watched(scope, receive, send)
             finally:
                 self._inside[client] -= 1
                 if not self._inside[client]:
                     del self._inside[client]
-                if scope["path"].startswith("/gradio_api/upload"):
-                    await asyncio.to_thread(tidy.sweep)  # aborted ones leave files behind, too
+            if scope["path"].startswith("/gradio_api/upload"):
+                self._uploaded += max(size, LITTLE)
+                if self._uploaded >= SWEEP_AFTER:
+                    self._uploaded = 0
+                    await asyncio.to_thread(tidy.sweep)
 
     def _refusal(self, scope: Scope, client: str) -> Refusal | None:
         """What the head of a request already tells."""
@@ -131,8 +136,12 @@ class Guard:
         full = QUESTION.fullmatch(scope["path"]) and self._waiting() >= self._most_waiting
         return TOO_BUSY if crowded or full else None
 
-    async def _watched(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs the page while a body comes in, and answers in its place if something goes wrong."""
+    async def _watched(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Runs the page while a body comes in, and answers in its place if something goes wrong.
+
+        Returns:
+            Bytes of the body that came in.
+        """
         problem: Refusal | None = None
         started = False
         size, began, most = 0, time.monotonic(), _most(scope)
@@ -174,7 +183,7 @@ class Guard:
         except _Stopped:
             pass
         except ClientDisconnect:
-            return
+            return size
         except Exception as error:  # gradio raises them at nonsense
             print(f"{scope['path']!r}: {type(error).__name__}", file=sys.stderr, flush=True)
             problem = problem or NONSENSE
@@ -183,6 +192,7 @@ class Guard:
             if problem is TOO_LARGE:
                 await _drained(receive)
             await problem.response()(scope, receive, outward)
+        return size
 
     async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
         self._journal.refused(refusal.reason, _address(scope))

@@ -47,7 +47,7 @@ def build(
                 with gr.Tab(name):
                     gr.HTML(f"<h2>{name}</h2>", elem_classes="unseen")  # for screen readers
                     module.tab(site)
-        api.add(site)
+        api.add(site, page)
     return page
 
 
