@@ -59,8 +59,9 @@ def load(measured: dict[str, Any]) -> str:
             f"about {measured['think_seconds']:g} s after the last answer: {busy['answered']:,} "
             f"answers, {busy['refused']} refused, {busy['errors']} errors; half within "
             f"{busy['p50']:.2f} s, 95 of 100 within {busy['p95']:.2f} s.",
-            f"- Memory grew by {measured['memory_growth_mib']:.0f} MiB between the first and the "
-            f"last tenth of that time; temporary files took at most {disk:,.0f} MiB.",
+            f"- Memory: {measured['memory_mib'][0][1]:,.0f} MiB before they came, "
+            f"{measured['memory_growth_mib']:.0f} MiB more in the last tenth of that time than in "
+            f"the first; temporary files took at most {disk:,.0f} MiB.",
             f"- {measured['rush_clients']} visitors at the same moment: {flood['answered']} "
             f"answered, {flood['refused']} asked to try again"
             + (f" (the last of them after {slowest:.2f} s)" if slowest else "")
@@ -137,7 +138,8 @@ def limits() -> str:
         ),
         (
             "temporary files",
-            f"{site.CACHE_AGE / 60:g} minutes, {tidy.MOST_BYTES // mega:,} MB together",
+            f"{site.CACHE_AGE / 60:g} minutes, {tidy.MOST_BYTES // mega:,} MB together, looked at "
+            f"after every {guard.SWEEP_AFTER // mega} MB and every {tidy.EVERY / 60:g} minute",
             "the oldest are deleted",
         ),
     )
