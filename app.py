@@ -1,6 +1,7 @@
 """Opens the web page: `python app.py` (see --help)."""
 
 import argparse
+import gc
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from model.errors import ConfigError, exit_on_error
+from model.memory import limit_arenas
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         SystemExit: with code 2 and one message if a model or the address cannot be used.
     """
     options = _parser().parse_args(arguments)
+    limit_arenas()  # before any library starts threads
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that uploads are removed
     with exit_on_error(), tempfile.TemporaryDirectory(prefix="cifarnet-") as folder:
         os.environ.setdefault("GRADIO_TEMP_DIR", folder)  # not shared with other programs
@@ -58,11 +61,10 @@ def _opened(options: argparse.Namespace) -> tuple[Any, str]:
         from model.data import open_dataset
 
         open_dataset(options.dataset)  # a wrong folder is said at once, a hub may take long
-    from web import guard, memory, page, tidy
+    from web import guard, page, tidy
     from web.journal import Journal
     from web.models import Models
 
-    memory.bound()
     tidy.keep()
     journal, models = Journal(sys.stdout if options.log_json else None), Models(options.model or ())
     blocks = page.build(
@@ -84,7 +86,8 @@ def _opened(options: argparse.Namespace) -> tuple[Any, str]:
         )
     except OSError as error:  # all ports that gradio tries are taken, or one just now
         raise ConfigError(f"The page cannot be opened on {host}: {error}") from None
-    memory.settle()
+    gc.collect()
+    gc.freeze()  # what there is now stays: full collections look at what came later, and are short
     return blocks, url
 
 

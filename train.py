@@ -18,7 +18,7 @@ from accelerate.utils import parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
 from model import advice, augment, checkpoint, files, finish, folder, options, splits
-from model.device import keep_memory, resolve_mixed_precision, use_all_cores
+from model.device import resolve_mixed_precision, use_all_cores
 from model.errors import (
     CifarnetError,
     ConfigError,
@@ -31,6 +31,7 @@ from model.hub import push
 from model.hub.sending import check_token
 from model.logits import predict_logits
 from model.machine import peak_memory_mib
+from model.memory import keep_memory
 from model.options import Options
 from model.progress import RunProgress, reading_progress
 from model.recipe import DataOptions, Recipe

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
@@ -86,33 +86,41 @@ class Page:
         self.began = time.monotonic()
         self._numbers = itertools.count()
 
-    async def ask(self, client: httpx.AsyncClient, photo: bytes, asked: Asked) -> None:
+    def visitor(self, number: int = 0) -> aiohttp.ClientSession:
+        """A visitor with an address of its own."""
+        connector = aiohttp.TCPConnector(local_addr=(_address(number), 0))
+        patience = aiohttp.ClientTimeout(PATIENCE)
+        return aiohttp.ClientSession(self.url, connector=connector, timeout=patience)
+
+    async def ask(self, visitor: aiohttp.ClientSession, photo: bytes, asked: Asked) -> None:
         """Sends a photo that was never sent before, asks about it, and notes what came of it."""
+        form = aiohttp.FormData()
         content = photo + b"%d-%d" % (time.monotonic_ns(), next(self._numbers))
+        form.add_field("files", content, filename="a.jpg", content_type="image/jpeg")
         began = time.perf_counter()
         try:
-            told = await client.post("gradio_api/upload", files={"files": ("a.jpg", content)})
-            if told.status_code == 200:
-                data = [{"path": told.json()[0], "meta": {"_type": "gradio.FileData"}}]
-                told = await client.post(ASK, json={"data": data})
-            if told.status_code == 200:
-                told = await client.get(f"{ASK}/{told.json()['event_id']}")
-        except httpx.HTTPError as error:
+            status, text = await _told(visitor.post("gradio_api/upload", data=form))
+            if status == 200:
+                data = [{"path": json.loads(text)[0], "meta": {"_type": "gradio.FileData"}}]
+                status, text = await _told(visitor.post(ASK, json={"data": data}))
+            if status == 200:
+                status, text = await _told(visitor.get(f"{ASK}/{json.loads(text)['event_id']}"))
+        except (aiohttp.ClientError, TimeoutError) as error:
             asked.errors.append(f"{type(error).__name__}: {error}")
             return
         seconds = time.perf_counter() - began
-        if told.status_code == 503 and "try again" in told.text:
+        if status == 503 and "try again" in text:
             asked.refused.append(seconds)
-        elif told.status_code == 200 and '"label"' in told.text:
+        elif status == 200 and '"label"' in text:
             asked.seconds.append(seconds)
         else:
-            asked.errors.append(f"{told.status_code}: {told.text[:300]}")
+            asked.errors.append(f"{status}: {text[:300]}")
 
     async def watch(self) -> None:
         """Notes memory and disk of the page, again and again."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=PATIENCE) as client:
+        async with self.visitor() as visitor:
             while True:
-                text = (await client.get("metrics")).text
+                text = (await _told(visitor.get("metrics")))[1]
                 (found,) = re.findall(r"^process_resident_memory_bytes (\S+)", text, re.MULTILINE)
                 now = time.monotonic() - self.began
                 self.memory.append((now, float(found) / 2**20))
@@ -145,9 +153,9 @@ def running() -> Iterator[Page]:
 async def calm(page: Page, photos: list[bytes]) -> Asked:
     """One visitor, one question after the other."""
     asked = Asked()
-    async with httpx.AsyncClient(base_url=page.url, timeout=PATIENCE) as client:
+    async with page.visitor() as one:
         for i in range(CALM):
-            await page.ask(client, photos[i % len(photos)], asked)
+            await page.ask(one, photos[i % len(photos)], asked)
     return asked
 
 
@@ -157,13 +165,10 @@ async def crowd(page: Page, photos: list[bytes], clients: int, seconds: float) -
 
     async def visitor(number: int) -> None:
         chance = random.Random(number)
-        transport = httpx.AsyncHTTPTransport(local_address=_address(number))
-        async with httpx.AsyncClient(
-            base_url=page.url, timeout=PATIENCE, transport=transport
-        ) as client:
+        async with page.visitor(number) as one:
             await asyncio.sleep(chance.uniform(0, THINK))
             while time.monotonic() < end:
-                await page.ask(client, chance.choice(photos), asked)
+                await page.ask(one, chance.choice(photos), asked)
                 await asyncio.sleep(chance.uniform(0.5, 1.5) * THINK)
 
     await asyncio.gather(*(visitor(i) for i in range(clients)))
@@ -175,12 +180,9 @@ async def rush(page: Page, photos: list[bytes], clients: int) -> Asked:
     asked, small = Asked(), photos[-3:]
 
     async def visitor(number: int) -> None:
-        transport = httpx.AsyncHTTPTransport(local_address=_address(number))
-        async with httpx.AsyncClient(
-            base_url=page.url, timeout=PATIENCE, transport=transport
-        ) as client:
+        async with page.visitor(number) as one:
             await start.wait()
-            await page.ask(client, small[number % len(small)], asked)
+            await page.ask(one, small[number % len(small)], asked)
 
     start = asyncio.Event()
     tasks = [asyncio.create_task(visitor(i)) for i in range(clients)]
@@ -188,6 +190,11 @@ async def rush(page: Page, photos: list[bytes], clients: int) -> Asked:
     start.set()
     await asyncio.gather(*tasks)
     return asked
+
+
+async def _told(asking: Any) -> tuple[int, str]:
+    async with asking as answer:
+        return answer.status, await answer.text()
 
 
 def _stored(folder: Path) -> int:

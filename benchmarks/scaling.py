@@ -31,8 +31,9 @@ from matplotlib.figure import Figure
 from benchmarks._common import ROOT
 from model import files, style
 from model.cost import multiply_adds
-from model.device import keep_memory, resolve_mixed_precision
+from model.device import resolve_mixed_precision
 from model.machine import cores, machine, versions
+from model.memory import keep_memory
 from model.recipe import RECIPES
 from model.synthetic import NAMES, picture, png
 

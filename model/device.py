@@ -1,8 +1,6 @@
 """How to use a device well: its number format, and a processor's cores."""
 
-import ctypes
 import os
-import sys
 
 import torch
 
@@ -58,23 +56,3 @@ def use_all_cores(threads: int | None = None) -> int:
         threads = int(wish) if wish.isdecimal() and int(wish) > 1 else max(1, share)
     torch.set_num_threads(threads)
     return threads
-
-
-def keep_memory() -> bool:
-    """Lets this process use freed memory again instead of giving it back to the system.
-
-    glibc maps every tensor above 32 MiB anew and the system clears each page at its first touch,
-    in every layer of every step: with networks this small, a tenth of the time.
-
-    Returns:
-        Whether the C library took the settings; False where it is not glibc.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # musl, for one, has no such function
-        return False
-    trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8  # names in malloc.h
-    asked = ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 2**28), (arena_max, 1))
-    return all([mallopt(name, value) == 1 for name, value in asked])

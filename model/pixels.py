@@ -13,6 +13,9 @@ def eight_bit(image: Image.Image, name: str) -> Image.Image:
         image: Loaded, of any mode.
         name: Of the picture, in errors.
 
+    Returns:
+        The image itself where it has 8 bits a channel or fewer; otherwise a copy, grey.
+
     Raises:
         ImageError: If the values lie outside 0..1 (floats) or 0..65535 (integers).
     """
@@ -37,8 +40,11 @@ def composite(image: Image.Image, name: str) -> Image.Image:
     """Lays transparent pictures on white and converts everything else to RGB.
 
     Args:
-        image: Loaded, with 8 bits a channel.
+        image: Loaded, of any mode with at most 8 bits a channel.
         name: Of the picture, in errors.
+
+    Returns:
+        A new image of mode RGB.
 
     Raises:
         ImageError: If Pillow cannot convert its colours.

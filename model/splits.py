@@ -74,24 +74,31 @@ def prepare(
             f"--batch-size {recipe.batch_size} cannot be shared evenly by {world_size} processes; "
             f"choose a multiple of {world_size}."
         )
-    rows = _rows(source, recipe)
+    train, held_back = _hold_back(source, recipe)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values
     cached = options.cached
     if cached is None:
         cached = source.nbytes("train") <= cache_limit * 2**30
+    rows = _Rows(train, held_back, some)
+    read = (_read_all if cached else _read_some)(source, rows, device, progress)
+    mean, std = data.channel_statistics(read.train.images if read.train else read.sample)
     shared = dict(seed=recipe.seed, rank=rank, world_size=world_size)
-    read = _read_all if cached else _read_some
-    rows, batches, validation, sample, (mean, std) = read(
-        source, rows, recipe.batch_size, device, progress, shared
-    )
-    drawn = torch.randperm(len(sample), generator=rows.order)[:WHITENING_SAMPLE]
+    batches: data.Batches
+    if read.train:
+        batches = data.CachedBatches(read.train, recipe.batch_size, **shared)
+    else:
+        size = recipe.batch_size
+        batches = data.StreamedBatches(source, read.rows.train, size, device=device, **shared)
+    drawn = torch.randperm(len(read.sample), generator=generator)[:WHITENING_SAMPLE]
     return TrainingData(
         source=source,
         batches=batches,
-        validation=validation if len(rows.held_back) else None,
-        sample=sample[drawn],  # (n, 3, S, S)
+        validation=read.validation if len(read.rows.held_back) else None,
+        sample=read.sample[drawn],  # (n, 3, S, S)
         mean=mean,
         std=std,
-        sizes={"train": len(rows.train), "validation": len(rows.held_back)},
+        sizes={"train": len(read.rows.train), "validation": len(read.rows.held_back)},
         cached=cached,
     )
 
@@ -103,55 +110,38 @@ class _Rows:
     train: Tensor
     held_back: Tensor
     sample: Tensor
-    """Those among `train` that statistics come from."""
-    order: torch.Generator
-    """In which samples are drawn."""
+    """Those among `train` that the whitening layer, and streamed data's statistics, come from."""
 
     def without_bad(self, source: data.Source) -> "_Rows":
-        return _Rows(
-            source.without_bad(self.train),
-            source.without_bad(self.held_back),
-            source.without_bad(self.sample),
-            self.order,
-        )
+        return _Rows(*(source.without_bad(x) for x in (self.train, self.held_back, self.sample)))
 
 
-_Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-_Read = tuple[_Rows, data.Batches, data.Split, Tensor, _Statistics]
+@dataclass(frozen=True)
+class _Read:
+    """What is in memory when training begins."""
 
-
-def _rows(source: data.Source, recipe: Recipe) -> _Rows:
-    train, held_back = _hold_back(source, recipe)
-    order = torch.Generator().manual_seed(recipe.seed)
-    some = train[torch.randperm(len(train), generator=order)[:SAMPLE]].sort().values
-    return _Rows(train, held_back, some, order)
+    rows: _Rows
+    """Without those that cannot be decoded."""
+    train: data.Split | None
+    """None where training images are streamed."""
+    validation: data.Split
+    sample: Tensor
+    """uint8 (n, 3, S, S)."""
 
 
 def _read_all(
-    source: data.Source,
-    rows: _Rows,
-    batch_size: int,
-    device: torch.device,
-    progress: Progress | None,
-    shared: dict[str, int],
+    source: data.Source, rows: _Rows, device: torch.device, progress: Progress | None
 ) -> _Read:
     """Every image is decoded once and kept."""
     every = source.load("train", device=device, progress=progress)
     rows = rows.without_bad(source)
-    split, validation = _pick(every, rows.train), _pick(every, rows.held_back)
-    del every  # a second copy of all images otherwise lives on
-    sample = split.images[torch.searchsorted(rows.train, rows.sample).to(device)]
-    batches = data.CachedBatches(split, batch_size, **shared)
-    return rows, batches, validation, sample, data.channel_statistics(split.images)
+    train = _pick(every, rows.train)
+    sample = train.images[torch.searchsorted(rows.train, rows.sample).to(device)]
+    return _Read(rows, train, _pick(every, rows.held_back), sample)
 
 
 def _read_some(
-    source: data.Source,
-    rows: _Rows,
-    batch_size: int,
-    device: torch.device,
-    progress: Progress | None,
-    shared: dict[str, int],
+    source: data.Source, rows: _Rows, device: torch.device, progress: Progress | None
 ) -> _Read:
     """Only a sample and the validation images are kept; the others are streamed in every epoch."""
     seen = source.load("train", rows.sample, device=device, progress=progress)
@@ -159,8 +149,7 @@ def _read_some(
     if source.bad:
         rows = rows.without_bad(source)
         seen, validation = _only(seen, rows.sample), _only(validation, rows.held_back)
-    batches = data.StreamedBatches(source, rows.train, batch_size, device=device, **shared)
-    return rows, batches, validation, seen.images, data.channel_statistics(seen.images)
+    return _Read(rows, None, validation, seen.images)
 
 
 def _hold_back(source: data.Source, recipe: Recipe) -> tuple[Tensor, Tensor]:

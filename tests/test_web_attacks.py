@@ -97,8 +97,8 @@ class Site:
         return status, text, found
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -304,8 +304,8 @@ def test_an_upload_that_is_broken_off_is_removed(site: Site) -> None:
     for path in received():
         os.utime(path, (1, 1))  # long ago
     for _ in range(2):  # after so many bytes files are put in order
-        assert site.upload(content=bytes(guard.SWEEP_AFTER // 2))[0] == 200
-    until(lambda: not received())
+        assert site.upload(content=bytes(guard.TIDY_AFTER // 2))[0] == 200
+    until(lambda: not received(), seconds=5)
 
 
 def test_training_is_really_off(site: Site) -> None:

@@ -271,7 +271,7 @@ def test_busy_is_said_in_words_whoever_notices() -> None:
 
 def test_uploads_are_put_in_order_after_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     sweeps: list[int] = []
-    monkeypatch.setattr("web.tidy.sweep", lambda: sweeps.append(0))
+    monkeypatch.setattr("web.tidy.up", lambda: sweeps.append(0))
 
     async def upload(door: Door, count: int, megabytes: int) -> int:
         sweeps.clear()
@@ -282,4 +282,4 @@ def test_uploads_are_put_in_order_after_so_many_bytes(monkeypatch: pytest.Monkey
 
     assert _run(upload(Door(), 3, 20)) == 0
     assert _run(upload(Door(), 9, 20)) == 2  # after 80 and after 160 MiB
-    assert _run(upload(Door(), 2047, 0)) == 1  # small ones count, too
+    assert _run(upload(Door(), 47, 0)) == 2  # each may hold a thousand small files

@@ -14,7 +14,7 @@ from model.classifier import Classifier, Prediction
 from model.errors import CifarnetError
 from web.journal import Entry
 from web.many import BATCH_BYTES
-from web.memory import Passing
+from web.sessions import ApiSessions
 from web.site import Site
 from web.together import Together
 from web.uploads import client_of, content_of
@@ -46,7 +46,7 @@ class Refusal(TypedDict):
 def add(site: Site, page: gr.Blocks) -> None:
     """Adds the endpoints to the page that is being built; they answer for the first model."""
     models, journal, together = site.models, site.journal, Together()
-    passing = Passing(page)
+    sessions = ApiSessions(page)
 
     def classify(image: FileData, request: gr.Request) -> Answer:
         """Names what a picture shows, with calibrated probabilities.
@@ -57,7 +57,7 @@ def add(site: Site, page: gr.Blocks) -> None:
         Returns:
             The class, probabilities, and a verdict: "confident", "unsure" or "none" (of them).
         """
-        passing.note(request.session_hash)
+        sessions.seen(request.session_hash)
         try:
             with journal.question("classify", client_of(request)) as entry:
                 content = _content(image)
@@ -77,9 +77,9 @@ def add(site: Site, page: gr.Blocks) -> None:
         Returns:
             An answer for each, in the same order; where a picture cannot be read, its "error".
         """
+        sessions.seen(request.session_hash)
         if not isinstance(images, list) or not 0 < len(images) <= MOST_AT_ONCE:
             raise gr.Error(f"Send 1 to {MOST_AT_ONCE} pictures.", print_exception=False)
-        passing.note(request.session_hash)
         with journal.question("classify_batch", client_of(request)) as entry:
             return _batch(models.classifier(), images, entry)
 

@@ -31,7 +31,8 @@ MOST_UPLOAD = MOST_BYTES + 2**20  # bytes of a request with files; one file has 
 AT_THE_DOOR = 64  # requests with a body that are worked on at the same time
 EACH = 32  # of those, from the same address
 PAUSE, LONGEST = 15.0, tidy.BROKEN_OFF  # seconds without a byte of a body, and for all of it
-SWEEP_AFTER, LITTLE = 64 * 2**20, 2**16  # bytes of uploads; each counts as a few at least
+TIDY_AFTER = 64 * 2**20  # bytes of uploads
+LEAST_COUNTED = 4 * 2**20  # bytes that an upload counts as: small ones may hold many files
 DRAIN, MOST_DRAINED = 0.5, 64 * 2**20  # seconds and bytes of what is refused, still taken in
 READING = ("GET", "HEAD", "OPTIONS")
 BUSY = "Too many people ask at the moment. This page is busy: try again in a few seconds."
@@ -108,17 +109,18 @@ class Guard:
             await self._watched(scope, receive, send)
         else:
             self._inside[client] += 1
+            size = 0
             try:
                 size = await self._watched(scope, receive, send)
             finally:
                 self._inside[client] -= 1
                 if not self._inside[client]:
                     del self._inside[client]
-            if scope["path"].startswith("/gradio_api/upload"):
-                self._uploaded += max(size, LITTLE)
-                if self._uploaded >= SWEEP_AFTER:
-                    self._uploaded = 0
-                    await asyncio.to_thread(tidy.sweep)
+                if scope["path"].startswith("/gradio_api/upload"):
+                    self._uploaded += max(size, LEAST_COUNTED)
+            if self._uploaded >= TIDY_AFTER:
+                self._uploaded = 0
+                await asyncio.to_thread(tidy.up)
 
     def _refusal(self, scope: Scope, client: str) -> Refusal | None:
         """What the head of a request already tells."""

@@ -1,4 +1,4 @@
-"""Uploads on the disk: bounded in size and number; what was broken off is removed."""
+"""What visitors leave behind: uploads are bounded in size and number, memory is given back."""
 
 import os
 import threading
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradio.utils import get_upload_folder
+
+from model.memory import give_back
 
 MOST_BYTES = 2**30  # of all uploads together; beyond, the oldest are deleted
 MOST_FILES = 10_000
@@ -24,6 +26,12 @@ class _File:
     written: float
     size: int
     path: Path
+
+
+def up() -> None:
+    """Removes files that are too many, and gives freed memory back."""
+    sweep()
+    give_back()
 
 
 def sweep(most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> int:
@@ -57,12 +65,12 @@ def sweep(most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> int:
 
 
 def keep() -> None:
-    """Sweeps again and again, in a thread of its own, as long as the program runs."""
+    """Tidies up again and again, in a thread of its own, as long as the program runs."""
 
     def run() -> None:
         while True:
             time.sleep(EVERY)
-            sweep()
+            up()
 
     threading.Thread(target=run, name="tidy", daemon=True).start()
 

@@ -1,8 +1,8 @@
 """Questions that come at the same time go through the network together, which is faster."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from model.classifier import BATCH_SIZE, Classifier
 from model.images import Pixels
@@ -16,16 +16,14 @@ class _Ticket:
 
     classifier: Classifier
     picture: Opened
-    found: Prediction | None = None
-    error: Exception | None = None
+    answer: Future[Prediction] = field(default_factory=Future)
 
 
 class Together:
-    """One thread asks the network, for all who wait at that moment.
+    """A thread asks the network, for all who wait at that moment.
 
     While it does, others read their pictures and queue up. Nobody waits for company: a question
-    that comes alone is asked alone. That it is always the same thread saves memory, too: each that
-    ever asked a network would keep helpers and scratch space of its own.
+    that comes alone is asked alone.
     """
 
     def __init__(self) -> None:
@@ -42,14 +40,16 @@ class Together:
 
         Raises:
             ImageError: If the picture cannot be read.
+            RuntimeError: If the network failed.
         """
         ticket = _Ticket(classifier, classifier.open(source))
         with self._list:
+            self._network.submit(self._serve, classifier)  # it waits for the list, too
             self._waiting.append(ticket)
-        self._network.submit(self._serve, classifier).result()
-        if ticket.found is None:
-            raise RuntimeError("The network could not answer.") from ticket.error
-        return ticket.found
+        try:
+            return ticket.answer.result()
+        except Exception as error:  # one that several askers share: each raises its own
+            raise RuntimeError("The network could not answer.") from error
 
     def _serve(self, classifier: Classifier) -> None:
         """Answers everybody who waits for a classifier, some at a time."""
@@ -61,7 +61,8 @@ class Together:
             try:
                 found = classifier.predict([one.picture for one in some])
                 for one, prediction in zip(some, found, strict=True):
-                    one.found = prediction
+                    one.answer.set_result(prediction)
             except Exception as error:  # whoever asked hears of it
                 for one in some:
-                    one.error = error
+                    if not one.answer.done():
+                        one.answer.set_exception(error)

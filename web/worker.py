@@ -21,10 +21,11 @@ from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
 from model import augment, data, finish, hub, splits, training
-from model.device import keep_memory, resolve_mixed_precision, use_all_cores
+from model.device import resolve_mixed_precision, use_all_cores
 from model.errors import CifarnetError
 from model.logits import predict_logits
 from model.machine import cores
+from model.memory import keep_memory
 from model.recipe import RECIPES, DataOptions
 from web.charts import data_uri
 
