@@ -69,7 +69,7 @@ def test_data_that_is_damaged_meanwhile_costs_no_checkpoint(
     for damage, message in (
         (undecodable, "Image 87 of the train split"),  # 80 crosses come first
         (shorter, "fingerprint differs"),
-        (without_a_class, "ring"),
+        (without_a_class, "no image to train on of 1 of its 3 classes (ring)"),
     ):
         damage()
         done = program("train.py", "--resume", run)
