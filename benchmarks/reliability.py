@@ -114,8 +114,9 @@ def limits() -> str:
         ("one file", f"{uploads.MAX_UPLOAD // mega} MB", "413"),
         (
             "a picture",
-            f"{images.MAX_PIXELS // million} megapixels, {uploads.MAX_PIXELS // million} of them "
-            "in memory (JPEG files are reduced while they are read)",
+            f"{images.MAX_SIDE:,} pixels a side, {images.MAX_PIXELS // million} megapixels, "
+            f"{uploads.MAX_PIXELS // million} of them in memory (JPEG files are reduced while they "
+            "are read)",
             "a sentence that says so",
         ),
         (

@@ -137,7 +137,7 @@ def compare(reference: Path, directory: Path, report: Report) -> None:
     for name in ("model.safetensors", "log.jsonl"):
         one, other = reference / name, directory / name
         if name == "log.jsonl":  # times differ
-            same = len(one.read_text().splitlines()) == len(other.read_text().splitlines())
+            same = other.is_file() and _lines(one) == _lines(other)
         else:
             same = other.is_file() and files.sha256(one) == files.sha256(other)
         if not same:
@@ -145,6 +145,10 @@ def compare(reference: Path, directory: Path, report: Report) -> None:
     left = {p.name for p in directory.iterdir()} ^ {p.name for p in reference.iterdir()}
     if left:
         report.faults.append(f"{directory.name}: files that only one has: {sorted(left)}")
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
 
 
 def survive(folder: Path, options: list[str], kills: int, each: int, seed: int = 0) -> Report:

@@ -35,9 +35,14 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
         raise
 
 
+def unfinished(directory: Path) -> set[Path]:
+    """What a program that was killed while it wrote to a folder has left there."""
+    return set(directory.glob(f".*{UNFINISHED}"))
+
+
 def remove_unfinished(directory: Path) -> None:
-    """Removes what a program that was killed while it wrote to a folder has left there."""
-    for path in directory.glob(f".*{UNFINISHED}"):
+    """Removes what `unfinished` finds."""
+    for path in unfinished(directory):
         path.unlink(missing_ok=True)
 
 

@@ -33,17 +33,19 @@ def check_output(output: Path | None, resume: bool) -> None:
     if output and not resume and output.exists():
         if not output.is_dir():
             raise ConfigError(f"--output {output} is a file; name a folder.")
-        if any(output.iterdir()):
+        if set(output.iterdir()) - files.unfinished(output):
             raise ConfigError(
                 f"--output {output} is not empty; name a new folder, or go on with the run "
                 f"in it by --resume {output}."
             )
+        files.remove_unfinished(output)  # of a run that was killed before it could be resumed
     target = output or Path("runs")
     made = [folder for folder in (target, *target.parents) if not folder.exists()]
     target.mkdir(parents=True, exist_ok=True)
     try:
-        files.write_bytes(target / ".writable", b"")
-        (target / ".writable").unlink()
+        probe = target / f".writable{files.UNFINISHED}"
+        files.write_bytes(probe, b"")
+        probe.unlink()
     finally:
         for folder in made:
             with suppress(OSError):

@@ -22,6 +22,7 @@ Pixels: TypeAlias = Image.Image | str | os.PathLike[str] | bytes | np.ndarray
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM") + (
     ("AVIF",) if features.check("avif") else ()
 )
+MAX_SIDE = 65_535  # pixels, what JPEG allows; Pillow needs memory for each row besides its pixels
 MAX_PIXELS = 89_000_000  # a 356 MB picture; just below where Pillow starts to warn of bombs
 BAND = 2**20  # pixels of a large picture that are converted at a time, to need little memory
 
@@ -59,7 +60,7 @@ def read_image(
 
     Raises:
         ImageError: If there is no such file, it is no picture, it is damaged, or has too many
-            pixels; or if an array has another shape, type or range.
+            pixels or a side over `MAX_SIDE`; or if an array has another shape, type or range.
     """
     if isinstance(source, Image.Image):
         return _decode(source, "The image", None, max_pixels)
@@ -195,6 +196,11 @@ def _decode(
 
 def _check_size(size: tuple[int, int], name: str, most: int) -> None:
     width, height = size
+    if max(size) > MAX_SIDE:
+        raise ImageError(
+            f"{name} is too long: {width} x {height} pixels. Scale it to at most {MAX_SIDE:,} "
+            "pixels a side."
+        )
     if width * height > most:
         raise ImageError(
             f"{name} is too large: {width} x {height} pixels. Scale it to at most {most:,} pixels."

@@ -130,6 +130,13 @@ def test_limit_names_the_size(tmp_path: Path) -> None:
     asserts_refused(path, str(path), "10000 x 8901", "89,000,000")
 
 
+@pytest.mark.parametrize("size", [(1, 65_536), (3_000_000, 1)])
+def test_long_strips_are_refused(size: tuple[int, int]) -> None:
+    """A row of pixels costs memory of its own, however short it is."""
+    content = encoded(Image.new("1", size), "TIFF")
+    asserts_refused(content, "too long", f"{size[0]} x {size[1]}", "65,535")
+
+
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
     asserts_refused(tmp_path / "gone.jpg", "gone.jpg does not exist", "name an image file")
     asserts_refused(tmp_path, str(tmp_path), "is not a file")
