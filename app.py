@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,12 +36,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     limit_arenas()  # before any library starts threads
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that uploads are removed
+    said = sys.stderr if options.log_json else sys.stdout  # where only JSON goes to the other
     with exit_on_error(), tempfile.TemporaryDirectory(prefix="cifarnet-") as folder:
         os.environ.setdefault("GRADIO_TEMP_DIR", folder)  # not shared with other programs
         try:
             blocks, url = _opened(options)
-            print(f"The page is at {url}  (stop it with Ctrl-C)", flush=True)
-            blocks.block_thread()
+            with redirect_stdout(said):
+                print(f"The page is at {url}  (stop it with Ctrl-C)", flush=True)
+                blocks.block_thread()
         except KeyboardInterrupt:  # while it is still starting; later the page itself takes it
             return 130
     return 0

@@ -107,6 +107,13 @@ def _local(model: str | os.PathLike[str], revision: str | None) -> Path | None:
 def _existing(folder: Path, name: str) -> Path:
     if (folder / name).is_file():
         return folder / name
+    from model.checkpoint import NAME  # where nothing is wrong, nobody waits for what it needs
+
+    if (folder / NAME).is_file():
+        raise ConfigError(
+            f"{folder} holds no {name} yet: its training did not come to its end. Go on with it: "
+            f"accelerate launch train.py --resume {folder}"
+        )
     raise ConfigError(
         f"{folder} holds no {name}; name a folder that train.py wrote, with {config.NAME} and "
         f"{WEIGHTS_NAME}."

@@ -30,6 +30,7 @@ def served(
     folder: Path = ROOT,
     env: dict[str, str] | None = None,
     log: Path | None = None,
+    out: Path | None = None,
 ) -> Iterator[Url]:
     """Runs `python app.py ARGUMENTS` of a folder on a free port.
 
@@ -38,6 +39,7 @@ def served(
         folder: Of the project.
         env: Added to the environment.
         log: Where its output goes; None forgets it in the end.
+        out: Where its standard output goes, if apart.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -45,9 +47,13 @@ def served(
     command = [sys.executable, "app.py", "--port", str(port), *map(str, arguments)]
     with tempfile.TemporaryDirectory() as directory:
         log = log or Path(directory) / "log"
-        with open(log, "w") as output:
+        with open(log, "w") as output, open(out or os.devnull, "w") as apart:
             process = subprocess.Popen(
-                command, cwd=folder, stdout=output, stderr=output, env={**os.environ, **(env or {})}
+                command,
+                cwd=folder,
+                stdout=apart if out else output,
+                stderr=output,
+                env={**os.environ, **(env or {})},
             )
         try:
             yield _address(process, log)

@@ -34,7 +34,9 @@ def test_missing_files(saved: Path, tmp_path: Path) -> None:
     asserts_not_found(saved, str(saved), "holds no model.safetensors")
     read_config(saved)
     (saved / "config.json").unlink()
-    asserts_not_found(saved, "holds no config.json")
+    asserts_not_found(saved, "holds no config.json;")
+    (saved / "checkpoint.safetensors").touch()
+    asserts_not_found(saved, "holds no config.json yet", f"--resume {saved}")
     asserts_not_found(tmp_path / "gone", "There is no folder", "owner/name")
     asserts_not_found(str(tmp_path / "gone"), "There is no folder", "owner/name")
 

@@ -85,8 +85,8 @@ def test_what_is_no_address_is_not_recorded(address: str | None) -> None:
 
 
 def test_the_page_tells_how_it_is_doing(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with served("--log-json", log=log) as url:
+    log, out = tmp_path / "log", tmp_path / "out"
+    with served("--log-json", log=log, out=out) as url:
         client = Client(url, verbose=False, analytics_enabled=False)
         found = client.predict(handle_file(SHIP), api_name="/classify")
         with pytest.raises(AppError):
@@ -101,7 +101,7 @@ def test_the_page_tells_how_it_is_doing(tmp_path: Path) -> None:
     assert numbers[f'cifarnet_pictures_total{{verdict="{found["verdict"]}"}}'] == 1
     assert numbers['cifarnet_questions_total{error="ImageError",kind="classify"}'] == 1
     assert numbers["process_resident_memory_bytes"] > 10**8
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in out.read_text().splitlines()]  # and nothing else
     right, wrong = (line for line in lines if line["kind"] == "classify")
     assert right["verdicts"] == {found["verdict"]: 1}
     assert right["bytes"] == Path(SHIP).stat().st_size
@@ -109,4 +109,4 @@ def test_the_page_tells_how_it_is_doing(tmp_path: Path) -> None:
     assert right["client"] == "127.0.0.0/24"
     assert right["error"] is None
     assert wrong["error"] == "ImageError"
-    assert "ship.png" not in log.read_text()
+    assert "ship.png" not in log.read_text() + out.read_text()
