@@ -290,19 +290,24 @@ def _hint(run: Run | None, resumed: Path | None) -> str:
     return advice.how_to_go_on(run.directory, run.saved, run.recipe.epochs)
 
 
+def _check(asked: Options) -> None:
+    """What may fail does so before the time that training takes."""
+    if asked.push_to_hub:
+        check_token(asked.push_to_hub)
+    folder.check_output(asked.output, resume=bool(asked.resume))
+    if asked.resume:
+        files.remove_unfinished(asked.resume)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Trains as the command line asks; every error a user can cause is one message."""
     run = None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where SIGINT is ignored
     with exit_on_error():
         asked = options.parse(arguments)
-        if os.environ.get("RANK", "0") == "0":
-            if asked.push_to_hub:
-                check_token(asked.push_to_hub)  # before the time that training takes
-            folder.check_output(asked.output, resume=bool(asked.resume))
-            if asked.resume:
-                files.remove_unfinished(asked.resume)
         try:
+            if os.environ.get("RANK", "0") == "0":
+                _check(asked)
             run = Run(asked)
             run.train()
             run.finish()
