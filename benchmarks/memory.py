@@ -45,7 +45,7 @@ def plot(result: dict[str, Any]) -> Figure:
     figure = style.headed_figure(6, 3, "Memory of a long training", note)
     axes = figure.subplots()
     axes.plot(range(1, len(result["mib"]) + 1), result["mib"], color=style.BLUE)
-    axes.set(xlabel="epochs", ylabel="resident memory, MiB", ylim=(0, None))
+    axes.set(xlabel="epochs", ylabel="resident memory, MiB", ylim=(0, 1.2 * max(result["mib"])))
     return figure
 
 
