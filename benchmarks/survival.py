@@ -110,7 +110,9 @@ class Patient:
         seen: set[str] = set()
         until = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < until:
-            names = {path.name for path in self.directory.glob(f".*{files.UNFINISHED}")}
+            names: set[str] = set()
+            with contextlib.suppress(FileNotFoundError):  # the folder, tried out and removed
+                names = {path.name for path in files.unfinished(self.directory)}
             seen |= names
             if names and len(seen) > after:
                 return
