@@ -140,7 +140,7 @@ def limits() -> str:
         (
             "temporary files",
             f"{site.CACHE_AGE / 60:g} minutes, {tidy.MOST_BYTES // mega:,} MB together, looked at "
-            f"after every {guard.TIDY_AFTER // mega} MB and every {tidy.EVERY / 60:g} minute",
+            f"after every {guard.TIDY_AFTER // mega} MB and every {tidy.EVERY:g} s",
             "the oldest are deleted",
         ),
     )

@@ -84,16 +84,10 @@ def prepare(
     read = (_read_all if cached else _read_some)(source, rows, device, progress)
     mean, std = data.channel_statistics(read.train.images if read.train else read.sample)
     shared = dict(seed=recipe.seed, rank=rank, world_size=world_size)
-    batches: data.Batches
-    if read.train:
-        batches = data.CachedBatches(read.train, recipe.batch_size, **shared)
-    else:
-        size = recipe.batch_size
-        batches = data.StreamedBatches(source, read.rows.train, size, device=device, **shared)
     drawn = torch.randperm(len(read.sample), generator=generator)[:WHITENING_SAMPLE]
     return TrainingData(
         source=source,
-        batches=batches,
+        batches=_batches(source, read, recipe.batch_size, device, shared),
         validation=read.validation if len(read.rows.held_back) else None,
         sample=read.sample[drawn],  # (n, 3, S, S)
         mean=mean,
@@ -150,6 +144,14 @@ def _read_some(
         rows = rows.without_bad(source)
         seen, validation = _only(seen, rows.sample), _only(validation, rows.held_back)
     return _Read(rows, None, validation, seen.images)
+
+
+def _batches(
+    source: data.Source, read: _Read, size: int, device: torch.device, shared: dict[str, int]
+) -> data.Batches:
+    if read.train:
+        return data.CachedBatches(read.train, size, **shared)
+    return data.StreamedBatches(source, read.rows.train, size, device=device, **shared)
 
 
 def _hold_back(source: data.Source, recipe: Recipe) -> tuple[Tensor, Tensor]:

@@ -62,7 +62,7 @@ def arenas(process: str) -> int:
 
 PROGRAM = """
 import threading, sys
-from model.memory import give_back, limit_arenas
+from model.memory import limit_arenas
 if sys.argv[1] == "limited":
     limit_arenas()
 barrier = threading.Barrier(13)
