@@ -170,7 +170,9 @@ def plot(result: dict[str, Any]) -> Figure:
 
 def main() -> None:
     """Measures what is missing, prints, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", default="uoft-cs/cifar10", help="default: %(default)s")
     parser.add_argument("--recipes", nargs="+", default=["flash", "default"], choices=RECIPES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
