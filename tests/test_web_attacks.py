@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -23,9 +24,9 @@ TELLTALE = ("Traceback", str(ROOT), "site-packages", "/tmp/")
 WATCH = """
 import os, sys
 def _note(event, args):
-    if event == "socket.connect":
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.sendmsg"):
         with open(os.environ["CONNECTIONS"], "a") as file:
-            file.write(repr(args[1]) + "\\n")
+            file.write(repr(args) + "\\n")
 sys.addaudithook(_note)
 """
 
@@ -78,9 +79,9 @@ class Site:
         kind = {"Content-Type": "application/json"}
         return self.ask("POST", path, json.dumps(content), kind)[:2]
 
-    def call(self, data: Any, name: str = "classify") -> str:
+    def call(self, *data: Any, name: str = "classify") -> str:
         """The whole answer of an endpoint of the API."""
-        status, text = self.json(f"/gradio_api/call/{name}", {"data": [data]})
+        status, text = self.json(f"/gradio_api/call/{name}", {"data": data})
         if status != 200:
             return text
         return self.ask("GET", f"/gradio_api/call/{name}/{json.loads(text)['event_id']}")[1]
@@ -152,6 +153,7 @@ def test_somebody_elses_upload_cannot_be_had(site: Site) -> None:
     assert '"label": "ship"' in site.call({"path": path, "meta": {"_type": "gradio.FileData"}})
 
 
+MARK = {"meta": {"_type": "gradio.FileData"}}  # by which gradio knows a file
 FORGED = [
     "/etc/passwd",
     str(ROOT / "examples" / "ship.png"),
@@ -176,10 +178,24 @@ def test_forged_uploads_are_refused(site: Site, path: Any) -> None:
         {"path": path, "is_stream": True, "orig_name": "../../x", "size": -1},
         path,
     ):
-        for answer in (site.call(file), site.call([file], "classify_batch")):
+        for answer in (site.call(file), site.call([file], name="classify_batch")):
             assert '"label"' not in answer
             for word in TELLTALE:
                 assert word not in answer
+
+
+@pytest.mark.parametrize(
+    "data", [[], [{"path": "/etc/passwd", **MARK}], [{"path": "gone", **MARK}]]
+)
+def test_what_gradio_refuses_gets_a_sentence_and_is_counted(site: Site, data: list[Any]) -> None:
+    def counted() -> float:
+        text = site.ask("GET", "/metrics")[1]
+        found = re.search(r'cifarnet_refusals_total\{reason="bad input"\} (\S+)', text)
+        return float(found[1]) if found else 0
+
+    before = counted()
+    assert "Upload it again" in site.call(*data)
+    assert counted() == before + 1
 
 
 def test_no_address_is_fetched_and_nothing_is_connected_to(site: Site) -> None:
@@ -203,7 +219,7 @@ def test_no_address_is_fetched_and_nothing_is_connected_to(site: Site) -> None:
         "https://example.com/a.png",
     ):
         for file in ({"path": target, "meta": {"_type": "gradio.FileData"}}, {"url": target}):
-            for answer in (site.call(file), site.call([file], "classify_batch")):
+            for answer in (site.call(file), site.call([file], name="classify_batch")):
                 assert '"label"' not in answer
         assert site.ask("GET", f"/gradio_api/file={target}")[0] == 404
         assert site.ask("GET", f"/gradio_api/proxy={target}")[0] == 404

@@ -1,5 +1,6 @@
 """Puts the page together: a head, a tab for each thing to do, and the API."""
 
+import sys
 from typing import Any
 
 import gradio as gr
@@ -16,6 +17,33 @@ MAX_WAITING = 64  # requests in the queue; whoever comes later is asked to try a
 AT_ONCE = 2  # requests of one kind that are worked on at the same time
 MOST_VISITORS = 1000  # whose choices are remembered
 CACHE_CHECK, CACHE_AGE = 600, 1800  # seconds; uploads older than that are deleted
+BAD_INPUT = "That input is incomplete, or its picture is not here any more. Upload it again."
+
+
+class Page(gr.Blocks):
+    """gradio's page, but input that gradio refuses is answered by a sentence, and counted.
+
+    Args:
+        journal: Where refusals are recorded.
+        options: Those of gradio.
+    """
+
+    def __init__(self, journal: Journal, **options: Any) -> None:
+        super().__init__(**options)
+        self._journal = journal
+
+    async def preprocess_data(self, *args: Any, **options: Any) -> Any:
+        """Checks what a request holds and makes it the values that our functions are given.
+
+        Raises:
+            gr.Error: If values are missing, or name a file that was not uploaded.
+        """
+        try:
+            return await super().preprocess_data(*args, **options)
+        except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
+            print(f"Input refused: {type(error).__name__}", file=sys.stderr, flush=True)
+            self._journal.refused("bad input")
+            raise gr.Error(BAD_INPUT, print_exception=False) from None
 
 
 def build(
@@ -35,8 +63,11 @@ def build(
     """
     uploads.forbid_downloads()
     site = Site(models, models.results(), dataset, journal or Journal())
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(CACHE_CHECK, CACHE_AGE)
+    with Page(
+        site.journal,
+        title=TITLE,
+        analytics_enabled=False,
+        delete_cache=(CACHE_CHECK, CACHE_AGE),
     ) as page:
         gr.HTML(f"<h1>{TITLE}</h1><p>{INTRO}</p>", elem_id="head")
         tabs = [("Classify", classify), ("Many images", many), ("How good is it?", quality)]
