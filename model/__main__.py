@@ -78,7 +78,8 @@ def _positive(text: str) -> int:
 
 def _as_text(path: str, prediction: Prediction, k: int) -> str:
     named = (f"{label} {100 * probability:.1f} %" for label, probability in prediction.top(k))
-    return f"{path}: {prediction.sentence} ({', '.join(named)})"
+    head = "closest: " if prediction.verdict == "none" else ""
+    return f"{path}: {prediction.sentence} ({head}{', '.join(named)})"
 
 
 def _as_json(path: str, prediction: Prediction, k: int) -> str:

@@ -15,7 +15,9 @@ from PIL import Image
 import model
 from model import __main__ as program
 from model.classifier import Classifier
-from model.hub import save_pretrained
+from model.doubt import Doubt
+from model.hub import from_pretrained, save_pretrained
+from model.scope import Scope
 
 NAMES = ["100% wool", "bee", "cat", "dog", "elk", "fox", "gnu"]
 ROOT = Path(model.__file__).parent.parent
@@ -43,6 +45,18 @@ def test_a_line_a_picture(saved: Path, capsys: pytest.CaptureFixture[str]) -> No
         answer = Classifier.from_pretrained(saved)(path)
         named = [f"{label} {probability * 100:.1f} %" for label, probability in answer.top(3)]
         assert line == f"{path}: {answer.sentence} ({', '.join(named)})"
+
+
+def test_what_is_none_of_the_classes_is_only_close_to_them(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = from_pretrained(saved)
+    scope = Scope((0.0,) * 8, (1.0,) * 8, energy=(0.0, 1.0), distance=(0.0, 1.0), threshold=1e9)
+    extra = {"doubt": Doubt(scope=scope).to_dict()}
+    save_pretrained(network, "strict", label_names=NAMES, extra=extra)
+    program.main(["a.png", "--model", "strict", "--top", "1"])
+    line = r"a\.png: None of the 7 classes\. \(closest: [\w% ]+ \d+\.\d %\)\n"
+    assert re.fullmatch(line, capsys.readouterr().out)
 
 
 def test_five_classes_unless_told(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,6 +167,19 @@ def test_as_a_program(saved: Path) -> None:
     assert done.stdout.count("\n") == 1
     assert done.stderr.startswith("error: junk.png is not a picture")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(saved: Path) -> None:
+    line = [sys.executable, "-m", "model", *["a.png"] * 50, "--model", "run"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, env=env, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline().startswith("a.png: ")
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
 
 
 def test_import_stays_light(tmp_path: Path) -> None:
