@@ -65,7 +65,8 @@ def faults(rows: dict[str, dict[str, Any]]) -> list[str]:
             found.append(f"{name}: {row['seconds']:.1f} s")
         if row["mib"] > LARGE:
             found.append(f"{name}: {row['mib']:.0f} MiB")
-        if "Traceback" in row["said"] or "went wrong" in row["said"] or not row["said"]:
+        said = row["said"]
+        if not said or any(word in said for word in ("Traceback", "went wrong", '"error": null')):
             found.append(f"{name}: {row['said']!r}")
     return found
 
@@ -89,7 +90,7 @@ def main() -> None:
         "count": len(FILES) + len(ARCHIVES),
         "slowest_seconds": max(row["seconds"] for row in rows.values()),
         "most_mib": max(row["mib"] for row in rows.values()),
-        "faults": faults(rows),
+        "faults": faults(rows) + ([] if serving else ["afterwards it did not serve any more"]),
         "serving_afterwards": serving,
         "machine": machine(),
         "versions": versions(),

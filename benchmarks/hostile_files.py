@@ -176,6 +176,7 @@ FILES: dict[str, Maker] = {
     "PNG of 200 x 65,000": lambda: flat_png(200, 65_000),
     "PNG of 80 megapixels": lambda: flat_png(10_000, 8_000),
     "PNG of 1 x 10,000": lambda: flat_png(1, 10_000),
+    "PNG of 1 x 26 million": lambda: flat_png(1, 26_000_000),
     "PNG of 10,000 x 1": lambda: flat_png(10_000, 1),
     "PNG of 1 x 1": lambda: flat_png(1, 1),
     "PNG of 1 bit": lambda: saved("PNG", picture(mode="1")),

@@ -3,6 +3,7 @@
 python -m benchmarks.reliability
 """
 
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,28 +54,33 @@ def load(measured: dict[str, Any]) -> str:
     before, after = measured["calm_before"], measured["calm_after"]
     disk = max(mib for _, mib in measured["disk_mib"])
     slowest = flood["slowest_refusal"]
+    held = [mib for _, mib in measured["memory_mib"]]
+    late = statistics.median(held[-len(held) // 10 :])
     return "\n".join(
         (
             f"- {measured['clients']} visitors for {measured['minutes']:g} minutes, each asking "
             f"about {measured['think_seconds']:g} s after the last answer: {busy['answered']:,} "
             f"answers, {busy['refused']} refused, {busy['errors']} errors; half within "
             f"{busy['p50']:.2f} s, 95 of 100 within {busy['p95']:.2f} s.",
-            f"- Memory: {measured['memory_mib'][0][1]:,.0f} MiB before they came, "
-            f"{measured['memory_growth_mib']:.0f} MiB more in the last tenth of that time than in "
-            f"the first; temporary files took at most {disk:,.0f} MiB.",
-            f"- {measured['rush_clients']} visitors at the same moment: {flood['answered']} "
+            f"- Memory: {held[0]:,.0f} MiB before they came, {late:,.0f} MiB in the last tenth of "
+            f"that time, {measured['memory_growth_mib']:.0f} MiB more than in the first, and at "
+            f"most {max(held):,.0f}; temporary files took at most {disk:,.0f} MiB.",
+            f"- {measured['rush_clients']} visitors with small pictures at the same moment: "
+            f"{flood['answered']} "
             f"answered, {flood['refused']} asked to try again"
             + (f" (the last of them after {slowest:.2f} s)" if slowest else "")
             + f", {flood['errors']} errors.",
-            f"- One visitor alone, half of the answers: {1000 * before['p50']:.0f} ms before and "
-            f"{1000 * after['p50']:.0f} ms afterwards.",
+            f"- One visitor alone, {before['answered']} answers: half within "
+            f"{1000 * before['p50']:.0f} ms before and {1000 * after['p50']:.0f} ms afterwards, 95 "
+            f"of 100 within {1000 * before['p95']:.0f} and {1000 * after['p95']:.0f} ms.",
         )
     )
 
 
 def hostile(measured: dict[str, Any]) -> str:
     """Files that attack."""
-    faults = "; ".join(measured["faults"]) or "No answer was a trace"
+    faults = "; ".join(measured["faults"])
+    faults = faults or "No answer was a trace, and the same page went on serving"
     return (
         f"{measured['count']} kinds, single files over the API of one page, archives by its code: "
         f"the slowest took {measured['slowest_seconds']:.2f} s (allowed: {SLOW:g}), the largest "

@@ -1,30 +1,34 @@
 """How long until training starts: reading the dataset, and all the way to the first step.
 
-    python benchmarks/startup.py --dataset DIR_OR_ID
+    python -m benchmarks.startup --dataset DIR_OR_ID
 
 Reads the training images as train.py does, and with plain Pillow in one thread, alternating; then
-starts train.py and waits for its first step. Writes benchmarks/results/startup.json.
+starts train.py and waits for its first step. Writes startup.json and startup.png in
+benchmarks/results/.
 """
 
 import argparse
 import io
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
+from typing import Any
 
 import datasets
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from benchmarks._common import ROOT
+from model import files, style
+from model.data import open_dataset
+from model.machine import machine, peak_memory_mib, versions
 
-from model import files  # noqa: E402
-from model.data import open_dataset  # noqa: E402
-from model.machine import machine, peak_memory_mib, versions  # noqa: E402
+TARGET = ROOT / "benchmarks" / "results" / "startup"
 
 
 def ours(name: str) -> tuple[float, int]:
@@ -72,6 +76,32 @@ def first_step(name: str) -> float:
         return seconds
 
 
+def plot(result: dict[str, Any]) -> Figure:
+    """Seconds of each, a bar for the median and a point for every round."""
+    names = {
+        "Pillow, one thread": "seconds_plain_pillow",
+        "as train.py reads": "seconds_to_tensor",
+        "train.py, first steps": "seconds_to_first_step",
+    }
+    computer = result["machine"]
+    note = (
+        f"{result['images']:,} training images from files; {computer['cores']} cores of "
+        f"{computer['cpu']}; points are single rounds"
+    )
+    figure = style.headed_figure(6.4, 2.8, "Reading images, and starting to train", note)
+    axes = figure.subplots()
+    colours = [style.RUST if "Pillow" in name else style.BLUE for name in names]
+    medians = [statistics.median(result[key]) for key in names.values()]
+    bars = axes.barh(list(names), medians, color=colours)
+    axes.bar_label(bars, fmt="{:.1f} s", label_type="center", color="white", weight="bold")
+    for place, key in enumerate(names.values()):
+        axes.plot(result[key], [place] * len(result[key]), ".", color=style.INK, alpha=0.6)
+    axes.margins(x=0.15)
+    axes.set_xlabel("seconds")
+    axes.invert_yaxis()
+    return figure
+
+
 def main() -> None:
     """Measures, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -79,7 +109,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each (default: %(default)s)")
     args = parser.parse_args()
     rounds = [(*ours(args.dataset), plain(args.dataset)) for _ in range(args.rounds)]
-    result = {
+    result: dict[str, Any] = {
         "images": rounds[0][1],
         "seconds_to_tensor": [seconds for seconds, _, _ in rounds],
         "seconds_plain_pillow": [seconds for _, _, seconds in rounds],
@@ -89,11 +119,11 @@ def main() -> None:
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
-    target = ROOT / "benchmarks" / "results"
-    target.mkdir(exist_ok=True)
-    files.write_json(target / "startup.json", result)
+    files.write_json(TARGET.with_suffix(".json"), result)
+    with matplotlib.rc_context(style.STYLE):
+        style.save(plot(result), TARGET.with_suffix(".png"))
     for name in ("seconds_to_tensor", "seconds_plain_pillow", "seconds_to_first_step"):
-        print(name, ", ".join(f"{value:.1f}" for value in result[name]))  # type: ignore[attr-defined]
+        print(name, ", ".join(f"{value:.1f}" for value in result[name]))
 
 
 if __name__ == "__main__":
