@@ -247,7 +247,7 @@ class Run:
         files.write_text(self.directory / "log.jsonl", log)
 
     def finish(self) -> None:
-        """Reads the test split, for the only time, and saves model, results, figures and card."""
+        """Reads the test split, now and not before, and saves model, results, figures and card."""
         if self.main:
             self._write_log()  # a run killed in its last save has a log one row short
             network = self.trainer.result

@@ -81,7 +81,7 @@ def headline_sentence(results: dict[str, Any], size: int) -> str:
         f"and on {averaged:.2%} when it looks at six views of each{_served(results)}, after "
         "training on "
         f"{sizes['train']:,} images for {results['training']['seconds']:,.0f} seconds on "
-        f"{_device(results)}. The run looked at the test images once, after training."
+        f"{_device(results)}. The run looked at the test images only after training."
     )
 
 
@@ -149,6 +149,12 @@ def _confusions(report: dict[str, Any]) -> str:
 def _limits(results: dict[str, Any], size: int) -> str:
     report = results["test"]["plain"]
     worst = min(report["per_class"], key=lambda name: report["per_class"][name]["recall"])
+    found = report["per_class"][worst]["recall"]
+    weakest = (
+        f"Its weakest class is {escape(worst)}: {found:.1%} of those are found."
+        if f"{found:.1%}" != "100.0%"
+        else f"No class of these {report['count']:,} test images is weak: 100.0% of each are found."
+    )
     bins = [row for row in report["reliability"] if row["count"]]
     stated = sum(row["count"] * row["confidence"] for row in bins) / report["count"]
     kind = "below" if stated < report["accuracy"] else "above"
@@ -164,8 +170,7 @@ def _limits(results: dict[str, Any], size: int) -> str:
             f"else {stranger}, at times with a high probability.",
             f"It sees squares scaled to {size} x {size} pixels, the largest centred one first: "
             "what is small or off the centre is easily lost.",
-            f"Its weakest class is {escape(worst)}: {report['per_class'][worst]['recall']:.1%} of "
-            "those are found.",
+            weakest,
             f"The network's own probabilities average {stated:.1%}, {kind} its accuracy of "
             f"{report['accuracy']:.1%}; bin by bin they are off by {report['ece']:.2%}.",
             "It was measured on images of the same origin as those it learned from. On photos from "

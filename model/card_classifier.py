@@ -129,6 +129,6 @@ def _latency(results: dict[str, Any]) -> str:
     here = found["machine"]
     return (
         f"On {here['cores']} processor cores ({escape(here['cpu'])}, {found['threads']} threads), "
-        f"device {here['device']}, over {found['rounds']} rounds:\n\n"
+        f"device {here['device']}, over {found['rounds']} rounds of all these in turn:\n\n"
         f"{table(['asked for', 'ms, median', 'ms, 90 % below'], rows)}"
     )

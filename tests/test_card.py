@@ -136,6 +136,14 @@ SHOWN: list[tuple[tuple[Any, ...], Any, str]] = [
 ]
 
 
+def test_without_a_mistake_no_class_is_called_weak(results: dict[str, Any]) -> None:
+    for row in results["test"]["plain"]["per_class"].values():
+        row["recall"] = 0.9996  # 100.0 % as it is written
+    text = body(model_card(results, CONFIG))
+    assert "weakest class" not in text
+    assert f"No class of these {results['test']['plain']['count']} test images is weak" in text
+
+
 @pytest.mark.parametrize(("path", "value", "shown"), SHOWN)
 def test_numbers_come_from_the_results(
     path: tuple[Any, ...], value: Any, shown: str, results: dict[str, Any]
