@@ -37,7 +37,7 @@ def search(target: str, seconds: int, folder: Path, seed: int = 0) -> dict[str, 
 
     Returns:
         runs: Inputs tried; features: Of the code, reached; seconds: How long it took; broke: What
-        ended the search early, or None.
+        ended the search early, or None; seed; date.
     """
     corpus = folder / f"{target}-corpus"
     corpus.mkdir()
@@ -53,6 +53,8 @@ def search(target: str, seconds: int, folder: Path, seed: int = 0) -> dict[str, 
         "features": int(reached[-1]) if reached else 0,
         "seconds": time.monotonic() - began,
         "broke": done.stderr[-3000:].replace(f"{ROOT}/", "") if done.returncode else None,
+        "seed": seed,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
 
 

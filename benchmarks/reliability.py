@@ -91,7 +91,7 @@ def hostile(measured: dict[str, Any]) -> str:
 def fuzz(measured: dict[str, Any]) -> str:
     """Random search for inputs that break something."""
     return "\n".join(
-        f"- {name}: {row['runs']:,} inputs in {_minutes(row['seconds'])}, reaching "
+        f"- {name}, {row['date']}: {row['runs']:,} inputs in {_minutes(row['seconds'])}, reaching "
         f"{row['features']:,} features of the code; "
         + (
             "something else than our errors came out"

@@ -197,6 +197,7 @@ def main() -> None:
         "kills": dict(report.kills),
         "total": report.kills.total(),
         "faults": report.faults,
+        "seed": args.seed,
         "seconds": time.monotonic() - began,
         "machine": machine(),
         "versions": versions(),
