@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class CifarnetError(Exception):
@@ -41,17 +41,19 @@ def exit_on_error() -> Iterator[None]:
 
     Raises:
         SystemExit: with code 2 after a `CifarnetError` or an `OSError` (full disk, no permission);
-            with code 1, silently, if nobody reads our output any more; with code 1, a traceback and
-            a request to report it after anything else.
+            with code 1 and no message if nobody reads our output any more; with code 1, a traceback
+            and a request to report it after anything else.
     """
     try:
         yield
+        sys.stdout.flush()
     except CifarnetError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except BrokenPipeError:  # whoever read what we print has gone, as `head` does
         # Python writes what is left once more when it ends: nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with suppress(OSError, ValueError):  # replaced by something that is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""

@@ -14,7 +14,7 @@ from web.examples import Example, Examples
 from web.journal import Entry, Journal
 from web.models import Models
 from web.site import Site
-from web.uploads import MAX_UPLOAD, client_of, content_of, enclosing_tab
+from web.uploads import MAX_UPLOAD, client_of, content_of, enclosing_tab, said_by
 
 SCRIPT = (Path(__file__).parent / "picker.js").read_text(encoding="utf-8")
 MOST_PILLS = 12  # classes that have room as buttons; more become a list to choose from
@@ -96,10 +96,10 @@ def tab(site: Site) -> None:
     )
 
     def picked(event: gr.EventData, names: list[str], request: gr.Request) -> Iterator[Shown]:
-        yield from desk.look(str(event.path), names, client_of(request))
+        yield from desk.look(str(said_by(event, "path")), names, client_of(request))
 
     def example(event: gr.EventData, names: list[str], request: gr.Request) -> Iterator[Shown]:
-        yield from desk.look(str(event.key), names, client_of(request))
+        yield from desk.look(str(said_by(event, "key")), names, client_of(request))
 
     def again(picture: str | None, names: list[str], request: gr.Request) -> Iterator[Shown]:
         yield from desk.look(picture, names, client_of(request))

@@ -20,7 +20,14 @@ from web.charts import percent
 from web.journal import Entry
 from web.models import Models
 from web.site import Site
-from web.uploads import MAX_PIXELS, MAX_UPLOAD, client_of, enclosing_tab, upload_path
+from web.uploads import (
+    MAX_PIXELS,
+    MAX_UPLOAD,
+    client_of,
+    enclosing_tab,
+    said_by,
+    upload_path,
+)
 
 SCRIPT = (Path(__file__).parent / "many.js").read_text(encoding="utf-8")
 DROP_SCRIPT = (Path(__file__).parent / "dropper.js").read_text(encoding="utf-8")
@@ -72,7 +79,7 @@ def tab(site: Site) -> None:
     table = _html(NOTHING, "many-table", SCRIPT)
 
     def fill(event: gr.EventData, name: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        files = _checked(event.files)
+        files = _checked(said_by(event, "files"))
         with site.journal.question("table", client_of(request)) as entry:
             for shown in answers(models, files, name, entry):
                 yield files, *shown

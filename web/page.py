@@ -1,6 +1,9 @@
 """Puts the page together: a head, a tab for each thing to do, and the API."""
 
+import errno
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,6 +21,7 @@ AT_ONCE = 2  # requests of one kind that are worked on at the same time
 MOST_VISITORS = 1000  # whose choices are remembered
 CACHE_CHECK, CACHE_AGE = 600, 1800  # seconds; uploads older than that are deleted
 BAD_INPUT = "That input is incomplete, or its picture is not here any more. Upload it again."
+NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 class Page(gr.Blocks):
@@ -36,14 +40,29 @@ class Page(gr.Blocks):
         """Checks what a request holds and makes it the values that our functions are given.
 
         Raises:
-            gr.Error: If values are missing, or name a file that was not uploaded.
+            gr.Error: If values are missing, or name a file that was not uploaded; also if this
+                machine fails, which a crash report tells of.
         """
         try:
             return await super().preprocess_data(*args, **options)
-        except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
-            print(f"Input refused: {type(error).__name__}", file=sys.stderr, flush=True)
+        except gr.Error as error:  # says itself what is wrong
+            error.print_exception = False
             self._journal.refused("bad input")
-            raise gr.Error(BAD_INPUT, print_exception=False) from None
+            raise
+        except OSError as error:
+            if error.errno in NO_SUCH_FILE:
+                raise self._refusal(error) from None
+            with self._journal.question("input"):  # this machine's fault: a full disk, say
+                raise
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Exception) -> gr.Error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        print(f"Input refused: {type(error).__name__} in {where}", file=sys.stderr, flush=True)
+        self._journal.refused("bad input")
+        return gr.Error(BAD_INPUT, print_exception=False)
 
 
 def build(

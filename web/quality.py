@@ -13,6 +13,7 @@ from web.charts import percent
 from web.report import Results, section
 from web.site import Site
 from web.testset import MOST_PICTURES, TestPicture, TestSet
+from web.uploads import said_by
 
 HINT = "Choose a cell to see what is behind it."
 NO_DATASET = (
@@ -70,7 +71,7 @@ def _confusions(results: Results, tests: TestSet | None) -> None:
             )
 
     def show(event: gr.EventData) -> str:
-        return cell(results, tests, event.true, event.predicted)
+        return cell(results, tests, said_by(event, "true"), said_by(event, "predicted"))
 
     cells.cell(show, None, shown, show_progress="minimal", api_visibility="private")
 

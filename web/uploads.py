@@ -62,6 +62,11 @@ def client_of(request: gr.Request | None) -> str | None:
     return getattr(client, "host", None)
 
 
+def said_by(event: gr.EventData, name: str) -> Any:
+    """What a browser's event says under a name; None if it does not, as it may say anything."""
+    return event._data.get(name) if isinstance(event._data, dict) else None
+
+
 def enclosing_tab() -> gr.Tab:
     """The tab that is being filled."""
     block = gr.context.Context.block
