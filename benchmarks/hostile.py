@@ -10,6 +10,7 @@ has held. Writes benchmarks/results/hostile.json.
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -98,7 +99,9 @@ def main() -> None:
     }
     files.write_json(TARGET, result)
     shown = {k: result[k] for k in ("count", "slowest_seconds", "most_mib", "serving_afterwards")}
-    print(json.dumps(shown, indent=2), *result["faults"], sep="\n")
+    print(json.dumps(shown, indent=2))
+    if result["faults"]:
+        sys.exit("\n".join(result["faults"]))
 
 
 def as_the_page_reads() -> dict[str, dict[str, Any]]:

@@ -80,7 +80,7 @@ def load(measured: dict[str, Any]) -> str:
 def hostile(measured: dict[str, Any]) -> str:
     """Files that attack."""
     faults = "; ".join(measured["faults"])
-    faults = faults or "No answer was a trace, and the same page went on serving"
+    faults = faults or "No answer held a traceback, and the page went on serving"
     return (
         f"{measured['count']} kinds, single files over the API of one page, archives by its code: "
         f"the slowest took {measured['slowest_seconds']:.2f} s (allowed: {SLOW:g}), the largest "

@@ -85,7 +85,7 @@ def plot(result: dict[str, Any]) -> Figure:
     }
     computer = result["machine"]
     note = (
-        f"{result['images']:,} training images from files; {computer['cores']} cores of "
+        f"{result['images']:,} training images; {computer['cores']} cores of "
         f"{computer['cpu']}; points are single rounds"
     )
     figure = style.headed_figure(6.4, 2.8, "Reading images, and starting to train", note)

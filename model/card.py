@@ -153,7 +153,7 @@ def _limits(results: dict[str, Any], size: int) -> str:
     weakest = (
         f"Its weakest class is {escape(worst)}: {found:.1%} of those are found."
         if f"{found:.1%}" != "100.0%"
-        else f"No class of these {report['count']:,} test images is weak: 100.0% of each are found."
+        else "No class stands out as weak on these test images: nearly all of each are found."
     )
     bins = [row for row in report["reliability"] if row["count"]]
     stated = sum(row["count"] * row["confidence"] for row in bins) / report["count"]

@@ -32,8 +32,8 @@ def recipes(measured: dict[str, Any]) -> str:
         f"Trained on all 50,000 images, on {machine['cores']} cores of {machine['cpu']}; seconds "
         f"from the command's start to the saved model. The baseline is {measured['peer']}, on the "
         f"same machine in turn with ours ({_precision(measured)}); its accuracy is its "
-        "authors', its time 200 times the median of the steps that ran before each of our runs. "
-        "Shares are taken run by run, against the steps just before.",
+        "authors', its time 200 times the median of all its steps, some of which ran before each "
+        "of our runs. Shares are taken run by run, against the steps just before.",
         "",
         "| recipe | test, six views | one view | seconds | of the baseline's | memory | runs |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -108,7 +108,8 @@ def _startup(measured: dict[str, Any]) -> str:
     return (
         f"The {measured['images']:,} training images are read and decoded in {ours:.1f} s, "
         f"{plain / ours:.2f} times as fast as by Pillow in one thread "
-        "(`python -m benchmarks.startup`)."
+        "(`python -m benchmarks.startup`, "
+        "[plot](benchmarks/results/startup.png))."
     )
 
 

@@ -47,9 +47,9 @@ def test_two_processes_train_like_one(pair: tuple[Path, Path, str]) -> None:
     first, *_ = zip(one["training"]["epochs"], two["training"]["epochs"], strict=True)
     assert abs(first[0]["train_loss"] - first[1]["train_loss"]) < 1e-3
     assert two["test"]["plain"]["count"] == 60
-    accuracies = [results["test"]["plain"]["accuracy"] for results in (one, two)]
-    assert min(accuracies) > 0.45  # chance is 0.33
-    assert abs(accuracies[0] - accuracies[1]) <= 0.1  # 6 of 60 images: rounding adds up
+    right = [round(60 * results["test"]["plain"]["accuracy"]) for results in (one, two)]
+    assert min(right) > 27  # chance is 20
+    assert abs(right[0] - right[1]) <= 6  # rounding adds up
 
 
 def test_metrics_of_two_processes_are_those_of_one(
@@ -105,7 +105,10 @@ def test_a_run_of_one_process_goes_on_with_two(shapes: Path, tmp_path: Path) -> 
     )
     assert log.read_text().count("\n") < 20
     process = start("--resume", run)
-    said, errors = process.communicate(timeout=300)
+    try:
+        said, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
     assert process.returncode == 0, errors
     assert "began with 1 process(es) and goes on with 2" in said
     assert log.read_text().count("\n") == 20
