@@ -15,7 +15,7 @@ from benchmarks.hostile import LARGE, SLOW
 from model import files, images
 from model.recipe import RECIPES
 from model.release import fill
-from web import archive, guard, tidy, uploads
+from web import api, archive, guard, tidy, uploads
 from web import page as site
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -64,10 +64,11 @@ def load(measured: dict[str, Any]) -> str:
             f"{busy['p50']:.2f} s, 95 of 100 within {busy['p95']:.2f} s.",
             f"- Memory: {held[0]:,.0f} MiB before they came, {late:,.0f} MiB in the last tenth of "
             f"that time, {measured['memory_growth_mib']:.0f} MiB more than in the first, and at "
-            f"most {max(held):,.0f}; temporary files took at most {disk:,.0f} MiB.",
-            f"- {measured['rush_clients']} visitors with small pictures at the same moment: "
-            f"{flood['answered']} "
-            f"answered, {flood['refused']} asked to try again"
+            f"most {max(held):,.0f}; temporary files took at most {disk:,.0f} MiB "
+            "(they are looked at now and then, see the limits).",
+            f"- {measured['rush_clients']} visitors at the same moment, each from its own address "
+            f"with a small picture: {flood['answered']} answered, {flood['refused']} asked to try "
+            "again"
             + (f" (the last of them after {slowest:.2f} s)" if slowest else "")
             + f", {flood['errors']} errors.",
             f"- One visitor alone, {before['answered']} answers: half within "
@@ -117,7 +118,7 @@ def limits() -> str:
     """What the page turns away, as a table."""
     mega, million = 2**20, 10**6
     rows = (
-        ("one file", f"{uploads.MAX_UPLOAD // mega} MB", "413"),
+        ("one file", f"{uploads.MAX_UPLOAD // mega} MiB", "413"),
         (
             "a picture",
             f"{images.MAX_SIDE:,} pixels a side, {images.MAX_PIXELS // million} megapixels, "
@@ -127,11 +128,16 @@ def limits() -> str:
         ),
         (
             "a zip, many files",
-            f"{archive.MOST_PICTURES} pictures, {archive.MOST_BYTES_EACH // mega} MB each, "
-            f"{archive.MOST_BYTES // mega} MB together, unpacked",
+            f"{archive.MOST_PICTURES} pictures, {archive.MOST_BYTES_EACH // mega} MiB each, "
+            f"{archive.MOST_BYTES // mega} MiB together, unpacked",
             "the rest is left out, and said",
         ),
-        ("a request without files", f"{guard.MOST_JSON // mega} MB", "413"),
+        (
+            "one call of `/classify_batch`",
+            f"{api.MOST_AT_ONCE} pictures",
+            "a sentence that says so",
+        ),
+        ("a request without files", f"{guard.MOST_JSON // mega} MiB", "413"),
         ("questions that wait", f"{site.MAX_WAITING}", "503, try again in a few seconds"),
         (
             "requests with a body at once",
@@ -145,8 +151,8 @@ def limits() -> str:
         ),
         (
             "temporary files",
-            f"{site.CACHE_AGE / 60:g} minutes, {tidy.MOST_BYTES // mega:,} MB together, looked at "
-            f"after every {guard.TIDY_AFTER // mega} MB and every {tidy.EVERY:g} s",
+            f"{site.CACHE_AGE / 60:g} minutes, {tidy.MOST_BYTES // mega:,} MiB together, looked at "
+            f"after every {guard.TIDY_AFTER // mega} MiB and every {tidy.EVERY:g} s",
             "the oldest are deleted",
         ),
     )

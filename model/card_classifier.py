@@ -129,6 +129,7 @@ def _latency(results: dict[str, Any]) -> str:
     here = found["machine"]
     return (
         f"On {here['cores']} processor cores ({escape(here['cpu'])}, {found['threads']} threads), "
-        f"device {here['device']}, over {found['rounds']} rounds of all these in turn:\n\n"
+        f"device {here['device']}, over {found['rounds']} rounds of all these in turn "
+        "(asked the same again and again, it answers faster):\n\n"
         f"{table(['asked for', 'ms, median', 'ms, 90 % below'], rows)}"
     )

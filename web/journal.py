@@ -58,7 +58,7 @@ class Journal:
         prometheus.ProcessCollector(registry=self.registry)
         self._questions = prometheus.Counter(
             "cifarnet_questions",
-            "Questions that were answered or refused, by kind and by kind of error.",
+            "Questions that were worked on, by kind and by kind of error.",
             ("kind", "error"),
             registry=self.registry,
         )

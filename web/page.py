@@ -20,7 +20,7 @@ MAX_WAITING = 64  # requests in the queue; whoever comes later is asked to try a
 AT_ONCE = 2  # requests of one kind that are worked on at the same time
 MOST_VISITORS = 1000  # whose choices are remembered
 CACHE_CHECK, CACHE_AGE = 600, 1800  # seconds; uploads older than that are deleted
-BAD_INPUT = "That input is incomplete, or its picture is not here any more. Upload it again."
+BAD_INPUT = "That input is incomplete, or its picture was not uploaded. Upload it again."
 NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 

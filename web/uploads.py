@@ -11,7 +11,7 @@ from model.errors import ImageError
 
 MAX_UPLOAD = 50 * 2**20  # bytes of one uploaded file
 MAX_PIXELS = 20_000_000  # of a picture, once it is in memory: 80 MB
-GONE = "That picture is no longer here; choose it again."
+GONE = "That picture was not uploaded, or is no longer here. Upload it again."
 NO_ADDRESSES = "Send the picture itself: this page does not fetch from other addresses."
 
 
