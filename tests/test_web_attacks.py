@@ -7,107 +7,19 @@ import os
 import re
 import secrets
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 from conftest import ROOT
 from pages import served
+from watched import MARK, WATCH, Site, Trap, until
 
 from web import guard
 
-SHIP = (ROOT / "examples" / "ship.png").read_bytes()
 TELLTALE = ("Traceback", str(ROOT), "site-packages", "/tmp/")
-WATCH = """
-import os, sys
-def _note(event, args):
-    sent = event in ("socket.connect", "socket.sendto", "socket.sendmsg")
-    asked = event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
-    to = args[1] if sent else args[0] if asked else None  # None: along a connection that is there
-    if to is not None:
-        with open(os.environ["CONNECTIONS"], "a") as file:
-            file.write(f"{event} {to!r}\\n")
-sys.addaudithook(_note)
-"""
-
-
-class Trap:
-    """A server on loopback that should never be asked anything."""
-
-    def __init__(self, family: socket.AddressFamily, address: str) -> None:
-        self.asked = 0
-        self._socket = socket.socket(family)
-        self._socket.bind((address, 0))
-        self._socket.listen()
-        self.port = self._socket.getsockname()[1]
-        threading.Thread(target=self._count, daemon=True).start()
-
-    def _count(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            self.asked += 1
-            connection.close()
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-class Site:
-    """The running page, and what it connected to."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url, self.connections = url, folder / "connections"
-        self.uploads = folder / "uploads"
-        self.address = urlsplit(url).netloc
-
-    def ask(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, str, list[tuple[str, str]]]:
-        """Status, text and headers of an answer, whatever the path looks like."""
-        connection = http.client.HTTPConnection(self.address, timeout=60)
-        try:
-            connection.request(method, path, body, headers or {}, encode_chunked=False)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode(errors="replace"), answer.getheaders()
-        finally:
-            connection.close()
-
-    def json(self, path: str, content: Any) -> tuple[int, str]:
-        kind = {"Content-Type": "application/json"}
-        return self.ask("POST", path, json.dumps(content), kind)[:2]
-
-    def call(self, *data: Any, name: str = "classify") -> str:
-        """The whole answer of an endpoint of the API."""
-        status, text = self.json(f"/gradio_api/call/{name}", {"data": data})
-        if status != 200:
-            return text
-        return self.ask("GET", f"/gradio_api/call/{name}/{json.loads(text)['event_id']}")[1]
-
-    def upload(self, name: str = "ship.png", content: bytes = SHIP, **headers: str) -> Any:
-        body = (
-            f'--cut\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
-            "Content-Type: image/png\r\n\r\n"
-        ).encode() + content
-        kind = {"Content-Type": "multipart/form-data; boundary=cut", **headers}
-        status, text, found = self.ask(
-            "POST", "/gradio_api/upload", body + b"\r\n--cut--\r\n", kind
-        )
-        return status, text, found
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -155,10 +67,9 @@ def test_somebody_elses_upload_cannot_be_had(site: Site) -> None:
     for door in ("file=", "file/"):
         for spelling in _spellings(path):
             assert site.ask("GET", f"/gradio_api/{door}{spelling}")[0] in (403, 404)
-    assert '"label": "ship"' in site.call({"path": path, "meta": {"_type": "gradio.FileData"}})
+    assert '"label": "ship"' in site.call({"path": path, **MARK})
 
 
-MARK = {"meta": {"_type": "gradio.FileData"}}  # by which gradio knows a file
 FORGED = [
     "/etc/passwd",
     str(ROOT / "examples" / "ship.png"),
@@ -178,8 +89,8 @@ FORGED = [
 def test_forged_uploads_are_refused(site: Site, path: Any) -> None:
     for file in (
         {"path": path},
-        {"path": path, "meta": {"_type": "gradio.FileData"}},
-        {"path": "x", "url": path, "meta": {"_type": "gradio.FileData"}},
+        {"path": path, **MARK},
+        {"path": "x", "url": path, **MARK},
         {"path": path, "is_stream": True, "orig_name": "../../x", "size": -1},
         path,
     ):
@@ -223,7 +134,7 @@ def test_no_address_is_fetched_and_nothing_is_connected_to(site: Site) -> None:
         "gopher://127.0.0.1/1",
         "https://example.com/a.png",
     ):
-        for file in ({"path": target, "meta": {"_type": "gradio.FileData"}}, {"url": target}):
+        for file in ({"path": target, **MARK}, {"url": target}):
             for answer in (site.call(file), site.call([file], name="classify_batch")):
                 assert '"label"' not in answer
                 assert '"error": null' not in answer
