@@ -18,7 +18,7 @@ from accelerate.utils import parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
 from model import advice, augment, checkpoint, files, finish, folder, options, splits
-from model.device import resolve_mixed_precision, use_all_cores
+from model.device import pays_to_compile, resolve_mixed_precision, use_all_cores
 from model.errors import (
     CifarnetError,
     ConfigError,
@@ -87,7 +87,7 @@ class Run:
         self.options = dataclasses.replace(
             self.options, cached=self.data.cached, fingerprint=self.fingerprint
         )
-        self.trainer = self._build_trainer()
+        self.trainer = self._build_trainer(asked.compile)
         if values:
             self.trainer.load_state(tensors, values["trainer"])
         if self.trainer.epochs_done == self.recipe.epochs:
@@ -133,13 +133,22 @@ class Run:
         )
         return data
 
-    def _build_trainer(self) -> Trainer:
-        recipe, data = self.recipe, self.data
+    def _build_trainer(self, compiled: bool | None) -> Trainer:
+        recipe, data, outliers = self.recipe, self.data, None
+        device = self.accelerator.device
+        if self.options.outliers:
+            outliers = splits.load_outliers(
+                self.options.outliers, data.source.label_names, self.options.image_size, device
+            )
+            self.say(f"{len(outliers):,} outliers of {self.options.outliers}")
+        if compiled is None:
+            compiled = pays_to_compile(device, recipe.epochs * data.sizes["train"])
         torch.manual_seed(recipe.seed)
         size = self.options.image_size
         network: Any = timm.create_model(recipe.network, num_classes=len(data.source.label_names))
         network.pretrained_cfg |= dict(mean=data.mean, std=data.std, input_size=(3, size, size))
-        network.init_whitening(augment.normalize(data.sample, data.mean, data.std).cpu())
+        whitened = augment.normalize(data.sample, data.mean, data.std).cpu()
+        network.init_whitening(whitened, recipe.stem_eps)
         return Trainer(
             network,
             recipe,
@@ -147,6 +156,8 @@ class Run:
             mean=data.mean,
             std=data.std,
             accelerator=self.accelerator,
+            outliers=outliers,
+            compiled=compiled,
         )
 
     @property

@@ -37,22 +37,23 @@ def translate(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
     Args:
         images: (N, C, H, W), any type.
         pad: Largest shift in pixels, below H and W.
-        generator: Source of chance, on the CPU.
+        generator: Source of chance, on the images' device.
 
     Returns:
         (N, C, H, W).
     """
     n, chans, height, width = images.shape
-    shift = torch.randint(-pad, pad + 1, (2, n, 1), generator=generator).to(images.device)
+    device = images.device
+    shift = torch.randint(-pad, pad + 1, (2, n, 1), generator=generator, device=device)
 
     def source(size: int, shift: Tensor) -> Tensor:
-        at = (torch.arange(size, device=images.device) + shift).abs()  # (N, size)
+        at = (torch.arange(size, device=device) + shift).abs()  # (N, size)
         return torch.minimum(at, 2 * (size - 1) - at)
 
     rows = source(height, shift[0])[:, None, :, None]  # (N, 1, H, 1)
     columns = source(width, shift[1])[:, None, None, :]  # (N, 1, 1, W)
-    first = torch.arange(n, device=images.device)[:, None, None, None]
-    return images[first, torch.arange(chans, device=images.device)[:, None, None], rows, columns]
+    first = torch.arange(n, device=device)[:, None, None, None]
+    return images[first, torch.arange(chans, device=device)[:, None, None], rows, columns]
 
 
 def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
@@ -61,20 +62,54 @@ def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
     Args:
         images: Normalised pictures (N, C, H, W): 0 is the mean colour.
         size: Side of the square in pixels; it lies wholly inside.
-        generator: Source of chance, on the CPU.
+        generator: Source of chance, on the images' device.
 
     Returns:
         (N, C, H, W).
     """
     n, _, height, width = images.shape
+    device = images.device
 
     def inside(length: int) -> Tensor:
-        start = torch.randint(0, max(length - size, 0) + 1, (n, 1), generator=generator)
-        at = torch.arange(length) - start  # (N, length)
-        return ((at >= 0) & (at < size)).to(images.device)
+        last = max(length - size, 0)
+        start = torch.randint(0, last + 1, (n, 1), generator=generator, device=device)
+        at = torch.arange(length, device=device) - start  # (N, length)
+        return (at >= 0) & (at < size)
 
     hole = inside(height)[:, None, :, None] & inside(width)[:, None, None, :]  # (N, 1, H, W)
     return images.masked_fill(hole, 0)
+
+
+def cutmix(
+    images: Tensor, targets: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Puts a rectangle of the next picture into each, and mixes the targets by the areas.
+
+    Source: Yun et al., "CutMix: regularization strategy to train strong classifiers with
+    localizable features", ICCV 2019, arXiv:1905.04899.
+
+    Args:
+        images: (N, C, H, W).
+        targets: Probabilities of the classes, (N, classes).
+        generator: Source of chance, on the images' device.
+
+    Returns:
+        Both, mixed, of the same shapes.
+    """
+    n, _, height, width = images.shape
+    device = images.device
+    draw = torch.rand(3, n, 1, generator=generator, device=device)
+    side = (1 - draw[0]).sqrt()  # (N, 1): areas are uniform
+
+    def inside(length: int, centre: Tensor) -> Tensor:
+        at = (torch.arange(length, device=device) + 0.5) / length  # (length,)
+        return (at - centre).abs() < side / 2  # (N, length)
+
+    rows, columns = inside(height, draw[1]), inside(width, draw[2])
+    hole = rows[:, None, :, None] & columns[:, None, None, :]  # (N, 1, H, W)
+    share = hole.float().mean(dim=(2, 3))  # (N, 1): what lies outside of the picture is cut off
+    mixed = torch.where(hole, images.roll(1, 0), images)
+    return mixed, torch.lerp(targets, targets.roll(1, 0), share)
 
 
 def resize(images: Tensor, size: int) -> Tensor:
@@ -93,7 +128,7 @@ def normalize(
     """Turns bytes into floats of zero mean and unit variance, in channels_last order.
 
     Args:
-        images: uint8 (N, C, H, W).
+        images: (N, C, H, W), bytes or floats from 0 to 255.
         mean: Of each channel, in [0, 1].
         std: Of each channel, in [0, 1].
         dtype: Float type of the result.

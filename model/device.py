@@ -7,6 +7,9 @@ import torch
 from model.machine import cores
 
 
+WORTH_COMPILING = 5_000_000  # images in all
+
+
 def resolve_mixed_precision(asked: str, device: torch.device) -> str:
     """Turns "auto" into a format; anything else stays as it is.
 
@@ -36,6 +39,11 @@ def has_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return device.type == "cpu" and any(getattr(torch.cpu, test, lambda: False)() for test in tests)
+
+
+def pays_to_compile(device: torch.device, images: int) -> bool:
+    """Whether compiling the network, about a minute, is won back in training on some images."""
+    return device.type == "cuda" and images >= WORTH_COMPILING
 
 
 def use_all_cores(threads: int | None = None) -> int:

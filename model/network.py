@@ -79,9 +79,9 @@ class CifarNet(nn.Module):
         ]
         self.head = ClassifierHead(self.num_features, num_classes, global_pool)
 
-    def init_whitening(self, images: Tensor) -> None:
+    def init_whitening(self, images: Tensor, eps: float = 5e-4) -> None:
         """Sets the first layer from normalised training pictures, floats (N, in_chans, H, W)."""
-        self.stem.init_whitening(images)
+        self.stem.init_whitening(images, eps)
 
     @torch.jit.ignore
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:

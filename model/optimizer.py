@@ -39,17 +39,28 @@ class Muon(Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Moves every filter that has a gradient."""
         for group in self.param_groups:
+            alike: dict[torch.Size, list[nn.Parameter]] = {}
             for param in group["params"]:
-                if param.grad is None:
-                    continue
-                state = self.state[param]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(param)
-                buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(param.grad)
-                gradient = param.grad.add(buffer, alpha=group["momentum"])
-                param.mul_(len(param) ** 0.5 / param.norm())
-                dtype = torch.bfloat16 if has_bf16(param.device) else torch.float32
-                param.add_(orthogonal(gradient, group["steps"], dtype), alpha=-group["lr"])
+                if param.grad is not None:
+                    alike.setdefault(param.shape, []).append(param)
+            for params in alike.values():
+                self._move(params, group)
+
+    def _move(self, params: list[nn.Parameter], group: dict[str, Any]) -> None:
+        """Moves filters of one shape together: a GPU waits for each operation it is sent."""
+        for param in params:
+            if not self.state[param]:
+                self.state[param]["momentum_buffer"] = torch.zeros_like(param)
+        gradients: Any = [param.grad for param in params]
+        buffers = [self.state[param]["momentum_buffer"] for param in params]
+        torch._foreach_mul_(buffers, group["momentum"])
+        torch._foreach_add_(buffers, gradients)
+        ahead = torch._foreach_add(gradients, buffers, alpha=group["momentum"])  # Nesterov
+        norms = torch._foreach_norm(params)
+        torch._foreach_div_(params, torch._foreach_mul(norms, len(params[0]) ** -0.5))
+        dtype = torch.bfloat16 if has_bf16(params[0].device) else torch.float32
+        updates = orthogonal(torch.stack(ahead), group["steps"], dtype)  # (n, out, in, h, w)
+        torch._foreach_add_(params, list(updates.unbind()), alpha=-group["lr"])
 
 
 def orthogonal(gradient: Tensor, steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -59,7 +70,7 @@ def orthogonal(gradient: Tensor, steps: int, dtype: torch.dtype = torch.float32)
     five bring almost all between 0.7 and 1.2.
 
     Args:
-        gradient: (out, in, h, w).
+        gradient: (..., out, in, h, w): matrices of shape (out, in * h * w).
         steps: Newton-Schulz iterations.
         dtype: Computed in.
 
@@ -67,7 +78,7 @@ def orthogonal(gradient: Tensor, steps: int, dtype: torch.dtype = torch.float32)
         The same shape and type.
     """
     matrix = zeropower_via_newtonschulz(
-        gradient.flatten(1),  # (out, in * h * w)
+        gradient.flatten(-3),  # (n, out, in * h * w)
         steps=steps,
         coefficients=NEWTON_SCHULZ,
         dtype=dtype,
@@ -97,16 +108,19 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> tuple[Muon, SGD]:
         dict(params=params, lr=rate, weight_decay=decay / rate if rate else 0.0)
         for params, rate in zip((biases, heads), rates, strict=True)
     ]
-    return muon, SGD(groups, momentum=recipe.sgd_momentum, nesterov=recipe.sgd_momentum > 0)
+    nesterov = recipe.sgd_momentum > 0
+    return muon, SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov)
 
 
-def triangle(step: int, steps: int, warmup: float) -> float:
-    """Factor of the learning rate: linear from 0 to 1 in the warm-up, then linear to 0.
+def triangle(step: int, steps: int, warmup: float, final: float = 0.0) -> float:
+    """Factor of the learning rate: linear from 0 to 1 in the warm-up, then linear to `final`.
 
     Args:
         step: Counts from 0.
         steps: Steps in the whole run.
         warmup: Share of the steps that climb.
+        final: Where it ends.
     """
     done = (step + 1) / (steps + 1)
-    return min(done / warmup if warmup else 1.0, (1 - done) / (1 - warmup))
+    falling = final + (1 - final) * (1 - done) / (1 - warmup)
+    return min(done / warmup if warmup else 1.0, falling)

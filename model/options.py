@@ -31,6 +31,8 @@ class Options:
     threads: int | None
     resume: Path | None
     push_to_hub: str | None = None
+    compile: bool | None = None
+    """Whether the network is compiled; None decides by device and length of the run."""
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -67,7 +69,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         raise ConfigError(f"--cache-limit {limit} is out of range: 0 GiB or more.")
     if args.cache_limit is not None:
         data = dataclasses.replace(data, cached=None)
-    here = (args.output, args.track, args.threads, None, args.push_to_hub)
+    here = (args.output, args.track, args.threads, None, args.push_to_hub, args.compile)
     return Options(recipe, data, limit, *here)
 
 
@@ -117,13 +119,13 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
 
 def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Options:
     """A resumed run has its options in its checkpoint; only those of this machine may change."""
-    fixed = sorted(given.keys() - {"resume", "track", "threads", "push_to_hub"})
+    fixed = sorted(given.keys() - {"resume", "track", "threads", "push_to_hub", "compile"})
     if fixed:
         flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
         raise ConfigError(f"--resume goes on with the run's own options: leave out {flags}.")
     # Placeholders: train.py takes recipe and data from the checkpoint.
     data = DataOptions(DEFAULT_DATASET)
-    here = (args.resume, args.track, args.threads, args.resume, args.push_to_hub)
+    here = (args.resume, args.track, args.threads, args.resume, args.push_to_hub, args.compile)
     return Options(Recipe(), data, CACHE_LIMIT, *here)
 
 
@@ -165,6 +167,17 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="N",
         help="training images that may be left out because they cannot be decoded (default: 0)",
+    )
+    add(
+        "--outliers",
+        metavar="DIR_OR_ID",
+        help="a dataset of pictures of none of the classes, to learn what is strange (default: no)",
+    )
+    add(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="compile the network first (default: on a GPU, for long runs)",
     )
     add(
         "--output",

@@ -21,11 +21,16 @@ class DataOptions:
     """Of the training split, where it is known already: another dataset is refused then."""
     max_bad_images: int = 0
     """Training images that may be left out because they cannot be decoded."""
+    outliers: str | None = None
+    """A dataset of pictures of none of the classes; None trains without."""
 
 
 def option(default: Any, help: str) -> Any:
     """A field whose help text train.py shows."""
     return dataclasses.field(default=default, metadata={"help": help})
+
+
+DISTORTIONS = ("warp", "cutmix", "recolour", "pixmix", "resample", "noise", "jpeg")
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Recipe:
     warmup: float = option(
         0.0, "Share of the steps in which the rate climbs to its peak, before it falls to zero."
     )
+    final_rate: float = option(0.0, "Share of the peak rate that the schedule ends at.")
+    stem_eps: float = option(5e-4, "Added to variances when the first layer is whitened.")
     stem_bias_epochs: int = option(3, "Epochs after which the first layer's bias is frozen too.")
     label_smoothing: float = option(
         0.2, "Probability spread evenly over all classes in the targets."
@@ -78,6 +85,15 @@ class Recipe:
     flip: bool = option(True, "Mirror each image in every other epoch.")
     translate: int = option(2, "Largest shift in pixels each way; 0: none.")
     cutout: int = option(0, "Side of the blanked square in pixels; 0: none.")
+    warp: float = option(0.0, "Share of the images scaled, stretched and turned.")
+    cutmix: float = option(0.0, "Share of the images with a rectangle of another one.")
+    recolour: float = option(0.0, "Share of the images with other light and colours.")
+    pixmix: float = option(0.0, "Share of the images mixed with drawn fractals.")
+    resample: float = option(0.0, "Share of the images blurred, sharpened or pixelated.")
+    noise: float = option(0.0, "Share of the images with noise.")
+    jpeg: float = option(0.0, "Share of the images compressed as JPEG files are.")
+    outlier_share: float = option(0.2, "Outliers beside the images of a batch, if there are any.")
+    outlier_weight: float = option(0.5, "Weight of an outlier in the loss, against an image's.")
     resolution: tuple[tuple[float, float], ...] = option(
         ((1 / 3, 0.75), (1.0, 1.0)),
         "share of the steps:scale of the images, in a row: early training is small",
@@ -103,7 +119,13 @@ class Recipe:
                 )
         if self.seed >= 2**32:
             raise ConfigError(f"seed={self.seed} is out of range: below {2**32}.")
-        for name in ("momentum", "sgd_momentum", "label_smoothing", "average_decay", "warmup"):
+        for name in (*DISTORTIONS, "outlier_share", "outlier_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)} is out of range: 0 to 1.")
+        for name in (
+            *("momentum", "sgd_momentum", "label_smoothing", "average_decay"),
+            *("warmup", "final_rate"),
+        ):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} is out of range: 0 <= value < 1.")
         for name in ("learning_rate", "bias_learning_rate", "head_learning_rate", "weight_decay"):
@@ -120,6 +142,11 @@ class Recipe:
             )
         if not all(0.25 <= scale <= 2 for _, scale in self.resolution):
             raise ConfigError(f"resolution={self.resolution}: scales must lie in 0.25 to 2.")
+
+    @property
+    def distorts(self) -> bool:
+        """Whether any image is changed beyond flips, shifts and blanked squares."""
+        return any(getattr(self, name) for name in DISTORTIONS)
 
     def size_at(self, step: int, steps: int, image_size: int) -> int:
         """Side in pixels, even, of the images that step number `step` of `steps` trains on."""

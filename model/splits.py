@@ -1,6 +1,6 @@
 """From an opened dataset to what a training run needs: batches, validation images, statistics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -95,6 +95,39 @@ def prepare(
         sizes={"train": len(read.rows.train), "validation": len(read.rows.held_back)},
         cached=cached,
     )
+
+
+# One class of each of CIFAR-100's twenty groups is never trained on, not even as an outlier: on its
+# test images of these, what was learned about strange pictures is measured.
+HELD_OUT = frozenset(
+    """apple aquarium_fish baby bear beaver bed bee bicycle bottle camel castle clock cloud crab
+    crocodile fox hamster lawn_mower maple_tree orchid""".split()
+)
+
+
+def load_outliers(
+    name: str, known: Sequence[str], image_size: int, device: torch.device, most: int = 60_000
+) -> Tensor:
+    """Reads pictures of none of the classes, in memory.
+
+    Args:
+        name: Of a dataset, see `open_dataset`.
+        known: Classes of the pictures that are classified: outliers of the same names, and of
+            those in `HELD_OUT`, are left out.
+        image_size: Side in pixels.
+        device: Where they go.
+        most: Pictures, evenly spread over the dataset, that are read at most.
+
+    Returns:
+        uint8 (M, 3, S, S).
+    """
+    source = data.open_dataset(name, image_size=image_size)
+    usable = torch.tensor([n not in HELD_OUT | set(known) for n in source.label_names])
+    rows = usable[source.labels("train")].nonzero().flatten()  # (M,)
+    if not len(rows):
+        raise DataError(f"{name} (--outliers) has no picture of another class; name another one.")
+    rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), most)).long()]
+    return source.load("train", rows, device=device).images
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The training loop's pieces: one step, one epoch, and a state that can be saved and taken up."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -12,12 +13,13 @@ from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from model import augment
+from model import augment, distort
 from model.data import Batches
 from model.errors import TrainingError
 from model.optimizer import build_optimizers, triangle
 from model.recipe import Recipe
 
+FRACTALS = 512  # drawn once for PixMix
 CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it to arrive
 
 
@@ -61,6 +63,8 @@ class Trainer:
         mean: Of each channel, in [0, 1].
         std: Of each channel, in [0, 1].
         accelerator: Decides device, processes and precision.
+        outliers: Pictures of none of the classes, uint8 (M, 3, S, S) on the device.
+        compiled: Whether the network is compiled first, which takes about a minute.
     """
 
     def __init__(
@@ -72,11 +76,22 @@ class Trainer:
         mean: tuple[float, ...],
         std: tuple[float, ...],
         accelerator: Accelerator,
+        outliers: Tensor | None = None,
+        compiled: bool = False,
     ) -> None:
         self.recipe = recipe
         self.batches = batches
         self.mean, self.std = mean, std
         self.accelerator = accelerator
+        self.device = accelerator.device
+        self.outliers = outliers
+        card: Any = network.pretrained_cfg
+        size = card["input_size"][-1]
+        self.fractals = (
+            distort.draw_fractals(FRACTALS, size, recipe.seed, self.device)
+            if recipe.pixmix
+            else None
+        )
         self.epochs_done = 0
         self.stem_frozen = False
         network.to(memory_format=torch.channels_last)
@@ -85,6 +100,7 @@ class Trainer:
             ModelEmaV3(self.network, decay=recipe.average_decay) if recipe.average_decay else None
         )
         self.parallel: nn.Module = accelerator.prepare(self.network)
+        self.forward: Any = torch.compile(self.parallel) if compiled else self.parallel
         self.optimizers = build_optimizers(self.network, recipe)
         self.peaks = [[group["lr"] for group in opt.param_groups] for opt in self.optimizers]
 
@@ -138,53 +154,112 @@ class Trainer:
         if self.accelerator.num_processes == 1:
             self.network.stem.conv.bias.requires_grad_(not self.stem_frozen)
 
-    def _chance(self, step: int, part: int) -> torch.Generator:
-        """Where a part of a batch, counted over all processes, takes its chance from."""
+    def _generator(self, step: int, part: int) -> torch.Generator:
+        """The random numbers of one part of a batch; parts are counted over all processes."""
         key = (self.recipe.seed, self.epochs_done, step, part)
         seed = hash(key) % 2**63  # a tuple of ints hashes the same in every process and run
-        return torch.Generator().manual_seed(seed)
+        return torch.Generator(self.device).manual_seed(seed)
 
     def _schedule(self, step: int) -> float:
         """Sets the learning rates of one step and returns Muon's."""
         steps = self.batches.steps * self.recipe.epochs
-        factor = triangle(step, steps, self.recipe.warmup)
+        factor = triangle(step, steps, self.recipe.warmup, self.recipe.final_rate)
         for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
         return self.peaks[0][0] * factor
 
     def _augment(
-        self, images: Tensor, indices: Tensor, generator: torch.Generator, step: int
-    ) -> Tensor:
-        """Bytes (N, C, H, W) to augmented floats (N, C, h, w) at this step's resolution."""
+        self,
+        images: Tensor,
+        targets: Tensor,
+        indices: Tensor,
+        generator: torch.Generator,
+        step: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Bytes (N, C, H, W) to augmented floats (N, C, h, w) at this step's resolution.
+
+        Targets (N, classes) change with them where pictures are mixed.
+        """
         recipe, epoch = self.recipe, self.epochs_done
         if recipe.flip:
             images = augment.flip_alternating(images, indices, epoch, recipe.seed)
         if recipe.translate:
             images = augment.translate(images, recipe.translate, generator)
+        if recipe.distorts:
+            images, targets = self._distort(images.float() / 255, targets, generator)
+            images = images * 255
         pixels = augment.normalize(images, self.mean, self.std)
         if recipe.cutout:
             pixels = augment.cutout(pixels, recipe.cutout, generator)
         steps = self.batches.steps
         size = recipe.size_at(epoch * steps + step, steps * recipe.epochs, images.shape[-1])
-        return augment.resize(pixels, size)
+        return augment.resize(pixels, size), targets
+
+    def _distort(
+        self, x: Tensor, targets: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """What composition and cameras do to pictures, floats (N, C, H, W) in [0, 1]."""
+        recipe = self.recipe
+        x = distort.on_a_share(x, recipe.warp, generator, distort.warp)
+        if mixed := round(recipe.cutmix * len(x)):
+            rows = torch.randperm(len(x), generator=generator, device=x.device)[:mixed]
+            both = augment.cutmix(x[rows], targets[rows], generator)
+            x, targets = x.index_copy(0, rows, both[0]), targets.index_copy(0, rows, both[1])
+        x = distort.on_a_share(x, recipe.recolour, generator, distort.recolour)
+        if self.fractals is not None:
+            mix = functools.partial(distort.mix_in, others=self.fractals)
+            x = distort.on_a_share(x, recipe.pixmix, generator, mix)
+        x = distort.on_a_share(x, recipe.resample, generator, distort.resample)
+        x = distort.on_a_share(x, recipe.noise, generator, distort.add_noise)
+        x = distort.on_a_share(x, recipe.jpeg, generator, distort.jpeg)
+        return x.clamp(0, 1), targets
+
+    def _with_outliers(
+        self, images: Tensor, labels: Tensor, indices: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A part of a batch and what it is to answer: outliers follow the images.
+
+        Returns:
+            Images (N + M, C, H, W), target probabilities (N + M, classes), indices (N + M,), and
+            each one's weight in the loss (N + M,).
+        """
+        recipe, classes = self.recipe, self.network.num_classes
+        smooth = recipe.label_smoothing / classes
+        targets = torch.full((len(labels), classes), smooth, device=self.device)
+        targets.scatter_(1, labels[:, None], 1 - recipe.label_smoothing + smooth)
+        weights = torch.ones(len(labels), device=self.device)
+        count = round(recipe.outlier_share * len(images))
+        if self.outliers is None or not count:
+            return images, targets, indices, weights
+        shape, on = (count,), self.device
+        rows = torch.randint(len(self.outliers), shape, generator=generator, device=on)
+        strange = torch.full((count, classes), 1 / classes, device=on)  # all equally improbable
+        return (
+            torch.cat((images, self.outliers[rows])),
+            torch.cat((targets, strange)),
+            torch.cat((indices, rows)),
+            torch.cat((weights, torch.full(shape, recipe.outlier_weight, device=on))),
+        )
 
     def _step(self, images: Tensor, labels: Tensor, indices: Tensor, step: int) -> Tensor:
         """One optimizer step, in as many parts as gradients are accumulated; the mean loss."""
-        share = -(-self.recipe.accumulation // self.accelerator.num_processes)
+        asked = 1 if self.device.type == "cuda" else self.recipe.accumulation
+        share = -(-asked // self.accelerator.num_processes)
         first = share * self.accelerator.process_index  # of the batch's parts, over all processes
         parts = min(share, len(images))
         batch = (images, labels, indices)
         pieces = zip(*(whole.tensor_split(parts) for whole in batch), strict=True)  # (N / parts, …)
-        mean = torch.zeros((), device=images.device)
-        for i, (pixels, y, rows) in enumerate(pieces):
-            x = self._augment(pixels, rows, self._chance(step, first + i), step)
+        mean = torch.zeros((), device=self.device)
+        for i, piece in enumerate(pieces):
+            generator = self._generator(step, first + i)
+            pixels, targets, rows, weights = self._with_outliers(*piece, generator)
+            x, targets = self._augment(pixels, targets, rows, generator, step)
             with nullcontext() if i == parts - 1 else self.accelerator.no_sync(self.parallel):
                 with self.accelerator.autocast():
-                    logits = self.parallel(x)
-                smoothing = self.recipe.label_smoothing
-                loss = F.cross_entropy(logits.float(), y, label_smoothing=smoothing)
-                loss = loss * (len(x) / len(images))
+                    logits = self.forward(x)
+                losses = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
+                loss = (losses * weights).sum() / len(images)
                 self.accelerator.backward(loss)
             mean += loss.detach()
         self._move()
