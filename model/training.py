@@ -12,11 +12,11 @@ from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from model import augment
-from model.data import Batches
-from model.errors import TrainingError
-from model.optimizer import build_optimizers, triangle
-from model.recipe import Recipe
+from . import augment
+from .data import Batches
+from .optimizer import build_optimizers, triangle
+from .recipe import Recipe
+from .utils.errors import TrainingError
 
 CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it to arrive
 

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from model.machine import cores
+from .machine import cores
 
 
 def resolve_mixed_precision(asked: str, device: torch.device) -> str:
