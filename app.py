@@ -17,8 +17,8 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from model.errors import ConfigError, exit_on_error
-from model.memory import limit_arenas
+from model.utils.errors import ConfigError, exit_on_error
+from model.utils.memory import limit_arenas
 
 
 def main(arguments: list[str] | None = None) -> int:

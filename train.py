@@ -17,25 +17,27 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
-from model import advice, augment, checkpoint, files, finish, folder, options, splits
-from model.device import pays_to_compile, resolve_mixed_precision, use_all_cores
-from model.errors import (
+from model import advice, augment, checkpoint, options, splits
+from model.evaluation import finish
+from model.hub import push
+from model.hub.sending import check_token
+from model.inference.logits import predict_logits
+from model.options import Options
+from model.progress import RunProgress, reading_progress
+from model.recipe import DataOptions, Recipe
+from model.training import EpochReport, Trainer
+from model.utils import files, folder
+from model.utils.device import pays_to_compile, resolve_mixed_precision, use_all_cores
+from model.utils.errors import (
     CifarnetError,
     ConfigError,
     DataError,
     HubError,
     exit_on_error,
 )
-from model.gather import gather_rows
-from model.hub import push
-from model.hub.sending import check_token
-from model.logits import predict_logits
-from model.machine import peak_memory_mib
-from model.memory import keep_memory
-from model.options import Options
-from model.progress import RunProgress, reading_progress
-from model.recipe import DataOptions, Recipe
-from model.training import EpochReport, Trainer
+from model.utils.gather import gather_rows
+from model.utils.machine import peak_memory_mib
+from model.utils.memory import keep_memory
 
 
 class Run:

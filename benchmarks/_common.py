@@ -9,9 +9,11 @@ import matplotlib
 import torch
 from matplotlib.figure import Figure
 
-from model import data, files, hub, style
-from model.classifier import Classifier
-from model.errors import ConfigError
+from model import data, hub
+from model.evaluation import style
+from model.inference.classifier import Classifier
+from model.utils import files
+from model.utils.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 

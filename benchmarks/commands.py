@@ -22,8 +22,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from benchmarks._common import ROOT
-from model import files, style
-from model.machine import machine, versions
+from model.evaluation import style
+from model.utils import files
+from model.utils.machine import machine, versions
 
 TARGET = ROOT / "benchmarks" / "results" / "commands"
 PICTURE = str(ROOT / "examples" / "ship.png")

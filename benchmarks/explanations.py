@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from benchmarks._common import arguments, load, plot, record, spread
-from model import explain, scope, style
 from model.augment import normalize
-from model.errors import exit_on_error
+from model.evaluation import style
+from model.inference import explain, scope
+from model.utils.errors import exit_on_error
 
 STEPS = 16
 BLOCK = 4  # pixels; single ones, covered at random, would be noise that confuses any network

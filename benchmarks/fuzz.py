@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._common import ROOT
-from model import files
-from model.machine import machine, versions
+from model.utils import files
+from model.utils.machine import machine, versions
 
 TARGET = ROOT / "benchmarks" / "results" / "fuzz.json"
 TARGETS = ("pictures", "models")

@@ -16,9 +16,10 @@ with atheris.instrument_imports(include=["model", "PIL"], enable_loader_override
     import timm
     from PIL import Image
 
-    from model import files, hub
-    from model.classifier import Classifier
-    from model.errors import CifarnetError
+    from model import hub
+    from model.inference.classifier import Classifier
+    from model.utils import files
+    from model.utils.errors import CifarnetError
 
 NAMES = ["ant", "bee", "cat"]
 

@@ -23,9 +23,9 @@ from tqdm import tqdm
 from benchmarks._common import ROOT, forget_memory, memory
 from benchmarks.hostile_files import ARCHIVES, FILES
 from benchmarks.load import ASK, running
-from model import files
-from model.errors import ImageError
-from model.machine import machine, versions
+from model.utils import files
+from model.utils.errors import ImageError
+from model.utils.machine import machine, versions
 from web import many, pictures
 from web.models import Models
 

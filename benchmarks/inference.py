@@ -26,11 +26,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks._common import ROOT
-from model import files, from_pretrained, style
-from model.classifier import BATCH_SIZE, Classifier
+from model import from_pretrained
+from model.evaluation import style
 from model.hub.export import export_onnx
-from model.inference import fold, ready
-from model.machine import machine, versions
+from model.inference.classifier import BATCH_SIZE, Classifier
+from model.inference.optimize import fold, ready
+from model.utils import files
+from model.utils.machine import machine, versions
 
 BATCH = 256
 CALLS = 20  # of one way in a row; the first two do not count

@@ -19,9 +19,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks._common import ROOT, record
-from model.classifier import Classifier
-from model.errors import exit_on_error
-from model.machine import machine
+from model.inference.classifier import Classifier
+from model.utils.errors import exit_on_error
+from model.utils.machine import machine
 
 BATCH = 128
 PHOTO = (4000, 3000)

@@ -34,8 +34,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from benchmarks._common import ROOT
-from model import files, style
-from model.machine import machine, versions
+from model.evaluation import style
+from model.utils import files
+from model.utils.machine import machine, versions
 
 TARGET = ROOT / "benchmarks" / "results" / "load"
 SIZES = ((4000, 3000), (3000, 4000), (1600, 1200), (1024, 768), (800, 600), (480, 360), (256, 256))

@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import hub_server  # noqa: E402
 
-from model import files  # noqa: E402
-from model.machine import machine, versions  # noqa: E402
+from model.utils import files  # noqa: E402
+from model.utils.machine import machine, versions  # noqa: E402
 
 ID = "you/cifarnet-small"
 SENT = ("config.json", "model.safetensors")

@@ -28,12 +28,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import model  # noqa: E402, F401  (registers the networks)
-from model import augment, files  # noqa: E402
-from model.device import resolve_mixed_precision  # noqa: E402
-from model.machine import machine, versions  # noqa: E402
+from model import augment  # noqa: E402
 from model.optimizer import build_optimizers  # noqa: E402
 from model.recipe import RECIPES, Recipe  # noqa: E402
 from model.training import Trainer  # noqa: E402
+from model.utils import files  # noqa: E402
+from model.utils.device import resolve_mixed_precision  # noqa: E402
+from model.utils.machine import machine, versions  # noqa: E402
 
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
 COLOURS = ("#8a8f98", "#2b6cb0", "#c05621")

@@ -18,8 +18,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from benchmarks._common import ROOT, memory
-from model import files, style
-from model.machine import machine, versions
+from model.evaluation import style
+from model.utils import files
+from model.utils.machine import machine, versions
 
 TARGET = ROOT / "benchmarks" / "results" / "memory"
 SETTLED = 2  # epochs after which memory should stay as it is

@@ -20,10 +20,11 @@ from torch import Tensor
 
 from benchmarks._common import arguments, load, plot, record, validation
 from benchmarks.outliers import outliers
-from model import scope, style
-from model.classifier import Classifier
-from model.errors import exit_on_error
-from model.logits import look_at
+from model.evaluation import style
+from model.inference import scope
+from model.inference.classifier import Classifier
+from model.inference.logits import look_at
+from model.utils.errors import exit_on_error
 
 METHOD = "energy and feature distance"
 Look = tuple[Tensor, Tensor]

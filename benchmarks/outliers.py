@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from model.images import read_image
+from model.utils.images import read_image
 
 SIDE = 128  # pixels at which pictures are drawn, before they are scaled to the network's size
 PATCH = 8  # side of the pieces in which test images are scrambled

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from benchmarks import outliers
 from benchmarks._common import arguments, load, record, spread
-from model.classifier import Classifier, Prediction
-from model.errors import exit_on_error
+from model.inference.classifier import Classifier, Prediction
+from model.utils.errors import exit_on_error
 
 CANVAS = 256
 SIDES = (96, 128, 176, 256)

@@ -12,9 +12,9 @@ import timm
 
 from benchmarks._common import ROOT
 from benchmarks.hostile import LARGE, SLOW
-from model import files, images
+from model.hub.release import fill
 from model.recipe import RECIPES
-from model.release import fill
+from model.utils import files, images
 from web import api, archive, guard, tidy, uploads
 from web import page as site
 

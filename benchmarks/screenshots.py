@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks._common import ROOT
-from model.errors import ConfigError, exit_on_error
+from model.utils.errors import ConfigError, exit_on_error
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 EXAMPLES = sorted((ROOT / "examples").glob("*.png"))

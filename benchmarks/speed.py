@@ -9,7 +9,7 @@ float32 as it stands (channels_last, not compiled), runs a few steps before each
 median times its 200 steps is its time. Nothing else should run beside them, except with `--busy`,
 which keeps what such runs reach but not how long they take. Runs that are done are not repeated, so
 that the command can be given again. Writes benchmarks/results/speed.json and speed.png;
-`python -m model.release` takes them into README.md.
+`python -m model.hub.release` takes them into README.md.
 """
 
 import argparse
@@ -28,10 +28,11 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from benchmarks._common import ROOT
-from model import files, style
 from model.data import open_dataset
-from model.machine import machine, versions
+from model.evaluation import style
 from model.recipe import RECIPES
+from model.utils import files
+from model.utils.machine import machine, versions
 
 TARGET = ROOT / "benchmarks" / "results" / "speed"
 PEER_STEPS, PEER_ACCURACY = 200, 0.9401  # 8 epochs of 25 steps; its authors' mean of 200 runs

@@ -24,9 +24,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from benchmarks._common import ROOT
-from model import files, style
 from model.data import open_dataset
-from model.machine import machine, peak_memory_mib, versions
+from model.evaluation import style
+from model.utils import files
+from model.utils.machine import machine, peak_memory_mib, versions
 
 TARGET = ROOT / "benchmarks" / "results" / "startup"
 

@@ -25,9 +25,9 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks._common import ROOT
-from model import files
 from model.checkpoint import NAME
-from model.machine import machine, versions
+from model.utils import files
+from model.utils.machine import machine, versions
 
 TARGET = ROOT / "benchmarks" / "results" / "survival.json"
 SMALL = ["--dataset", "synthetic", "--recipe", "tiny", "--network", "cifarnet_nano"]

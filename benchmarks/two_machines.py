@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._common import ROOT
-from model import files
-from model.machine import machine, versions
+from model.utils import files
+from model.utils.machine import machine, versions
 
 TARGET = ROOT / "benchmarks" / "results" / "two_machines.json"
 ADDRESSES = ("10.77.0.1", "10.77.0.2")

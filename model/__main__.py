@@ -9,9 +9,9 @@ from pathlib import Path
 
 from huggingface_hub.utils import disable_progress_bars
 
-from model.classifier import Classifier, Prediction
-from model.errors import ImageError, exit_on_error
-from model.snapshot import default_model
+from .hub.snapshot import default_model
+from .inference.classifier import Classifier, Prediction
+from .utils.errors import ImageError, exit_on_error
 
 ROOT = Path(__file__).resolve().parent.parent  # where the default weights lie
 BAD_IMAGE = 1  # exit code when some picture could not be read

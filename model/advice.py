@@ -4,8 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
-from model import checkpoint
-from model.errors import TrainingError
+from . import checkpoint
+from .utils.errors import TrainingError
 
 NO_MEMORY = re.compile("out of memory|not enough memory|allocate memory", re.IGNORECASE)
 PEER_LOST = re.compile("closed by peer|connection reset|broken pipe|remote process", re.IGNORECASE)

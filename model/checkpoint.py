@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from model import files
-from model.errors import TrainingError
+from .utils import files
+from .utils.errors import TrainingError
 
 NAME = "checkpoint.safetensors"
 VERSION = 2

@@ -6,19 +6,19 @@ from typing import Any
 
 from datasets import ClassLabel, Image, IterableDataset, Value
 
-from model.batches import (
+from .batches import (
     Batches,
     CachedBatches,
     Split,
     channel_statistics,
     train_validation_split,
 )
-from model.errors import DataError
-from model.reading import clear_errors, find_streams
-from model.source import Source, SplitName
-from model.stored import DAMAGED
-from model.stream import StreamedBatches
-from model.synthetic import SYNTHETIC, synthetic
+from .reading import clear_errors, find_streams
+from .source import Source, SplitName
+from .stored import DAMAGED
+from .stream import StreamedBatches
+from .synthetic import SYNTHETIC, synthetic
+from .utils.errors import DataError
 
 __all__ = [
     "SYNTHETIC",

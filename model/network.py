@@ -27,7 +27,7 @@ from timm.models import (
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
-from model.layers import ClassifierHead, Stage, WhiteningStem
+from .layers import ClassifierHead, Stage, WhiteningStem
 
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)

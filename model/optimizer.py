@@ -8,8 +8,8 @@ from timm.optim.muon import zeropower_via_newtonschulz
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from model.device import has_bf16
-from model.recipe import Recipe
+from .recipe import Recipe
+from .utils.device import has_bf16
 
 REFERENCE_BATCH = 1000  # images a step, for which recipes give SGD's rates and decay
 NEWTON_SCHULZ = [(3.4445, -4.7750, 2.0315)]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model import files
-from model.checkpoint import load_checkpoint
-from model.errors import ConfigError, TrainingError
-from model.recipe import RECIPES, DataOptions, Recipe
+from .checkpoint import load_checkpoint
+from .recipe import RECIPES, DataOptions, Recipe
+from .utils import files
+from .utils.errors import ConfigError, TrainingError
 
 DEFAULT_DATASET = "uoft-cs/cifar10"
 SYNTHETIC = "synthetic"

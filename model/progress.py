@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-from model.recipe import Recipe
-from model.training import StepReport
+from .recipe import Recipe
+from .training import StepReport
 
 
 @contextmanager

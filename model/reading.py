@@ -13,7 +13,7 @@ from datasets.utils.file_utils import xopen
 from huggingface_hub.errors import HTTPError, RepositoryNotFoundError
 from pyarrow.dataset import ParquetFragmentScanOptions
 
-from model.errors import DataError, ImageError
+from .utils.errors import DataError, ImageError
 
 HUB_TIMEOUT = 10.0  # seconds until a hub that does not answer counts as out of reach
 LOCAL_COPY = (

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from model.errors import ConfigError
+from .utils.errors import ConfigError
 
 
 @dataclass(frozen=True)

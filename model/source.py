@@ -14,11 +14,11 @@ from datasets import IterableDataset
 from huggingface_hub.errors import HTTPError
 from torch import Tensor
 
-from model.batches import Split, train_validation_split
-from model.errors import DataError, ImageError
-from model.images import read_square
-from model.reading import content
-from model.stored import StoredSplit
+from .batches import Split, train_validation_split
+from .reading import content
+from .stored import StoredSplit
+from .utils.errors import DataError, ImageError
+from .utils.images import read_square
 
 SplitName = Literal["train", "test"]
 Progress = Callable[[int, int], None]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model import data
-from model.errors import ConfigError, DataError
-from model.recipe import DataOptions, Recipe
+from . import data
+from .recipe import DataOptions, Recipe
+from .utils.errors import ConfigError, DataError
 
 SAMPLE = 10_000  # training images that statistics come from where all of them do not fit in memory
 WHITENING_SAMPLE = 5_000

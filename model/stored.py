@@ -8,8 +8,8 @@ import torch
 from datasets import IterableDataset
 from torch import Tensor
 
-from model.errors import DataError
-from model.reading import clear_errors
+from .reading import clear_errors
+from .utils.errors import DataError
 
 DAMAGED = "cannot be read to its end; a file is missing or damaged"
 Part = tuple[IterableDataset, int]  # a stream, and which of its shards

@@ -8,9 +8,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from model.batches import epoch_generator
-from model.errors import DataError
-from model.source import Row, Source
+from .batches import epoch_generator
+from .source import Row, Source
+from .utils.errors import DataError
 
 
 class StreamedBatches:

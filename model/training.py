@@ -13,11 +13,11 @@ from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from model import augment, distort
-from model.data import Batches
-from model.errors import TrainingError
-from model.optimizer import build_optimizers, triangle
-from model.recipe import Recipe
+from . import augment, distort
+from .data import Batches
+from .optimizer import build_optimizers, triangle
+from .recipe import Recipe
+from .utils.errors import TrainingError
 
 FRACTALS = 512  # drawn once for PixMix
 CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it to arrive

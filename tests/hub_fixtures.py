@@ -16,8 +16,7 @@ import torch
 from hub_state import WRITER, Hub
 
 import model
-from model import hub_errors
-from model.hub import save_pretrained
+from model.hub import hub_errors, save_pretrained
 
 ROOT = Path(model.__file__).resolve().parent.parent
 NAMES = ["ant", "bee", "cow"]

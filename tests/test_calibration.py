@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from model.calibration import fit_temperature
+from model.inference.calibration import fit_temperature
 
 
 def test_a_known_temperature_is_found() -> None:

@@ -1,4 +1,4 @@
-"""Tests of model.card: every number is one of results.json; the hub reads the front matter."""
+"""Tests of model.hub.card: every number is one of results.json; the hub reads the front matter."""
 
 import copy
 import hashlib
@@ -10,8 +10,8 @@ import pytest
 import timm
 from huggingface_hub import ModelCard
 
-from model.card import model_card
 from model.hub import save_pretrained
+from model.hub.card import model_card
 
 CONFIG: dict[str, Any] = {"pretrained_cfg": {"input_size": [3, 28, 28]}}
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from model import files
-from model.card import model_card
-from model.card_classifier import sections
+from model.hub.card import model_card
+from model.hub.card_classifier import sections
+from model.utils import files
 
 CONFIG: dict[str, Any] = {"pretrained_cfg": {"input_size": [3, 32, 32]}}
 ROOT = Path(__file__).resolve().parent.parent

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from model.checkpoint import NAME, load_checkpoint, save_checkpoint
-from model.errors import TrainingError
+from model.utils.errors import TrainingError
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(7)}
 

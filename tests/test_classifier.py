@@ -1,4 +1,4 @@
-"""Tests of model.classifier: any picture, alone or in a list, one honest answer."""
+"""Tests of model.inference.classifier: any picture, alone or in a list, one honest answer."""
 
 import dataclasses
 import io
@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 import model
-from model import classifier as classifier_module
-from model.classifier import Classifier, Prediction
-from model.errors import ConfigError, ImageError
 from model.hub import from_pretrained, save_pretrained
+from model.inference import classifier as classifier_module
+from model.inference.classifier import Classifier, Prediction
+from model.utils.errors import ConfigError, ImageError
 
 NAMES = ["ant", "bee", "cat", "dog"]
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)

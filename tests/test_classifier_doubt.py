@@ -13,12 +13,12 @@ from PIL import Image
 from test_classifier import NAMES, SIZE, make_network, pixels
 from torch import nn
 
-from model import scope as scope_module
-from model.classifier import Classifier
-from model.doubt import Doubt
-from model.errors import ConfigError, ImageError
 from model.hub import save_pretrained
-from model.scope import Scope
+from model.inference import scope as scope_module
+from model.inference.classifier import Classifier
+from model.inference.doubt import Doubt
+from model.inference.scope import Scope
+from model.utils.errors import ConfigError, ImageError
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 

@@ -1,12 +1,12 @@
-"""Tests of model.config: whatever is wrong with a config card, one message says what."""
+"""Tests of model.hub.config: whatever is wrong with a config card, one message says what."""
 
 from pathlib import Path
 
 import pytest
 from tiny_model import NAMES, Change, change_config, make_network, put
 
-from model.errors import ConfigError
 from model.hub import from_pretrained, read_config, save_pretrained
+from model.utils.errors import ConfigError
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from hub_layout import encoded, layout, pixels, save
 from PIL import Image
 
 from model import data
-from model.errors import DataError
-from model.images import read_square
+from model.utils.errors import DataError
+from model.utils.images import read_square
 
 REAL = os.environ.get("CIFARNET_TEST_DATA")
 CARD = """---

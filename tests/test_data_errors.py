@@ -18,8 +18,8 @@ from datasets import Image as ImageType
 from hub_layout import encoded, layout, pixels, save
 
 from model import data, splits
-from model.errors import DataError
 from model.recipe import DataOptions, Recipe
+from model.utils.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,8 @@ def test_a_hub_that_does_not_help(
 ) -> None:
     """One line, with the remedy, at once: no retries that take longer and longer."""
     code = (
-        "from model import data, errors, reading\n"
+        "from model import data, reading\n"
+        "from model.utils import errors\n"
         "reading.HUB_TIMEOUT = 0.5\n"
         "with errors.exit_on_error(): data.open_dataset('nobody/nothing')\n"
     )

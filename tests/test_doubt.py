@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from model import doubt
-from model.doubt import Doubt
-from model.errors import ConfigError
-from model.scope import Scope
+from model.inference import doubt
+from model.inference.doubt import Doubt
+from model.inference.scope import Scope
+from model.utils.errors import ConfigError
 
 SCOPE = Scope(mean=(0.0, 1.0), std=(1.0, 2.0), energy=(3.0, 1.0), distance=(0.0, 1.0), threshold=-2)
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
 from model.data import Split
-from model.doubt import Doubt
-from model.errors import DataError, WeightsError
-from model.evaluation import evaluate_split, report
-from model.logits import predict_logits
+from model.evaluation.report import evaluate_split, report
+from model.inference.doubt import Doubt
+from model.inference.logits import predict_logits
+from model.utils.errors import DataError, WeightsError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 NAMES = ["ant", "bee", "cow"]

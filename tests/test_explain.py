@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model import explain
+from model.inference import explain
 
 SIZE = 32
 SPOT = (slice(4, 12), slice(12, 20))  # rows, columns; its own mirror image

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from model import figures
-from model.style import STYLE
+from model.evaluation import figures
+from model.evaluation.style import STYLE
 
 LONG = ("aquarium_fish", "pickup_truck", "sweet_pepper", "lawn_mower", "willow_tree")
 FILES = ("confusion_matrix", "reliability", "per_class", "learning_curves", "confident_mistakes")

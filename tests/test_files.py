@@ -1,4 +1,4 @@
-"""Tests of model.files and model.errors: whole files or none, one message an error."""
+"""Tests of model.utils.files and model.utils.errors: whole files or none, one message an error."""
 
 import importlib
 import json
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from model import errors, files
-from model.errors import CifarnetError, ConfigError
+from model.utils import errors, files
+from model.utils.errors import CifarnetError, ConfigError
 
 
 def disk_full(*_: Any) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from model import finish
 from model.data import Split
+from model.evaluation import finish
 
 
 @pytest.mark.parametrize("images", [None, 0])

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model import folder
-from model.errors import ConfigError
+from model.utils import folder
+from model.utils.errors import ConfigError
 
 
 def test_what_a_run_left_that_was_killed_at_once_is_no_obstacle(tmp_path: Path) -> None:

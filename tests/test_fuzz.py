@@ -14,9 +14,9 @@ from tiny_model import NAMES, make_network
 
 from benchmarks.fuzz import TARGETS, search
 from benchmarks.hostile_files import FILES
-from model.classifier import Classifier
-from model.errors import CifarnetError
 from model.hub import from_pretrained, save_pretrained
+from model.inference.classifier import Classifier
+from model.utils.errors import CifarnetError
 
 LARGE = ("megapixels", "frames", "swells", "on and on", "random", "zeros", "Photoshop")
 SMALL = {name: make for name, make in FILES.items() if not any(word in name for word in LARGE)}

@@ -22,9 +22,10 @@ from tiny_model import (
     put,
 )
 
-from model import files, hub
-from model.errors import ConfigError, WeightsError
+from model import hub
 from model.hub import from_pretrained, read_config, save_pretrained
+from model.utils import files
+from model.utils.errors import ConfigError, WeightsError
 
 
 @pytest.fixture

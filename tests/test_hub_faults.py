@@ -14,10 +14,10 @@ from hub_state import READER, WRITER, Fault, Hub
 from huggingface_hub import file_download
 from tiny_model import make_network
 
-from model import from_pretrained, hub_errors, push_to_hub
-from model.errors import CifarnetError, ConfigError, HubError, WeightsError
-from model.hub import save_pretrained, sending
+from model import from_pretrained, push_to_hub
+from model.hub import hub_errors, save_pretrained, sending
 from model.hub.pull import pull
+from model.utils.errors import CifarnetError, ConfigError, HubError, WeightsError
 
 REFUSALS: list[tuple[str, list[Fault], str, str]] = [
     ("wrong token", [], "hf_Wrong", r"does not accept the token.*hf auth login"),
@@ -201,7 +201,7 @@ def test_pulling_what_is_not_there(
 LITTLE = """
 import resource, sys
 from model import from_pretrained
-from model.errors import exit_on_error
+from model.utils.errors import exit_on_error
 resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))
 with exit_on_error():
     from_pretrained("you/tiny")

@@ -10,9 +10,9 @@ from test_hub_faults import flipped
 from tiny_model import make_network
 
 from model import from_pretrained, push_to_hub
-from model.errors import ConfigError, HubError
 from model.hub import save_pretrained, sending
 from model.hub.pull import pull
+from model.utils.errors import ConfigError, HubError
 
 
 def test_results_of_other_weights_are_not_published(hub: Hub, tiny: Path) -> None:

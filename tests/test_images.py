@@ -1,4 +1,4 @@
-"""Tests of model.images: every form a picture comes in gives the same upright RGB."""
+"""Tests of model.utils.images: every form a picture comes in gives the same upright RGB."""
 
 import io
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from model import images
-from model.images import read_image, read_square, to_square
+from model.utils import images
+from model.utils.images import read_image, read_square, to_square
 
 ORIENTATION = 0x0112
 # A picture of 3 x 2 different pixels; every turn of it can be told from the others.

@@ -1,4 +1,4 @@
-"""Tests of model.images: what is no picture, damaged, too large or ambiguous is refused."""
+"""Tests of model.utils.images: what is no picture, damaged, too large or ambiguous is refused."""
 
 import contextlib
 import io
@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model import images
-from model.errors import ImageError
-from model.images import read_image
+from model.utils import images
+from model.utils.errors import ImageError
+from model.utils.images import read_image
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -13,9 +13,9 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
 from model import Classifier, from_pretrained
-from model.errors import ConfigError
 from model.hub import __main__ as program
 from model.hub import export
+from model.utils.errors import ConfigError
 
 SHIP = ROOT / "examples" / "ship.png"
 PLAIN_TIMM = """

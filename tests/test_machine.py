@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from model import machine
+from model.utils import machine
 
 
 def test_machine_tells_no_names_or_paths() -> None:
@@ -25,7 +25,7 @@ def test_machine_tells_no_names_or_paths() -> None:
 def test_freed_memory_is_kept_where_the_c_library_can() -> None:
     program = (
         "import resource, torch\n"
-        "from model.memory import keep_memory\n"
+        "from model.utils.memory import keep_memory\n"
         "kept = keep_memory()\n"
         "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "for _ in range(6): before = faults(); torch.ones(2**25); after = faults()\n"

@@ -14,10 +14,10 @@ from PIL import Image
 
 import model
 from model import __main__ as program
-from model.classifier import Classifier
-from model.doubt import Doubt
 from model.hub import from_pretrained, save_pretrained
-from model.scope import Scope
+from model.inference.classifier import Classifier
+from model.inference.doubt import Doubt
+from model.inference.scope import Scope
 
 NAMES = ["100% wool", "bee", "cat", "dog", "elk", "fox", "gnu"]
 ROOT = Path(model.__file__).parent.parent

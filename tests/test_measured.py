@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from model import measured
+from model.hub import measured
 
 
 def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:

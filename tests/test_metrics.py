@@ -14,8 +14,9 @@ import torch.multiprocessing as mp
 from sklearn import metrics as reference
 from torch.utils.data import DataLoader, TensorDataset
 
-from model import files, metrics
-from model.gather import gather_rows
+from model.evaluation import metrics
+from model.utils import files
+from model.utils.gather import gather_rows
 
 SAMPLES = (101, 2)  # neither divides over two processes with batches of 8
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from model import checkpoint, files, options
-from model.errors import ConfigError
+from model import checkpoint, options
 from model.recipe import RECIPES, DataOptions, Recipe
+from model.utils import files
+from model.utils.errors import ConfigError
 
 
 def test_defaults() -> None:

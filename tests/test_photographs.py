@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from model import data
-from model.classifier import Classifier
+from model.inference.classifier import Classifier
 
 ROOT = Path(__file__).resolve().parent.parent
 GREY = (128, 128, 128)

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from model import device
-from model.device import resolve_mixed_precision, use_all_cores
 from model.progress import RunProgress
 from model.recipe import Recipe
 from model.training import StepReport
+from model.utils import device
+from model.utils.device import resolve_mixed_precision, use_all_cores
 
 RECIPE = dataclasses.replace(Recipe(), epochs=2, resolution=((0.5, 0.5), (1.0, 1.0)))
 

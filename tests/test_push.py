@@ -14,10 +14,10 @@ from hub_layout import layout
 from hub_state import WRITER, Fault, Hub
 
 from model import from_pretrained, push_to_hub
-from model.errors import HubError
 from model.hub import __main__ as program
 from model.hub import push
 from model.hub.pull import pull
+from model.utils.errors import HubError
 
 
 def test_one_commit_holds_everything(hub: Hub, tiny: Path) -> None:

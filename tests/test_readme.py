@@ -17,7 +17,7 @@ from hub_state import WRITER, Hub
 from huggingface_hub import RepoCard
 from pages import served
 
-from model import release
+from model.hub import release
 from model.recipe import RECIPES
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

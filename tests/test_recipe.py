@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from model.errors import ConfigError
 from model.recipe import RECIPES, Recipe
+from model.utils.errors import ConfigError
 
 
 @pytest.mark.parametrize("name", RECIPES)

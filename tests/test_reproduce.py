@@ -10,11 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model import data, doubt, files, hub, reproduce
+from model import data, hub
 from model.checkpoint import save_checkpoint
-from model.evaluation import evaluate_split
-from model.logits import look_at
+from model.evaluation import reproduce
+from model.evaluation.report import evaluate_split
+from model.inference import doubt
+from model.inference.logits import look_at
 from model.recipe import Recipe
+from model.utils import files
 
 RECIPE_NETWORK = "cifarnet_nano"
 

@@ -8,7 +8,7 @@ import timm
 import torch
 
 import model  # noqa: F401  (registers the networks)
-from model import scope
+from model.inference import scope
 
 
 def test_energy_and_maximum_logit() -> None:

@@ -1,4 +1,4 @@
-"""Tests of model.snapshot: models in folders and on a hub, and all that can go wrong there."""
+"""Tests of model.hub.snapshot: models in folders and on a hub, and all that can go wrong there."""
 
 import hashlib
 import shutil
@@ -13,8 +13,8 @@ import pytest
 import torch
 from tiny_model import NAMES, logits_of, make_network
 
-from model.errors import CifarnetError, HubError
 from model.hub import from_pretrained, read_config, save_pretrained
+from model.utils.errors import CifarnetError, HubError
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from hub_state import Hub
 from huggingface_hub import RepoCard
 from pages import served
 
-from model.errors import ConfigError
 from model.hub import __main__ as program
 from model.hub.space import push_space
+from model.utils.errors import ConfigError
 
 SPACE = "you/tiny-demo"
 

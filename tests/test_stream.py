@@ -10,7 +10,7 @@ from datasets import Image as ImageType
 from hub_layout import encoded, layout, pixels, save
 
 from model import data
-from model.errors import DataError
+from model.utils.errors import DataError
 
 
 def test_streamed_batches_have_the_distribution_of_cached_ones(shapes: Path) -> None:

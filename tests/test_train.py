@@ -13,8 +13,8 @@ from conftest import QUICK, ROOT, Program, kill_when
 from safetensors.torch import load_file
 
 from model.checkpoint import NAME
-from model.classifier import Classifier
 from model.hub import from_pretrained
+from model.inference.classifier import Classifier
 
 LAYOUT = {"config.json", "model.safetensors", "README.md", "results.json", "figures"}
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
 from model.checkpoint import load_checkpoint, save_checkpoint
-from model.errors import TrainingError
 from model.recipe import Recipe
 from model.training import StepReport, Trainer
+from model.utils.errors import TrainingError
 
 RECIPE = Recipe(
     network="cifarnet_nano",

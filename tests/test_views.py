@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model import views
+from model.inference import views
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.classifier import Explanation, Prediction
-from model.errors import ConfigError, ImageError
+from model.inference.classifier import Explanation, Prediction
+from model.utils.errors import ConfigError, ImageError
 from web import cards, classify, examples, pictures, uploads
 from web.models import TRAINED, Models
 

@@ -13,7 +13,7 @@ from pages import served
 
 from benchmarks.hostile import as_a_table, over_the_api
 from benchmarks.hostile_files import ARCHIVES, FILES
-from model.errors import ImageError
+from model.utils.errors import ImageError
 from web import pictures
 from web.models import Models
 from web.uploads import MAX_PIXELS

@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from pages import served
 
-from model.errors import ImageError
+from model.utils.errors import ImageError
 from web.journal import Journal, shortened
 
 SHIP = str(ROOT / "examples" / "ship.png")

@@ -16,10 +16,10 @@ import pytest
 from conftest import ROOT
 
 import model.training
-from model.classifier import Classifier
-from model.errors import TrainingError
+from model.inference.classifier import Classifier
 from model.recipe import RECIPES
 from model.synthetic import NAMES
+from model.utils.errors import TrainingError
 from web import learn
 from web.trainings import Job, State, Trainings, after
 from web.worker import Lesson

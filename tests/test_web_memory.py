@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from pages import served
 
-from model.memory import give_back, limit_arenas
+from model.utils.memory import give_back, limit_arenas
 
 SHIP = str(ROOT / "examples" / "ship.png")
 GLIBC = platform.libc_ver()[0] == "glibc"
@@ -62,7 +62,7 @@ def arenas(process: str) -> int:
 
 PROGRAM = """
 import threading, sys
-from model.memory import limit_arenas
+from model.utils.memory import limit_arenas
 if sys.argv[1] == "limited":
     limit_arenas()
 barrier = threading.Barrier(13)
@@ -112,7 +112,7 @@ def test_freed_memory_goes_back() -> None:
     """Behind a block that stays, the C library keeps what was freed until it is told."""
     program = (
         "import re\n"
-        "from model.memory import give_back\n"
+        "from model.utils.memory import give_back\n"
         "mib = lambda: int(re.search(r'VmRSS:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
         "before = mib()\n"
         "kept = [bytes(10_000) for _ in range(10_000)]\n"  # 100 MB

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image, ImageCms, ImageDraw, ImageFont, features
 
-from model.errors import ImageError
+from model.utils.errors import ImageError
 from web import classify, many, pictures
 from web.archive import Item
 from web.examples import Examples

@@ -10,8 +10,8 @@ from conftest import NAMES, ROOT
 from PIL import Image
 from test_web_quality import words
 
-from model.classifier import Classifier
-from model.errors import DataError
+from model.inference.classifier import Classifier
+from model.utils.errors import DataError
 from web import quality
 from web.testset import TestSet
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tiny_model import NAMES, make_network
 
-from model.classifier import Classifier
-from model.errors import ImageError
-from model.prediction import Prediction
-from model.views import Opened
+from model.inference.classifier import Classifier
+from model.inference.prediction import Prediction
+from model.inference.views import Opened
+from model.utils.errors import ImageError
 from web.together import Together
 
 PICTURES = [np.full((40, 40, 3), 25 * i, np.uint8) for i in range(6)]

@@ -10,8 +10,8 @@ from typing import Literal, TypedDict
 import gradio as gr
 from gradio import FileData
 
-from model.classifier import Classifier, Prediction
-from model.errors import CifarnetError
+from model.inference.classifier import Classifier, Prediction
+from model.utils.errors import CifarnetError
 from web.journal import Entry
 from web.many import BATCH_BYTES
 from web.sessions import ApiSessions

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from model.classifier import Explanation, Prediction
+from model.inference.classifier import Explanation, Prediction
 from web import pictures
 from web.charts import percent
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from model.errors import CifarnetError
+from model.utils.errors import CifarnetError
 from web import cards, pictures
 from web.examples import Example, Examples
 from web.journal import Entry, Journal

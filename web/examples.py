@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model import synthetic
 from model.data import open_dataset
-from model.errors import CifarnetError
+from model.utils.errors import CifarnetError
 from web.models import ROOT
 
 PATIENCE = 4.0  # seconds that a visitor waits for test images before there are only drawings

@@ -19,8 +19,8 @@ from typing import TextIO
 import gradio as gr
 import prometheus_client as prometheus
 
-from model.errors import CifarnetError, report
-from model.prediction import Prediction
+from model.inference.prediction import Prediction
+from model.utils.errors import CifarnetError, report
 
 CRASH, GONE = "crash", "cancelled"  # kinds of error: a defect of ours, nobody waits any more
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # histogram's bounds

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from model.data import SYNTHETIC
-from model.errors import CifarnetError
 from model.recipe import RECIPES
+from model.utils.errors import CifarnetError
 from web import charts
 from web.block import block
 from web.charts import Series, percent

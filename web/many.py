@@ -11,9 +11,9 @@ from typing import Any
 
 import gradio as gr
 
-from model.classifier import Classifier, Prediction
-from model.errors import CifarnetError, ImageError
-from model.images import Pixels, read_image
+from model.inference.classifier import Classifier, Prediction
+from model.utils.errors import CifarnetError, ImageError
+from model.utils.images import Pixels, read_image
 from web import archive, pictures
 from web.archive import Item
 from web.charts import percent

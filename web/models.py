@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from model import files, snapshot
-from model.classifier import Classifier
-from model.errors import ConfigError, HubError
-from model.hub import CARD_NAME, RESULTS_NAME
+from model.hub import CARD_NAME, RESULTS_NAME, snapshot
+from model.inference.classifier import Classifier
+from model.utils import files
+from model.utils.errors import ConfigError, HubError
 from web.uploads import MAX_PIXELS
 
 ROOT = Path(__file__).resolve().parent.parent  # where the default weights lie

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from model.images import read_image, to_square
+from model.utils.images import read_image, to_square
 from web.charts import data_uri
 from web.uploads import MAX_PIXELS
 

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from model.errors import CifarnetError
+from model.utils.errors import CifarnetError
 from web import charts, doubts, matrix, report
 from web.block import block
 from web.charts import percent

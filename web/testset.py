@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.classifier import Classifier
 from model.data import Source, open_dataset
-from model.errors import CifarnetError, DataError
-from model.logits import predict_logits
+from model.inference.classifier import Classifier
+from model.inference.logits import predict_logits
+from model.utils.errors import CifarnetError, DataError
 from web.report import Results, split_of
 
 MOST_PICTURES = 60  # shown for a cell

@@ -10,7 +10,7 @@ CSS = "\n".join(
     for name in ("theme.css", "classify.css", "many.css")
 )
 
-# 600 is model.style.BLUE.
+# 600 is model.evaluation.style.BLUE.
 BLUE = gr.themes.Color(
     name="cifarnet-blue",
     c50="#f1f6fb",
@@ -25,7 +25,7 @@ BLUE = gr.themes.Color(
     c900="#1e3850",
     c950="#142636",
 )
-# 50 is model.style.PAPER, 800 close to its INK.
+# 50 is model.evaluation.style.PAPER, 800 close to its INK.
 GREY = gr.themes.Color(
     name="cifarnet-grey",
     c50="#fcfcfa",

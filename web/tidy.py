@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gradio.utils import get_upload_folder
 
-from model.memory import give_back
+from model.utils.memory import give_back
 
 MOST_BYTES = 2**30  # of all uploads together; beyond, the oldest are deleted
 MOST_FILES = 10_000

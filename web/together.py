@@ -4,10 +4,10 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from model.classifier import BATCH_SIZE, Classifier
-from model.images import Pixels
-from model.prediction import Prediction
-from model.views import Opened
+from model.inference.classifier import BATCH_SIZE, Classifier
+from model.inference.prediction import Prediction
+from model.inference.views import Opened
+from model.utils.images import Pixels
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Together:
 
         Args:
             classifier: Asked.
-            source: See `model.images.read_image`.
+            source: See `model.utils.images.read_image`.
 
         Raises:
             ImageError: If the picture cannot be read.

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import timm
 
 from model.data import SYNTHETIC
-from model.errors import TrainingError
 from model.recipe import RECIPES
+from model.utils.errors import TrainingError
 from web.models import ROOT
 
 LONGEST = 3600.0  # seconds that a training may take before it is stopped and saved

@@ -7,7 +7,7 @@ import gradio as gr
 from gradio import processing_utils
 from gradio.utils import get_upload_folder
 
-from model.errors import ImageError
+from model.utils.errors import ImageError
 
 MAX_UPLOAD = 50 * 2**20  # bytes of one uploaded file
 MAX_PIXELS = 20_000_000  # of a picture, once it is in memory: 80 MB

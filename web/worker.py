@@ -20,13 +20,14 @@ from accelerate import Accelerator, PartialState
 from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
-from model import augment, data, finish, hub, splits, training
-from model.device import resolve_mixed_precision, use_all_cores
-from model.errors import CifarnetError
-from model.logits import predict_logits
-from model.machine import cores
-from model.memory import keep_memory
+from model import augment, data, hub, splits, training
+from model.evaluation import finish
+from model.inference.logits import predict_logits
 from model.recipe import RECIPES, DataOptions
+from model.utils.device import resolve_mixed_precision, use_all_cores
+from model.utils.errors import CifarnetError
+from model.utils.machine import cores
+from model.utils.memory import keep_memory
 from web.charts import data_uri
 
 SHOWN = 6  # pictures whose predictions are reported

@@ -19,8 +19,9 @@ from safetensors import SafetensorError, safe_open
 from timm.models._hub import save_config_for_hf
 from torch import Tensor, nn
 
-from model import card, config, files, snapshot
-from model.errors import ConfigError, WeightsError
+from ..utils import files
+from ..utils.errors import ConfigError, WeightsError
+from . import card, config, snapshot
 
 RESULTS_NAME, CARD_NAME = "results.json", "README.md"
 MISTAKES = "confident_mistakes.png"  # shows images of the dataset, which are not ours to publish

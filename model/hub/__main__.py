@@ -7,12 +7,12 @@ from typing import Any
 
 from huggingface_hub.utils import logging
 
-from model.errors import exit_on_error
-from model.hub.export import export_onnx
-from model.hub.pull import pull
-from model.hub.push import push_to_hub
-from model.hub.sending import Pushed
-from model.hub.space import push_space
+from ..utils.errors import exit_on_error
+from .export import export_onnx
+from .pull import pull
+from .push import push_to_hub
+from .sending import Pushed
+from .space import push_space
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from model import config, files, hub
-from model.errors import ConfigError
+from .. import hub
+from ..utils import files
+from ..utils.errors import ConfigError
+from . import config
 
 INPUT, OUTPUT = "pixel_values", "logits"
 ABOUT = (

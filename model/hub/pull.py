@@ -8,10 +8,11 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, constants
 
-from model import config, hub, snapshot
-from model.download import fetch
-from model.errors import ConfigError, HubError
-from model.hub_errors import OFFLINE, downloading, patiently
+from .. import hub
+from ..utils.errors import ConfigError, HubError
+from . import config, snapshot
+from .download import fetch
+from .hub_errors import OFFLINE, downloading, patiently
 
 OTHERS = re.compile(rf"{re.escape(hub.RESULTS_NAME)}|{hub.CARD_NAME}|figures/[\w-]+\.png")
 

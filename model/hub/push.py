@@ -10,10 +10,12 @@ from typing import Any
 
 from torch import nn
 
-from model import card, card_use, config, files, hub, snapshot
-from model.download import forget_branch
-from model.errors import ConfigError, HubError
-from model.hub.sending import Pushed, send
+from .. import hub
+from ..utils import files
+from ..utils.errors import ConfigError, HubError
+from . import card, card_use, config, snapshot
+from .download import forget_branch
+from .sending import Pushed, send
 
 MESSAGE = "Send a model trained with cifarnet"
 

@@ -10,8 +10,8 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
 from huggingface_hub.utils.sha import git_hash
 
-from model.errors import HubError
-from model.hub_errors import ATTEMPTS, FORBIDDEN, need_token, patiently, refusal, sending
+from ..utils.errors import HubError
+from .hub_errors import ATTEMPTS, FORBIDDEN, need_token, patiently, refusal, sending
 
 MAIN = "main"
 

@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
-from model import config, hub, release, snapshot
-from model.errors import ConfigError
-from model.hub.push import own_results
-from model.hub.sending import Pushed, send
+from .. import hub
+from ..utils.errors import ConfigError
+from . import config, release, snapshot
+from .push import own_results
+from .sending import Pushed, send
 
 MESSAGE = "Send the web page of a cifarnet model"
 CODE = (

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from model.calibration import fit_temperature
-from model.errors import ConfigError
-from model.scope import FEWEST, Scope
+from ..utils.errors import ConfigError
+from .calibration import fit_temperature
+from .scope import FEWEST, Scope
 
 SURE = 0.98  # share of the confident answers that should be right
 Verdict = Literal["confident", "unsure", "none"]

@@ -10,9 +10,9 @@ from typing import Any
 import timm
 from timm.models import PretrainedCfg
 
-from model import files
-from model import network as network  # registers the architectures with timm
-from model.errors import ConfigError
+from .. import network as network  # registers the architectures with timm
+from ..utils import files
+from ..utils.errors import ConfigError
 
 NAME = "config.json"
 KEY = "cifarnet"  # root key of everything that timm does not know

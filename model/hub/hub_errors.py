@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from model.errors import HubError
+from ..utils.errors import HubError
 
 ATTEMPTS = 4
 FIRST_WAIT = 1.0  # seconds before the second attempt; doubles each time

@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from model import config
-from model.download import fetch
-from model.errors import ConfigError
+from ..utils.errors import ConfigError
+from . import config
+from .download import fetch
 
 WEIGHTS_NAME = "model.safetensors"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -107,7 +107,7 @@ def _local(model: str | os.PathLike[str], revision: str | None) -> Path | None:
 def _existing(folder: Path, name: str) -> Path:
     if (folder / name).is_file():
         return folder / name
-    from model.checkpoint import NAME  # where nothing is wrong, nobody waits for what it needs
+    from ..checkpoint import NAME  # where nothing is wrong, nobody waits for what it needs
 
     if (folder / NAME).is_file():
         raise ConfigError(

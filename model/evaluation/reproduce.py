@@ -13,13 +13,17 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from model import data, doubt, figures, files, hub, snapshot
-from model.checkpoint import load_checkpoint
-from model.cost import describe
-from model.errors import ConfigError, DataError, HubError, TrainingError, exit_on_error
-from model.evaluation import evaluate_split
-from model.machine import machine, versions
-from model.recipe import Recipe
+from .. import data, hub
+from ..checkpoint import load_checkpoint
+from ..hub import snapshot
+from ..inference import doubt
+from ..recipe import Recipe
+from ..utils import files
+from ..utils.errors import ConfigError, DataError, HubError, TrainingError, exit_on_error
+from ..utils.machine import machine, versions
+from . import figures
+from .cost import describe
+from .report import evaluate_split
 
 PIECE = 5000  # images decoded at a time: bounded memory whatever the split's size
 MOST_LISTED = 20  # differing numbers that are printed

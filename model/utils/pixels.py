@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from model.errors import ImageError
+from .errors import ImageError
 
 
 def eight_bit(image: Image.Image, name: str) -> Image.Image:

@@ -77,7 +77,7 @@ def exit_on_error() -> Iterator[None]:
 
 def report() -> str:
     """What somebody who met a defect of ours should send."""
-    from model.machine import machine, versions  # torch takes its time, and only this needs it
+    from .machine import machine, versions  # torch takes its time, and only this needs it
 
     about = machine() | versions()
     told = ", ".join(f"{name} {value}" for name, value in about.items())

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from model.layers import PooledConv, pad_for_pooling
-from model.network import CifarNet
+from ..layers import PooledConv, pad_for_pooling
+from ..network import CifarNet
 
 TOLERANCE = 1e-3  # of logits; reordered sums differ by about 1e-6
 

@@ -4,7 +4,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from model import files
+from ..utils import files
 
 
 def parts(results: Path) -> dict[str, str]:

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, features
 from PIL.JpegImagePlugin import JpegImageFile
 
-from model.errors import ImageError
-from model.pixels import composite, eight_bit, from_array
+from .errors import ImageError
+from .pixels import composite, eight_bit, from_array
 
 Pixels: TypeAlias = Image.Image | str | os.PathLike[str] | bytes | np.ndarray
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from model import card_classifier, card_use
-from model.card_data import dataset_name, front_matter, hub_id
-from model.markdown import bullets, escape, table
+from . import card_classifier, card_use
+from .card_data import dataset_name, front_matter, hub_id
+from .markdown import bullets, escape, table
 
 MOST_ROWS = 20  # of the table of classes before it is folded away
 FIGURES = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from model.markdown import escape, table
+from .markdown import escape, table
 
 
 def sections(results: dict[str, Any]) -> list[str]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.doubt import Verdict
-from model.views import Box
+from .doubt import Verdict
+from .views import Box
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from model import doubt, figures, hub
-from model.cost import describe
-from model.doubt import Doubt
-from model.evaluation import evaluate_split
-from model.logits import look_at
-from model.machine import machine, versions
-from model.recipe import DataOptions, Recipe
-from model.splits import TrainingData
+from .. import hub
+from ..inference import doubt
+from ..inference.doubt import Doubt
+from ..inference.logits import look_at
+from ..recipe import DataOptions, Recipe
+from ..splits import TrainingData
+from ..utils.machine import machine, versions
+from . import figures
+from .cost import describe
+from .report import evaluate_split
 
 PIECE = 5000  # images of the test split at a time: bounded memory whatever its size
 

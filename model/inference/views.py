@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from model.errors import ImageError
-from model.images import to_square
+from ..utils.errors import ImageError
+from ..utils.images import to_square
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels."""

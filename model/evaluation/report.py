@@ -1,8 +1,4 @@
-"""The report made of the logits over a split: the numbers of results.json.
-
-`python -m model.evaluation MODEL --dataset NAME` prints them, and says whether they are the ones
-that MODEL's results.json holds.
-"""
+"""The report made of the logits over a split: the numbers of results.json."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model import metrics
-from model.data import Split
-from model.doubt import Doubt
-from model.errors import DataError
-from model.logits import BATCH_SIZE, Progress, predict_views
+from ..data import Split
+from ..inference.doubt import Doubt
+from ..inference.logits import BATCH_SIZE, Progress, predict_views
+from ..utils.errors import DataError
+from . import metrics
 
 TOP_CONFUSED = 10
 TOP_MISTAKES = 20
@@ -187,10 +183,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(item) for item in value]
     return round(value, DIGITS) if isinstance(value, float) else value
-
-
-if __name__ == "__main__":
-    # The program stands above this module: it also needs the hub, which must not be known here.
-    from model.reproduce import main
-
-    main()

@@ -1,4 +1,4 @@
-"""`python -m model.release runs/NAME`: makes a run's model the default one at the root.
+"""`python -m model.hub.release runs/NAME`: makes a run's model the default one at the root.
 
 Without a run, only the measured parts of README.md are written again.
 """
@@ -7,11 +7,11 @@ import argparse
 import re
 from pathlib import Path
 
-from model import card, config, files, measured
-from model.errors import ConfigError, exit_on_error
-from model.hub import from_pretrained, public_figures
+from ..utils import files
+from ..utils.errors import ConfigError, exit_on_error
+from . import card, config, from_pretrained, measured, public_figures
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # Front matter by which the folder is a Space too; it is written by hand, and kept.
 SPACE_KEYS = (
     "title|emoji|colorFrom|colorTo|sdk|sdk_version|python_version|app_file|pinned|short_description"
@@ -92,7 +92,7 @@ def fill(text: str, parts: dict[str, str], name: str) -> str:
 
 def main() -> None:
     """Releases the run named on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m model.release", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m model.hub.release", description=__doc__)
     parser.add_argument("run", type=Path, nargs="?", help="folder of a finished run")
     args = parser.parse_args()
     with exit_on_error():

@@ -15,9 +15,9 @@ from huggingface_hub import (
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils.sha import git_hash
 
-from model import files
-from model.errors import HubError
-from model.hub_errors import downloading, patiently
+from ..utils import files
+from ..utils.errors import HubError
+from .hub_errors import downloading, patiently
 
 SHA256, SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 MAX_BYTES = 2**25  # of a file whose size nothing else tells

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from model.errors import ConfigError
+from .errors import ConfigError
 
 UNFINISHED = ".tmp"  # ends the names of files that are still being written
 

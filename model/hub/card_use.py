@@ -4,7 +4,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from model.card_data import bare_front_matter, hub_id
+from .card_data import bare_front_matter, hub_id
 
 PLACE = """\
 This folder is a model in the Hugging Face hub's layout. Put its path, or its id on the hub, in the

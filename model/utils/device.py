@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from model.machine import cores
+from .machine import cores
 
 
 WORTH_COMPILING = 5_000_000  # images in all

@@ -5,8 +5,8 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from model import files
-from model.errors import ConfigError
+from . import files
+from .errors import ConfigError
 
 
 def new_name(network: str) -> Path:

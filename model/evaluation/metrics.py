@@ -8,7 +8,7 @@
 Each module takes `predictions`, logits (N, C) of any real scale, and `references`, class numbers
 (N,) from 0 to C - 1; numpy arrays, tensors on any device and lists are welcome. Batches wait in
 memory and nothing is written to disk. In a run of several processes, gather first:
-`model.gather.gather_rows`, or accelerate's `gather_for_metrics`.
+`model.utils.gather.gather_rows`, or accelerate's `gather_for_metrics`.
 """
 
 import inspect

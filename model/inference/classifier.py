@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model import config, hub, inference, scope, views
-from model.augment import normalize
-from model.doubt import Doubt, from_dict
-from model.errors import ConfigError, ImageError
-from model.images import MAX_PIXELS, Pixels, read_image
-from model.prediction import Explanation, Prediction, sentence
-from model.views import Box, Opened
+from .. import hub
+from ..augment import normalize
+from ..hub import config
+from ..utils.errors import ConfigError, ImageError
+from ..utils.images import MAX_PIXELS, Pixels, read_image
+from . import optimize, scope, views
+from .doubt import Doubt, from_dict
+from .prediction import Explanation, Prediction, sentence
+from .views import Box, Opened
 
 SURE_PART = 0.95  # probability that a part of a picture must reach: many looks, many chances to err
 BATCH_SIZE = 32  # pictures that go through the network at once, each with its mirror image
@@ -38,7 +40,7 @@ class Classifier:
 
         Args:
             network: Built by timm; mean, std and input_size come from its `pretrained_cfg`. What
-                answers is a copy, see `model.inference.ready`: do not change it afterwards.
+                answers is a copy, see `optimize.ready`: do not change it afterwards.
             label_names: Of all classes; None takes those of the config card, else "class 0", ...
             doubt: Temperature and thresholds; None: probabilities are the softmax of the logits,
                 and no picture is out of scope.
@@ -54,13 +56,13 @@ class Classifier:
             label_names = [f"class {i}" for i in range(classes)]
         self.label_names = tuple(config.check_label_names(label_names, classes))
         self.network = network.eval()
-        self._ready = inference.ready(self.network)
+        self._ready = optimize.ready(self.network)
         self.image_size: int = card["input_size"][-1]
         self.doubt = doubt or Doubt()
         self.look_closer = True
         """Whether parts of large pictures are looked at where the whole leaves doubt."""
         self.max_pixels = MAX_PIXELS
-        """That a picture may have, see `model.images.read_image`: bounds the memory it takes."""
+        """That a picture may have, see `utils.images.read_image`: bounds the memory it takes."""
         self._mean, self._std = card["mean"], card["std"]
 
     @classmethod
@@ -104,7 +106,7 @@ class Classifier:
         answers instead, but only as "unsure": probabilities were calibrated on whole pictures.
 
         Args:
-            images: Path, bytes, Pillow image or array, see `model.images.read_image`; or a list
+            images: Path, bytes, Pillow image or array, see `utils.images.read_image`; or a list
                 of those, of any mixed kinds and sizes.
 
         Raises:
@@ -127,7 +129,7 @@ class Classifier:
         """Turns a picture, or a part of it, into the pixels that the network sees.
 
         Args:
-            image: See `model.images.read_image`.
+            image: See `utils.images.read_image`.
             box: Of a square part, see `Prediction`; None takes the largest centred square.
 
         Returns:
@@ -157,7 +159,7 @@ class Classifier:
         """Shows where the evidence for a class lies.
 
         Args:
-            image: See `model.images.read_image`.
+            image: See `utils.images.read_image`.
             label: The class; None takes the most probable one.
             box: The part to look at; None takes the one that the answer rests on.
 
@@ -165,7 +167,7 @@ class Classifier:
             ConfigError: If there is no such class.
             ImageError: If the picture cannot be read, or the box is no square inside of it.
         """
-        from model import explain  # captum takes a second to load, and only this needs it
+        from . import explain  # captum takes a second to load, and only this needs it
 
         if label is not None and label not in self.label_names:
             raise ConfigError(
@@ -194,7 +196,7 @@ class Classifier:
         """Reads a picture, no larger than needed: a batch of photos would fill the memory.
 
         Args:
-            source: See `model.images.read_image`.
+            source: See `utils.images.read_image`.
 
         Raises:
             ImageError: If the picture cannot be read.

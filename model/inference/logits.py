@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model import scope
-from model.augment import normalize
-from model.errors import WeightsError
+from ..augment import normalize
+from ..utils.errors import WeightsError
+from . import scope
 
 BATCH_SIZE = 500
 

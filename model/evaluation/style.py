@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from model import files
+from ..utils import files
 
 INK, MUTED, GRID, PAPER = "#1f2933", "#6b7680", "#e3e7eb", "#fcfcfa"
 BLUE, RUST = "#2b6195", "#c4552d"
