@@ -80,9 +80,7 @@ def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
     return images.masked_fill(hole, 0)
 
 
-def cutmix(
-    images: Tensor, targets: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def cutmix(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Puts a rectangle of the next picture into each, and mixes the targets by the areas.
 
     Source: Yun et al., "CutMix: regularization strategy to train strong classifiers with

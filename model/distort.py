@@ -25,9 +25,7 @@ CHROMA = """17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99
 TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
-def on_a_share(
-    images: Tensor, share: float, generator: torch.Generator, change: Change
-) -> Tensor:
+def on_a_share(images: Tensor, share: float, generator: torch.Generator, change: Change) -> Tensor:
     """Changes a random share of a batch; how many is fixed, so that shapes are known ahead.
 
     Args:
@@ -43,9 +41,7 @@ def on_a_share(
     return images.index_copy(0, rows, change(images[rows], generator).to(images.dtype))
 
 
-def uniform(
-    n: int, low: float, high: float, generator: torch.Generator, dims: int = 4
-) -> Tensor:
+def uniform(n: int, low: float, high: float, generator: torch.Generator, dims: int = 4) -> Tensor:
     """One number a picture, uniform in [low, high): (n, 1, 1, 1) with four `dims`."""
     values = torch.rand(n, generator=generator, device=generator.device)  # (n,)
     return (low + (high - low) * values).view(n, *(1,) * (dims - 1))

@@ -6,7 +6,6 @@ import torch
 
 from .machine import cores
 
-
 WORTH_COMPILING = 5_000_000  # images in all
 
 
