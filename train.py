@@ -68,7 +68,7 @@ class Run:
         self.repo_id = asked.push_to_hub
         self.accelerator = self._accelerator(asked.track)
         self.history: list[dict[str, Any]] = values.get("history", [])
-        self.saved = len(self.history)
+        self.saved, self.saved_at = len(self.history), 0.0
         self.seconds: float = values.get("seconds", 0.0)
         self.peak_before: float = values.get("peak_memory_mib") or 0.0
         if values.get("processes", state.num_processes) != state.num_processes:
@@ -196,11 +196,16 @@ class Run:
                 row = self._row(report, *self._validate(), time.perf_counter() - began)
                 self.history.append(row)
                 self.seconds += row["seconds"]
-                self.save()
+                if self._time_to_save():
+                    self.save()
                 progress.line(_line(row, self.recipe.epochs))
                 self.accelerator.log({k: v for k, v in row.items() if v is not None}, row["epoch"])
         finally:
             progress.close()
+
+    def _time_to_save(self) -> bool:
+        waited = time.monotonic() - self.saved_at >= self.trainer.plan.save_every
+        return waited or self.trainer.epochs_done == self.recipe.epochs
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss and accuracy on the validation images, which the processes share."""
@@ -252,7 +257,7 @@ class Run:
             }
             checkpoint.save_checkpoint(self.directory, tensors, values)
             self._write_log()
-        self.saved = len(self.history)
+        self.saved, self.saved_at = len(self.history), time.monotonic()
         self.accelerator.wait_for_everyone()
 
     def _write_log(self) -> None:

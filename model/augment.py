@@ -4,6 +4,7 @@ Each function is one idea and can be left out on its own: a recipe switches them
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -119,8 +120,8 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 def normalize(
     images: Tensor,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | Tensor,
+    std: Sequence[float] | Tensor,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Turns bytes into floats of zero mean and unit variance, in channels_last order.
@@ -134,7 +135,8 @@ def normalize(
     Returns:
         (N, C, H, W).
     """
-    scale = 1 / (255 * torch.tensor(std, device=images.device, dtype=torch.float32))
-    shift = -torch.tensor(mean, device=images.device, dtype=torch.float32) * 255 * scale
+    on: Any = dict(device=images.device, dtype=torch.float32)
+    scale = 1 / (255 * torch.as_tensor(std, **on))  # (C,)
+    shift = -torch.as_tensor(mean, **on) * 255 * scale  # (C,)
     images = images.contiguous(memory_format=torch.channels_last).float()
     return torch.addcmul(shift[:, None, None], images, scale[:, None, None]).to(dtype)

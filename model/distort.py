@@ -16,11 +16,11 @@ from torch import Tensor
 Change = Callable[[Tensor, torch.Generator], Tensor]
 
 # Quantisation tables of the JPEG standard, annex K: luminance, chrominance.
-LUMA = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80
-62 18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112
+LUMA = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87
+80 62 18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112
 100 103 99"""
-CHROMA = """17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99
-99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99
+CHROMA = """17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99
+99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99
 99"""
 TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
@@ -37,7 +37,8 @@ def on_a_share(images: Tensor, share: float, generator: torch.Generator, change:
     count = round(share * len(images))
     if not count:
         return images
-    rows = torch.rand(len(images), generator=generator, device=images.device).topk(count).indices
+    rows = torch.rand(len(images), generator=generator, device=images.device)
+    rows = rows.argsort()[:count]  # (count,)
     return images.index_copy(0, rows, change(images[rows], generator).to(images.dtype))
 
 
@@ -168,7 +169,7 @@ def compress(images: Tensor, quality: Tensor) -> Tensor:
     """Pictures (N, 3, H, W) as JPEG files of some qualities (N,) would show them."""
     height, width = images.shape[2:]
     padded = F.pad(images, (0, -width % 16, 0, -height % 16), mode="replicate")  # whole blocks
-    colours = torch.tensor(TO_YCBCR, device=images.device, dtype=images.dtype)  # (3, 3)
+    colours, back = _colours(str(images.device))  # (3, 3) each
     levels = (padded.clamp(0, 1) * 255).round()
     channels = torch.einsum("ij,njhw->nihw", colours, levels)  # luma, and two of colour around 0
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None]  # (N, 1)
@@ -177,8 +178,8 @@ def compress(images: Tensor, quality: Tensor) -> Tensor:
     small = _quantised(small, _table(CHROMA, str(images.device)), scale)
     chroma = F.interpolate(small, scale_factor=2, mode="bilinear")  # (N, 2, H, W)
     channels = torch.cat((luma, chroma), dim=1)  # (N, 3, H, W)
-    back = torch.einsum("ij,njhw->nihw", torch.linalg.inv(colours), channels)
-    return (back.round().clamp(0, 255) / 255)[..., :height, :width]
+    levels = torch.einsum("ij,njhw->nihw", back, channels).round().clamp(0, 255)
+    return (levels / 255)[..., :height, :width]
 
 
 def _quantised(channels: Tensor, table: Tensor, scale: Tensor) -> Tensor:
@@ -206,6 +207,13 @@ def _cosines(device: str) -> Tensor:
     one = torch.cos(math.pi * at[:, None] * (2 * at + 1) / 16) / 2  # (8, 8)
     one[0] /= math.sqrt(2)
     return torch.kron(one, one).float().to(device)
+
+
+@functools.cache
+def _colours(device: str) -> tuple[Tensor, Tensor]:
+    """From RGB to luma and two colours, (3, 3), and back, (3, 3)."""
+    there = torch.tensor(TO_YCBCR, dtype=torch.float64)
+    return there.float().to(device), torch.linalg.inv(there).float().to(device)
 
 
 @functools.cache

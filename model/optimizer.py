@@ -60,7 +60,7 @@ class Muon(Optimizer):
         torch._foreach_div_(params, torch._foreach_mul(norms, len(params[0]) ** -0.5))
         dtype = torch.bfloat16 if has_bf16(params[0].device) else torch.float32
         updates = orthogonal(torch.stack(ahead), group["steps"], dtype)  # (n, out, in, h, w)
-        torch._foreach_add_(params, list(updates.unbind()), alpha=-group["lr"])
+        torch._foreach_sub_(params, list((updates * group["lr"]).unbind()))
 
 
 def orthogonal(gradient: Tensor, steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -86,7 +86,9 @@ def orthogonal(gradient: Tensor, steps: int, dtype: torch.dtype = torch.float32)
     return matrix.to(gradient.dtype).view_as(gradient)
 
 
-def build_optimizers(network: nn.Module, recipe: Recipe) -> tuple[Muon, SGD]:
+def build_optimizers(
+    network: nn.Module, recipe: Recipe, rates_on_device: bool = False
+) -> tuple[Muon, SGD]:
     """Sorts a network's trained parameters: filters to Muon; biases and the classifier to SGD.
 
     SGD's rates and decay grow with the batch, which then counts as that many more images; Muon's
@@ -109,7 +111,12 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> tuple[Muon, SGD]:
         for params, rate in zip((biases, heads), rates, strict=True)
     ]
     nesterov = recipe.sgd_momentum > 0
-    return muon, SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov)
+    fused = rates_on_device or None  # the only kind that reads its rate on the device
+    sgd = SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov, fused=fused)
+    if rates_on_device:  # a recorded step reads them there, a number would be recorded with it
+        for group in (*muon.param_groups, *sgd.param_groups):
+            group["lr"] = torch.tensor(group["lr"], device=filters[0].device)
+    return muon, sgd
 
 
 def triangle(step: int, steps: int, warmup: float, final: float = 0.0) -> float:

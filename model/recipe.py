@@ -119,7 +119,7 @@ class Recipe:
                 )
         if self.seed >= 2**32:
             raise ConfigError(f"seed={self.seed} is out of range: below {2**32}.")
-        for name in (*DISTORTIONS, "outlier_share", "outlier_weight"):
+        for name in (*DISTORTIONS, "outlier_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} is out of range: 0 to 1.")
         for name in (
@@ -128,7 +128,13 @@ class Recipe:
         ):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} is out of range: 0 <= value < 1.")
-        for name in ("learning_rate", "bias_learning_rate", "head_learning_rate", "weight_decay"):
+        for name in (
+            "learning_rate",
+            "bias_learning_rate",
+            "head_learning_rate",
+            "weight_decay",
+            "outlier_weight",
+        ):
             if not 0 <= getattr(self, name) < 1e6:
                 raise ConfigError(f"{name}={getattr(self, name)} is out of range: 0 or more.")
         if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):

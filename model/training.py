@@ -17,7 +17,9 @@ from . import augment, distort
 from .data import Batches
 from .optimizer import build_optimizers, triangle
 from .recipe import Recipe
+from .utils.device import plan_for
 from .utils.errors import TrainingError
+from .utils.graphs import GraphedStep
 
 FRACTALS = 512  # drawn once for PixMix
 CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it to arrive
@@ -81,28 +83,32 @@ class Trainer:
     ) -> None:
         self.recipe = recipe
         self.batches = batches
-        self.mean, self.std = mean, std
         self.accelerator = accelerator
         self.device = accelerator.device
+        self.mean, self.std = (torch.tensor(v, device=self.device) for v in (mean, std))  # (3,)
         self.outliers = outliers
         card: Any = network.pretrained_cfg
-        size = card["input_size"][-1]
         self.fractals = (
-            distort.draw_fractals(FRACTALS, size, recipe.seed, self.device)
+            distort.draw_fractals(FRACTALS, card["input_size"][-1], recipe.seed, self.device)
             if recipe.pixmix
             else None
         )
         self.epochs_done = 0
         self.stem_frozen = False
         network.to(memory_format=torch.channels_last)
-        self.network: Any = network.to(accelerator.device)
+        self.network: Any = network.to(self.device)
         self.average = (
             ModelEmaV3(self.network, decay=recipe.average_decay) if recipe.average_decay else None
         )
         self.parallel: nn.Module = accelerator.prepare(self.network)
+        self.plan = plan_for(self.device, accelerator.num_processes, bool(accelerator.scaler))
         self.forward: Any = torch.compile(self.parallel) if compiled else self.parallel
-        self.optimizers = build_optimizers(self.network, recipe)
-        self.peaks = [[group["lr"] for group in opt.param_groups] for opt in self.optimizers]
+        self.optimizers = build_optimizers(self.network, recipe, self.plan.graphs)
+        self.peaks = [[float(group["lr"]) for group in o.param_groups] for o in self.optimizers]
+        self.random = torch.Generator(self.device)
+        self.whole_step = self._whole_step
+        if self.plan.graphs:
+            self.whole_step = GraphedStep(self._whole_step, self.random)  # type: ignore[assignment]
 
     @property
     def result(self) -> Any:
@@ -154,11 +160,10 @@ class Trainer:
         if self.accelerator.num_processes == 1:
             self.network.stem.conv.bias.requires_grad_(not self.stem_frozen)
 
-    def _generator(self, step: int, part: int) -> torch.Generator:
-        """The random numbers of one part of a batch; parts are counted over all processes."""
+    def _seed(self, step: int, part: int) -> None:
+        """Sets the random numbers of one micro-batch, counted over all processes."""
         key = (self.recipe.seed, self.epochs_done, step, part)
-        seed = hash(key) % 2**63  # a tuple of ints hashes the same in every process and run
-        return torch.Generator(self.device).manual_seed(seed)
+        self.random.manual_seed(hash(key) % 2**63)  # ints hash the same in every process and run
 
     def _schedule(self, step: int) -> float:
         """Sets the learning rates of one step and returns Muon's."""
@@ -166,24 +171,18 @@ class Trainer:
         factor = triangle(step, steps, self.recipe.warmup, self.recipe.final_rate)
         for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * factor
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(peak * factor)
+                else:
+                    group["lr"] = peak * factor
         return self.peaks[0][0] * factor
 
-    def _augment(
-        self,
-        images: Tensor,
-        targets: Tensor,
-        indices: Tensor,
-        generator: torch.Generator,
-        step: int,
-    ) -> tuple[Tensor, Tensor]:
-        """Bytes (N, C, H, W) to augmented floats (N, C, h, w) at this step's resolution.
+    def _augment(self, images: Tensor, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Bytes (N, C, H, W) to augmented floats (N, C, size, size).
 
         Targets (N, classes) change with them where pictures are mixed.
         """
-        recipe, epoch = self.recipe, self.epochs_done
-        if recipe.flip:
-            images = augment.flip_alternating(images, indices, epoch, recipe.seed)
+        recipe, generator = self.recipe, self.random
         if recipe.translate:
             images = augment.translate(images, recipe.translate, generator)
         if recipe.distorts:
@@ -192,8 +191,6 @@ class Trainer:
         pixels = augment.normalize(images, self.mean, self.std)
         if recipe.cutout:
             pixels = augment.cutout(pixels, recipe.cutout, generator)
-        steps = self.batches.steps
-        size = recipe.size_at(epoch * steps + step, steps * recipe.epochs, images.shape[-1])
         return augment.resize(pixels, size), targets
 
     def _distort(
@@ -203,7 +200,8 @@ class Trainer:
         recipe = self.recipe
         x = distort.on_a_share(x, recipe.warp, generator, distort.warp)
         if mixed := round(recipe.cutmix * len(x)):
-            rows = torch.randperm(len(x), generator=generator, device=x.device)[:mixed]
+            chance = torch.rand(len(x), generator=generator, device=x.device)
+            rows = chance.argsort()[:mixed]
             both = augment.cutmix(x[rows], targets[rows], generator)
             x, targets = x.index_copy(0, rows, both[0]), targets.index_copy(0, rows, both[1])
         x = distort.on_a_share(x, recipe.recolour, generator, distort.recolour)
@@ -215,14 +213,12 @@ class Trainer:
         x = distort.on_a_share(x, recipe.jpeg, generator, distort.jpeg)
         return x.clamp(0, 1), targets
 
-    def _with_outliers(
-        self, images: Tensor, labels: Tensor, indices: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """A part of a batch and what it is to answer: outliers follow the images.
+    def _with_outliers(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A micro-batch and what it is to answer: outliers follow the images.
 
         Returns:
-            Images (N + M, C, H, W), target probabilities (N + M, classes), indices (N + M,), and
-            each one's weight in the loss (N + M,).
+            Images (N + M, C, H, W), target probabilities (N + M, classes), and each one's weight
+            in the loss (N + M,).
         """
         recipe, classes = self.recipe, self.network.num_classes
         smooth = recipe.label_smoothing / classes
@@ -231,41 +227,54 @@ class Trainer:
         weights = torch.ones(len(labels), device=self.device)
         count = round(recipe.outlier_share * len(images))
         if self.outliers is None or not count:
-            return images, targets, indices, weights
+            return images, targets, weights
         shape, on = (count,), self.device
-        rows = torch.randint(len(self.outliers), shape, generator=generator, device=on)
+        rows = torch.randint(len(self.outliers), shape, generator=self.random, device=on)
         strange = torch.full((count, classes), 1 / classes, device=on)  # all equally improbable
         return (
             torch.cat((images, self.outliers[rows])),
             torch.cat((targets, strange)),
-            torch.cat((indices, rows)),
             torch.cat((weights, torch.full(shape, recipe.outlier_weight, device=on))),
         )
 
     def _step(self, images: Tensor, labels: Tensor, indices: Tensor, step: int) -> Tensor:
-        """One optimizer step, in as many parts as gradients are accumulated; the mean loss."""
-        asked = 1 if self.device.type == "cuda" else self.recipe.accumulation
-        share = -(-asked // self.accelerator.num_processes)
-        first = share * self.accelerator.process_index  # of the batch's parts, over all processes
+        """One optimizer step on this process's share of a batch; the mean loss."""
+        recipe, epoch = self.recipe, self.epochs_done
+        if recipe.flip:
+            images = augment.flip_alternating(images, indices, epoch, recipe.seed)
+        steps = self.batches.steps
+        size = recipe.size_at(epoch * steps + step, steps * recipe.epochs, images.shape[-1])
+        if self.plan.whole_batches:
+            self._seed(step, self.accelerator.process_index)
+            return self.whole_step(images, labels, size=size, frozen=self.stem_frozen)
+        share = -(-recipe.accumulation // self.accelerator.num_processes)
+        first = share * self.accelerator.process_index
         parts = min(share, len(images))
-        batch = (images, labels, indices)
-        pieces = zip(*(whole.tensor_split(parts) for whole in batch), strict=True)  # (N / parts, …)
+        pieces = zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True)
         mean = torch.zeros((), device=self.device)
-        for i, piece in enumerate(pieces):
-            generator = self._generator(step, first + i)
-            pixels, targets, rows, weights = self._with_outliers(*piece, generator)
-            x, targets = self._augment(pixels, targets, rows, generator, step)
+        for i, piece in enumerate(pieces):  # (N / parts, C, H, W), (N / parts,)
+            self._seed(step, first + i)
             with nullcontext() if i == parts - 1 else self.accelerator.no_sync(self.parallel):
-                with self.accelerator.autocast():
-                    logits = self.forward(x)
-                losses = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
-                loss = (losses * weights).sum() / len(images)
-                self.accelerator.backward(loss)
-            mean += loss.detach()
+                mean += self._gradients(*piece, size, len(images))
         self._move()
-        if self.average:
-            self.average.update(self.network)
         return mean
+
+    def _whole_step(self, images: Tensor, labels: Tensor, *, size: int, frozen: bool) -> Tensor:
+        """A step in one piece, which can be recorded as a graph; `frozen` tells graphs apart."""
+        loss = self._gradients(images, labels, size, len(images))
+        self._move()
+        return loss
+
+    def _gradients(self, images: Tensor, labels: Tensor, size: int, batch: int) -> Tensor:
+        """Adds the gradients of a part of `batch` images; this part's share of the mean loss."""
+        pixels, targets, weights = self._with_outliers(images, labels)
+        x, targets = self._augment(pixels, targets, size)
+        with self.accelerator.autocast():
+            logits = self.forward(x)  # (N + M, classes)
+        losses = F.cross_entropy(logits.float(), targets, reduction="none")  # (N + M,)
+        loss = (losses * weights).sum() / batch
+        self.accelerator.backward(loss)
+        return loss.detach()
 
     def _move(self) -> None:
         """Lets the optimizers use the gradients, and clears those.
@@ -284,6 +293,8 @@ class Trainer:
             scaler.update()
         for optimizer in self.optimizers:
             optimizer.zero_grad()
+        if self.average:
+            self.average.update(self.network)
 
     def _check_finite(self, report: StepReport, epoch: int) -> None:
         if not torch.isfinite(torch.tensor(report.loss)):
@@ -332,8 +343,10 @@ class Trainer:
             saved = part("momentum.")
             for name, optimizer, param in self._trained():
                 if name in saved:  # SGD without momentum keeps none
-                    buffer = torch.empty_like(param).copy_(saved[name])
-                    optimizer.state[param]["momentum_buffer"] = buffer
+                    buffers = optimizer.state[param]
+                    if buffers.get("momentum_buffer") is None:
+                        buffers["momentum_buffer"] = torch.empty_like(param)
+                    buffers["momentum_buffer"].copy_(saved[name])  # where a graph knows it to be
             self.epochs_done = int(values["epochs_done"])
         except (KeyError, RuntimeError) as error:
             raise TrainingError(

@@ -262,6 +262,7 @@ def test_bfloat16_trains_too() -> None:
 def test_training_on_a_gpu(precision: str) -> None:
     recipe = dataclasses.replace(RECIPE, mixed_precision=precision)
     network: Any = timm.create_model(recipe.network, num_classes=2)
+    AcceleratorState._reset_state(reset_partial_state=True)  # allows another precision
     run = Trainer(
         network,
         recipe,
