@@ -5,9 +5,9 @@
 Damages the test split with the published settings (benchmarks/_corruptions.py, which says what
 differs; frost is a generated ice texture, not the authors' photographs), five severities a kind,
 and asks the network about each picture and its mirror image, as `Classifier` does where it has no
-doubt (--once: without the mirror image). Kinds that training also uses are averaged apart from kinds that it never saw. Also measures
-mirror images, shifts, sizes and grey pictures. Needs scipy. Writes corruptions.json and
-corruptions.png to benchmarks/results.
+doubt (--once: without the mirror image). Kinds that training also uses are averaged apart from
+kinds that it never saw. Also measures mirror images, shifts, sizes and grey pictures. Needs scipy.
+Writes corruptions.json and corruptions.png to benchmarks/results.
 """
 
 import sys

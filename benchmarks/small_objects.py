@@ -1,10 +1,10 @@
 """How much looking at parts of a large picture helps.
 
-    python -m benchmarks.photographs --dataset uoft-cs/cifar10
+    python -m benchmarks.small_objects --dataset uoft-cs/cifar10
 
 Pastes test images, enlarged, at random places of a canvas of 256 x 256 pixels (plain, textured, or
 a photograph of something else) and compares a classifier that looks at the whole only with one that
-looks closer in doubt. Needs what benchmarks/out_of_scope.py needs. Writes "photographs" in the
+looks closer in doubt. Needs what benchmarks/out_of_scope.py needs. Writes "small_objects" in the
 model's results.json.
 """
 
@@ -50,7 +50,7 @@ def main() -> None:
     empty = [one(rng).resize((CANVAS, CANVAS)) for one in GROUNDS.values() for _ in truth]
     found["nothing but ground"] = both(classifier, empty, [""] * len(empty))
     print(f"{'nothing but ground':<24} {found['nothing but ground']}")
-    record(args, "photographs", {"images": args.count, "canvas": CANVAS, "cases": found})
+    record(args, "small_objects", {"images": args.count, "canvas": CANVAS, "cases": found})
 
 
 def compose(
