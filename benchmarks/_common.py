@@ -11,23 +11,28 @@ import torch
 from matplotlib.figure import Figure
 
 from model import data, hub
-from model.evaluation import style as style
+from model.evaluation import style
 from model.inference.classifier import Classifier
 from model.utils import files
 from model.utils.errors import ConfigError
-from model.utils.errors import exit_on_error as exit_on_error
 from model.utils.machine import machine, versions
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
 
-def arguments(doc: str) -> argparse.ArgumentParser:
-    """A parser with the options that all of them take."""
+def model_argument(doc: str) -> argparse.ArgumentParser:
+    """A parser that takes a model."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument(
         "model", type=Path, nargs="?", default=ROOT, help="folder of a model (default: the root)"
     )
+    return parser
+
+
+def arguments(doc: str) -> argparse.ArgumentParser:
+    """A parser that takes a model and a dataset."""
+    parser = model_argument(doc)
     parser.add_argument(
         "--dataset", metavar="DIR_OR_ID", help="default: what the model was trained on"
     )
