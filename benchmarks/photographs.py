@@ -284,7 +284,8 @@ def draw(mistakes: Sequence[Answer], result: dict[str, Any]) -> Figure:
     note = (
         f"{wrong} of {sure['count']} confident answers to photographs of the classes are wrong; "
         f"{strangers['right']} of {strangers['count']} photographs of something else are "
-        f"confidently called one of the classes. Shown: {len(mistakes)}, the surest first, with the true class where there is one"
+        f"confidently called one of the classes. Shown: {len(mistakes)}, the surest first, "
+        "with the true class where there is one"
     )
     rows = max(1, -(-len(mistakes) // ACROSS))
     figure = style.headed_figure(1.55 * ACROSS, 0.9 + 1.95 * rows, title, note)
