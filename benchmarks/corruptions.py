@@ -19,18 +19,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks import _robustness
-from benchmarks._common import (
-    add_output,
-    arguments,
-    dataset_name,
-    exit_on_error,
-    publish,
-    spread,
-    style,
-)
+from benchmarks._common import add_output, arguments, dataset_name, publish, spread
 from benchmarks._corruptions import SIDE
 from model import Classifier
 from model.data import open_dataset
+from model.evaluation import style
+from model.utils.errors import exit_on_error
 
 HARMLESS = {
     "flip": "mirror image",

@@ -24,17 +24,12 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from benchmarks._common import (
-    DataError,
-    add_output,
-    exit_on_error,
-    find_streams,
-    model_argument,
-    publish,
-    style,
-)
+from benchmarks._common import add_output, model_argument, publish
 from benchmarks._shares import ccr, ece, share
 from model import Classifier, Prediction
+from model.evaluation import style
+from model.reading import find_streams
+from model.utils.errors import DataError, exit_on_error
 
 OTHER = "other"  # the truth of a stranger
 VERDICTS = ("confident", "unsure", "none")
