@@ -49,7 +49,7 @@ def results() -> dict[str, Any]:
             },
             "methods": {"energy": method, "maximum logit": {**method, "mean_auroc": 0.8765}},
         },
-        "photographs": {
+        "small_objects": {
             "images": 200,
             "canvas": 256,
             "cases": {
@@ -88,7 +88,9 @@ def test_every_number_is_shown(results: dict[str, Any]) -> None:
     assert "| occlusion | 0.313 | 0.818 |" in text
 
 
-@pytest.mark.parametrize("key", ["calibration", "scope", "photographs", "explanations", "latency"])
+@pytest.mark.parametrize(
+    "key", ["calibration", "scope", "small_objects", "explanations", "latency"]
+)
 def test_what_was_not_measured_is_left_out(results: dict[str, Any], key: str) -> None:
     whole = sections(results)
     del results[key]

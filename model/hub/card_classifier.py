@@ -10,12 +10,12 @@ def sections(results: dict[str, Any]) -> list[str]:
 
     Args:
         results: Content of results.json; "calibration" comes from training, the other parts from
-            the benchmarks out_of_scope, photographs, explanations and latency.
+            the benchmarks out_of_scope, small_objects, explanations and latency.
     """
     writers = {
         "calibration": ("How sure it is", _calibration),
         "scope": ("Pictures of something else", _scope),
-        "photographs": ("Large photos", _photographs),
+        "small_objects": ("Large photos", _small_objects),
         "explanations": ("Maps of the evidence", _explanations),
         "latency": ("How fast it answers", _latency),
     }
@@ -87,8 +87,8 @@ def _scope(results: dict[str, Any]) -> str:
     )
 
 
-def _photographs(results: dict[str, Any]) -> str:
-    found = results["photographs"]
+def _small_objects(results: dict[str, Any]) -> str:
+    found = results["small_objects"]
     keys = ("right", "named and right", "named and wrong", "sure and wrong")
     rows = [
         [escape(case), *(f"{both['whole'][key]:.1%} → {both['closer'][key]:.1%}" for key in keys)]

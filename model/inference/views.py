@@ -1,6 +1,6 @@
 """Parts of a large photo that are worth a look of their own.
 
-A network that sees 32 x 32 pixels misses what is small in a photo. `benchmarks/photographs.py`
+A network that sees 32 x 32 pixels misses what is small in a photo. `benchmarks/small_objects.py`
 measures how much looking at parts helps.
 """
 
