@@ -58,7 +58,8 @@ def main() -> None:
     if args.seed < 0:
         parser.error(f"--seed {args.seed} must not be below 0.")
     with exit_on_error():
-        classifier = Classifier.from_pretrained(args.model)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        classifier = Classifier.from_pretrained(args.model, device=device)
         if classifier.image_size != SIDE:
             sys.exit(
                 f"{args.model} sees {classifier.image_size} pixels; the settings of CIFAR-10-C are "
