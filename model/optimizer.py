@@ -105,7 +105,7 @@ def build_optimizers(
     scale = recipe.batch_size / REFERENCE_BATCH
     rates = (scale * recipe.bias_learning_rate, scale * recipe.head_learning_rate)
     decay = scale * recipe.weight_decay
-    groups = [
+    groups: list[dict[str, Any]] = [
         # SGD multiplies decay by the rate: divide, so that the recipe's is a share of the weight.
         dict(params=params, lr=rate, weight_decay=decay / rate if rate else 0.0)
         for params, rate in zip((biases, heads), rates, strict=True)
@@ -114,12 +114,12 @@ def build_optimizers(
     fused = rates_on_device or None  # the only kind that reads its rate on the device
     sgd = SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov, fused=fused)
     if rates_on_device:  # a recorded step reads them there, a number would be recorded with it
-        for group in (*muon.param_groups, *sgd.param_groups):
-            group["lr"] = torch.tensor(group["lr"], device=filters[0].device)
+        for settings in (*muon.param_groups, *sgd.param_groups):
+            settings["lr"] = torch.tensor(settings["lr"], device=filters[0].device)
     return muon, sgd
 
 
-def triangle(step: int, steps: int, warmup: float, final: float = 0.0) -> float:
+def linear_warmup_decay(step: int, steps: int, warmup: float, final: float = 0.0) -> float:
     """Factor of the learning rate: linear from 0 to 1 in the warm-up, then linear to `final`.
 
     Args:
