@@ -261,7 +261,7 @@ def summary(result: dict[str, Any]) -> str:
 
 def _line(name: str, one: dict[str, Any]) -> str:
     if not one["count"]:
-        return f"{name:<28} none"
+        return f"{name:<28} {'none':>6}"
     bounds = f"{one['low']:.1%} to {one['high']:.1%}"
     return f"{name:<28} {one['share']:>6.1%}  ({one['right']} of {one['count']}; {bounds})"
 
