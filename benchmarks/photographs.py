@@ -313,7 +313,7 @@ def draw(mistakes: Sequence[Answer], result: dict[str, Any]) -> Figure:
 
 def _what_it_is(photo: Photo) -> str:
     name = style.short(photo.subject)
-    return name if photo.truth in (OTHER, photo.subject) else f"{name} ({photo.truth})"
+    return name if photo.truth in (OTHER, photo.subject) else f"{name}\n({photo.truth})"
 
 
 def _thumbnail(content: bytes) -> Image.Image:
