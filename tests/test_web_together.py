@@ -10,8 +10,8 @@ import pytest
 from tiny_model import NAMES, make_network
 
 from model.inference.classifier import Classifier
+from model.inference.crops import Opened
 from model.inference.prediction import Prediction
-from model.inference.views import Opened
 from model.utils.errors import ImageError
 from web.together import Together
 

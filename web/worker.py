@@ -72,8 +72,8 @@ class Lesson:
             self._validate(None)
         self.say("saving")
         names = list(self.data.source.label_names)
-        limits = finish.doubt_of(self.trainer.result, self.data)
-        extra = {"doubt": limits.to_dict()} if limits else None
+        calibration = finish.fit_calibration(self.trainer.result, self.data)
+        extra = {"doubt": calibration.to_dict()} if calibration else None
         network, output = self.trainer.result, self._job["output"]
         hub.save_pretrained(network, output, label_names=names, extra=extra)
         self.say("saved")

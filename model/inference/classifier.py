@@ -13,10 +13,11 @@ from ..augment import normalize
 from ..hub import config
 from ..utils.errors import ConfigError, ImageError
 from ..utils.images import MAX_PIXELS, Pixels, read_image
-from . import optimize, scope, views
-from .doubt import Doubt, from_dict
+from . import crops, ood
+from .calibration import Calibration
+from .crops import Box, Opened
+from .optimize import optimize_for_inference
 from .prediction import Explanation, Prediction, sentence
-from .views import Box, Opened
 
 SURE_PART = 0.95  # probability that a part of a picture must reach: many looks, many chances to err
 BATCH_SIZE = 32  # pictures that go through the network at once, each with its mirror image
@@ -34,16 +35,16 @@ class Classifier:
         self,
         network: nn.Module,
         label_names: Sequence[str] | None = None,
-        doubt: Doubt | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """Wraps a network, which is put in evaluation mode.
 
         Args:
             network: Built by timm; mean, std and input_size come from its `pretrained_cfg`. What
-                answers is a copy, see `optimize.ready`: do not change it afterwards.
+                answers is a copy, see `optimize_for_inference`: do not change it afterwards.
             label_names: Of all classes; None takes those of the config card, else "class 0", ...
-            doubt: Temperature and thresholds; None: probabilities are the softmax of the logits,
-                and no picture is out of scope.
+            calibration: Temperature and thresholds; None: probabilities are the softmax of the
+                logits, and no picture is taken for one of none of the classes.
 
         Raises:
             ConfigError: If the names do not fit the network.
@@ -56,9 +57,9 @@ class Classifier:
             label_names = [f"class {i}" for i in range(classes)]
         self.label_names = tuple(config.check_label_names(label_names, classes))
         self.network = network.eval()
-        self._ready = optimize.ready(self.network)
+        self._fast = optimize_for_inference(self.network)
         self.image_size: int = card["input_size"][-1]
-        self.doubt = doubt or Doubt()
+        self.calibration = calibration or Calibration()
         self.look_closer = True
         """Whether parts of large pictures are looked at where the whole leaves doubt."""
         self.max_pixels = MAX_PIXELS
@@ -76,19 +77,20 @@ class Classifier:
         """Loads a trained network; see `model.hub.from_pretrained` for arguments and errors."""
         network, content = hub.load(model, revision=revision, device=device)
         ours = content.get(config.KEY) or {}
-        doubt = from_dict(ours.get("doubt"), str(model))
+        calibration = Calibration.from_dict(ours.get("doubt"), str(model))
         features: Any = network.feature_info
-        if doubt.scope and len(doubt.scope.mean) != features[0]["num_chs"]:
+        detector, channels = calibration.detector, features[0]["num_chs"]
+        if detector and len(detector.mean) != channels:
             raise ConfigError(
-                f"{model}: cifarnet.doubt.scope has {len(doubt.scope.mean)} features, the network "
-                f"{features[0]['num_chs']}; restore the file."
+                f"{model}: cifarnet.doubt.scope has {len(detector.mean)} features, the network "
+                f"{channels}; restore the file."
             )
-        return cls(network, doubt=doubt)
+        return cls(network, calibration=calibration)
 
     @property
     def temperature(self) -> float:
         """Divides the logits before they become probabilities."""
-        return self.doubt.temperature
+        return self.calibration.temperature
 
     @overload
     def __call__(self, images: Pixels) -> Prediction: ...
@@ -139,7 +141,7 @@ class Classifier:
             ImageError: If the picture cannot be read, or the box is no square inside of it.
         """
         opened = self.open(image)
-        return self._cut(opened, box or views.centre(*opened.size))
+        return self._cut(opened, box or crops.centre(*opened.size))
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
@@ -201,7 +203,7 @@ class Classifier:
         Raises:
             ImageError: If the picture cannot be read.
         """
-        enough = 2 * views.LARGE * self.image_size
+        enough = 2 * crops.LARGE * self.image_size
         image = read_image(source, at_least=enough, max_pixels=self.max_pixels)
         size = image.info.get("full_size", image.size)
         by = min(image.size) // enough  # of what was in memory already
@@ -209,7 +211,7 @@ class Classifier:
 
     def _cut(self, opened: Opened, box: Box) -> Tensor:
         """Pixels of a part, uint8 (3, S, S)."""
-        pixels = views.cut(opened.image, opened.inner(box), self.image_size)  # (S, S, 3)
+        pixels = crops.cut(opened.image, opened.inner(box), self.image_size)  # (S, S, 3)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))  # (3, S, S)
 
     def _normalized(self, images: Tensor) -> Tensor:
@@ -218,12 +220,12 @@ class Classifier:
 
     def predict(self, pictures: Sequence[Opened]) -> list[Prediction]:
         """Classifies pictures that `open` has read."""
-        found = self._look([(one, views.centre(*one.size)) for one in pictures])
-        if not self.look_closer or self.doubt.scope is None:
+        found = self._look([(one, crops.centre(*one.size)) for one in pictures])
+        if not self.look_closer or self.calibration.detector is None:
             return found
         doubtful = [i for i, first in enumerate(found) if first.verdict != "confident"]
         parts = [
-            (i, box) for i in doubtful for box in views.parts(*pictures[i].size, self.image_size)
+            (i, box) for i in doubtful for box in crops.parts(*pictures[i].size, self.image_size)
         ]
         seen = self._look([(pictures[i], box) for i, box in parts])
         best: dict[int, Prediction] = {}
@@ -243,10 +245,10 @@ class Classifier:
             some = parts[start : start + BATCH_SIZE]
             pixels = torch.stack([self._cut(*one) for one in some])  # (N, 3, S, S)
             with torch.inference_mode():
-                logits, features = scope.look(self._ready, self._normalized(pixels))
+                logits, features = ood.logits_and_features(self._fast, self._normalized(pixels))
             logits, features = logits.cpu(), features.cpu()  # (N, C), (N, D)
-            scores = self.doubt.scores(logits, features).tolist()
-            values, order = self.doubt.probabilities(logits).sort(
+            scores = self.calibration.scores(logits, features).tolist()
+            values, order = self.calibration.probabilities(logits).sort(
                 dim=1, descending=True, stable=True
             )
             rows = zip(order.tolist(), values.tolist(), scores, some, strict=True)
@@ -257,7 +259,7 @@ class Classifier:
         self, classes: list[int], values: list[float], score: float, box: Box
     ) -> Prediction:
         names = [self.label_names[i] for i in classes]
-        verdict = self.doubt.verdict(values[0], score)
+        verdict = self.calibration.verdict(values[0], score)
         return Prediction(
             label=names[0],
             probability=values[0],

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .doubt import Verdict
-from .views import Box
+from .calibration import Verdict
+from .crops import Box
 
 
 @dataclass(frozen=True)
