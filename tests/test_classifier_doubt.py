@@ -15,6 +15,7 @@ from model.hub import save_pretrained
 from model.inference import ood
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
+from model.inference.crops import Picture
 from model.inference.ood import OODDetector
 from model.utils.errors import ConfigError, ImageError
 
@@ -108,6 +109,10 @@ def test_boxes_are_those_of_the_original_though_a_reduced_picture_is_read(
     found = seer(buffer.getvalue())
     assert found.label == "rose"
     assert found.box == (1600, 1600, 3200, 3200)
+    for enough in (150, 1024, 9999):  # decoded for the classifier, for a page, as it is
+        picture = Picture.read(buffer.getvalue(), at_least=enough)
+        assert seer.predict([picture]) == [seer(picture)]
+        assert seer(picture).box == found.box
     seen = seer.preprocess(buffer.getvalue(), found.box)  # (3, S, S)
     assert seen[0].float().mean() > 240
     assert seen[1].float().mean() < 15

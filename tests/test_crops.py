@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from model.inference import crops
+from model.inference.crops import Picture
 
 
 @pytest.mark.parametrize(
@@ -39,11 +40,11 @@ def test_oblong_pictures_have_their_ends() -> None:
     assert (0, 0, 300, 300) not in crops.parts(320, 300, 32)
 
 
-def test_cut_scales_a_part() -> None:
+def test_a_crop_scales_a_part() -> None:
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[32:, 32:] = (10, 20, 30)
-    found = crops.cut(Image.fromarray(pixels), (32, 32, 64, 64), 16)
+    picture = Picture(Image.fromarray(pixels), (64, 64))
+    found = picture.crop((32, 32, 64, 64), 16)
     assert found.shape == (16, 16, 3)
     assert (found == (10, 20, 30)).all()
-    whole = crops.cut(Image.fromarray(pixels), (0, 0, 64, 64), 64)
-    assert (whole == pixels).all()
+    assert (picture.crop((0, 0, 64, 64), 64) == pixels).all()
