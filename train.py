@@ -253,14 +253,14 @@ class Run:
             self._write_log()  # a run killed in its last save has a log one row short
             network = self.trainer.ema_or_model
             # What training gave is safe before the test split has a chance to fail.
-            limits = finish.doubt_of(network, self.data)
-            parts = (self.data, self.options, self.recipe, limits)
+            calibration = finish.fit_calibration(network, self.data)
+            parts = (self.data, self.options, self.recipe, calibration)
             finish.save_network(network, self.directory, *parts)
             results = finish.measure(
                 network,
                 self.data,
                 self.recipe,
-                limits,
+                calibration,
                 history=self.history,
                 seconds=self.seconds,
                 peak_memory_mib=self.peak_memory_mib,

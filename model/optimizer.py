@@ -46,7 +46,7 @@ class Muon(Optimizer):
             for params in alike.values():
                 self._move(params, group)
 
-    def _move(self, params: list[nn.Parameter], group: dict[str, Any]) -> None:
+    def _move(self, params: list[Any], group: dict[str, Any]) -> None:
         """Moves filters of one shape together: a GPU waits for each operation it is sent."""
         for param in params:
             if not self.state[param]:
@@ -56,7 +56,7 @@ class Muon(Optimizer):
         torch._foreach_mul_(buffers, group["momentum"])
         torch._foreach_add_(buffers, gradients)
         ahead = torch._foreach_add(gradients, buffers, alpha=group["momentum"])  # Nesterov
-        norms = torch._foreach_norm(params)
+        norms: Any = torch._foreach_norm(params)
         torch._foreach_div_(params, torch._foreach_mul(norms, len(params[0]) ** -0.5))
         dtype = torch.bfloat16 if has_bf16(params[0].device) else torch.float32
         updates = orthogonal(torch.stack(ahead), group["steps"], dtype)  # (n, out, in, h, w)

@@ -72,9 +72,9 @@ class Lesson:
             self._validate(None)
         self.say("saving")
         names = list(self.data.source.label_names)
-        limits = finish.doubt_of(self.trainer.ema_or_model, self.data)
-        extra = {"doubt": limits.to_dict()} if limits else None
         network, output = self.trainer.ema_or_model, self._job["output"]
+        calibration = finish.fit_calibration(network, self.data)
+        extra = {"doubt": calibration.to_dict()} if calibration else None
         hub.save_pretrained(network, output, label_names=names, extra=extra)
         self.say("saved")
 
