@@ -35,8 +35,8 @@ def evaluate_split(
 
     Args:
         network: As `predict_logits` takes it.
-        split: The images, or pieces of them as `ShardedSplit.iter_batches` gives; pieces of a multiple
-            of `batch_size` images give exactly the numbers of the whole.
+        split: The images, or pieces of them as `ShardedSplit.iter_batches` gives; pieces of a
+            multiple of `batch_size` images give exactly the numbers of the whole.
         label_names: Of all classes, in the order of the logits.
         mean: Of each channel, in [0, 1]; None takes the network's `pretrained_cfg`.
         std: Of each channel, in [0, 1]; None takes the network's `pretrained_cfg`.
