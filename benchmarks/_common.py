@@ -78,7 +78,7 @@ def load(args: argparse.Namespace) -> tuple[Classifier, data.Source]:
     if getattr(args, "count", 1) < 1:
         raise ConfigError(f"--count {args.count} is too few: name at least 1.")
     classifier = Classifier.from_pretrained(args.model)
-    if classifier.doubt.scope is None:
+    if classifier.calibration.detector is None:
         raise ConfigError(f"{args.model} knows no limits: train it with validation images.")
     ours = hub.read_config(args.model)["cifarnet"]
     if "data" not in ours or "recipe" not in ours:

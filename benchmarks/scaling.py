@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 
 from benchmarks._common import ROOT
 from model.evaluation import style
-from model.evaluation.cost import multiply_adds
+from model.evaluation.flops import multiply_adds
 from model.recipe import RECIPES
 from model.synthetic import NAMES, picture, png
 from model.utils import files

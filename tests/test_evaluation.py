@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import model  # noqa: F401  (registers the networks)
 from model.data import Split
 from model.evaluation.report import evaluate_split, report
-from model.inference.doubt import Doubt
+from model.inference.calibration import Calibration
 from model.inference.logits import predict_logits
 from model.utils.errors import DataError, WeightsError
 
@@ -248,7 +248,9 @@ def test_evaluate_split_reports_both_ways() -> None:
 def test_a_classifiers_answers_are_reported_too() -> None:
     """The mean over image and mirror image, divided by the temperature."""
     network, split = Patchwork(), make_split(30)
-    found = evaluate_split(network, split, NAMES, limits=Doubt(temperature=0.5, confident=0.6))
+    found = evaluate_split(
+        network, split, NAMES, calibration=Calibration(temperature=0.5, confident=0.6)
+    )
     mirrored = by_hand(network, split.images) + by_hand(network, split.images.flip(-1))
     wanted = report(mirrored, split.labels, NAMES, split.indices)  # / 2 and / 0.5 cancel out
     sure = found["calibrated"].pop("confident")
@@ -263,7 +265,9 @@ def test_a_classifiers_answers_are_reported_too() -> None:
 
 
 def test_nobody_is_sure_enough() -> None:
-    found = evaluate_split(Patchwork(), make_split(9), NAMES, limits=Doubt(confident=1.0))
+    found = evaluate_split(
+        Patchwork(), make_split(9), NAMES, calibration=Calibration(confident=1.0)
+    )
     sure = {"threshold": 1.0, "share": 0.0, "accuracy": None}
     assert found["calibrated"]["confident"] == sure
 

@@ -19,4 +19,4 @@ def test_no_validation_images_leave_doubt_unfitted(images: int | None) -> None:
         torch.arange(images),
     )  # fmt: skip
     data: Any = SimpleNamespace(validation=held_back)
-    assert finish.doubt_of(network, data) is None
+    assert finish.fit_calibration(network, data) is None

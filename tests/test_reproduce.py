@@ -14,8 +14,8 @@ from model import data, hub
 from model.checkpoint import save_checkpoint
 from model.evaluation import reproduce
 from model.evaluation.report import evaluate_split
-from model.inference import doubt
-from model.inference.logits import look_at
+from model.inference.calibration import Calibration
+from model.inference.logits import predict_with_features
 from model.recipe import Recipe
 from model.utils import files
 
@@ -100,13 +100,15 @@ def trained(pictures: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
     }
     validation = source.load("train", held_back)
-    limits = doubt.fit(*look_at(network, validation.images), validation.labels)
-    extra["doubt"] = limits.to_dict()
+    calibration = Calibration.fit(
+        *predict_with_features(network, validation.images), validation.labels
+    )
+    extra["doubt"] = calibration.to_dict()
     hub.save_pretrained(network, directory, label_names=names, extra=extra)
     results = {
         "dataset": {"name": source.name, "label_names": names, "fingerprint": fingerprint},
-        "test": evaluate_split(network, source.load("test"), names, limits=limits),
-        "validation": evaluate_split(network, validation, names, limits=limits),
+        "test": evaluate_split(network, source.load("test"), names, calibration=calibration),
+        "validation": evaluate_split(network, validation, names, calibration=calibration),
     }
     files.write_json(directory / "results.json", results)
     return directory

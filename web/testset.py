@@ -140,6 +140,6 @@ class TestSet:
             classifier.network, split.images, mean=card["mean"], std=card["std"], progress=report
         )
         named = logits.argmax(dim=1)  # (n,)
-        probability = classifier.doubt.probabilities(logits).amax(dim=1)  # (n,)
+        probability = classifier.calibration.probabilities(logits).amax(dim=1)  # (n,)
         images = split.images.permute(0, 2, 3, 1).numpy()
         return _Answers(images, rows.numpy(), named.numpy(), probability.numpy())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Split
-from ..inference.doubt import Doubt
+from ..inference.calibration import Calibration
 from ..inference.logits import BATCH_SIZE, Progress, predict_views
 from ..utils.errors import DataError
 from . import metrics
@@ -29,7 +29,7 @@ def evaluate_split(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device | None = None,
     progress: Progress | None = None,
-    limits: Doubt | None = None,
+    calibration: Calibration | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Reports on a network over a split, with and without test-time augmentation.
 
@@ -43,13 +43,13 @@ def evaluate_split(
         batch_size: Images at a time.
         device: Where to compute; None takes the network's.
         progress: Called with the number of images just done.
-        limits: What a classifier knows about its limits; None leaves its answers out.
+        calibration: Of a classifier; None leaves its answers out.
 
     Returns:
-        {"plain": REPORT, "tta": REPORT}, each as `report` makes it, and with limits "calibrated":
-        the report on a classifier's answers, from the mean logits of image and mirror image. Its
-        key "confident" holds the share of confident answers and how many of those are right,
-        without regard to the scope.
+        {"plain": REPORT, "tta": REPORT}, each as `report` makes it, and with a calibration
+        "calibrated": the report on a classifier's answers, from the mean logits of image and mirror
+        image. Its key "confident" holds the share of confident answers and how many of those are
+        right, without regard to the OOD detector.
 
     Raises:
         DataError: If there are no images, or the labels do not fit the network.
@@ -69,12 +69,12 @@ def evaluate_split(
         raise DataError("There are no images to evaluate; check the split's name and size.")
     plain, mirrored, averaged = torch.cat(logits, dim=1)  # (N, C), (N, C), (N, C)
     answers = {"plain": plain, "tta": averaged}
-    if limits:
-        answers["calibrated"] = mirrored.double() / limits.temperature
+    if calibration:
+        answers["calibrated"] = mirrored.double() / calibration.temperature
     truth, rows = torch.cat(labels), torch.cat(indices)  # (N,), (N,)
     found = {name: report(values, truth, label_names, rows) for name, values in answers.items()}
-    if limits:
-        sure = _confident(answers["calibrated"], truth, limits.confident)
+    if calibration:
+        sure = _confident(answers["calibrated"], truth, calibration.confident)
         found["calibrated"]["confident"] = _rounded(sure)
     return found
 

@@ -16,13 +16,13 @@ from tqdm import tqdm
 from .. import data, hub
 from ..checkpoint import load_checkpoint
 from ..hub import snapshot
-from ..inference import doubt
+from ..inference.calibration import Calibration
 from ..recipe import Recipe
 from ..utils import files
 from ..utils.errors import ConfigError, DataError, HubError, TrainingError, exit_on_error
 from ..utils.machine import machine, versions
 from . import figures
-from .cost import describe
+from .flops import describe
 from .report import evaluate_split
 
 PIECE = 5000  # images decoded at a time: bounded memory whatever the split's size
@@ -98,8 +98,12 @@ def _run(args: argparse.Namespace) -> None:
     total = len(source.labels(base) if positions is None else positions)
     with tqdm(total=total, unit=" images", file=sys.stderr, dynamic_ncols=True) as bar:
         pieces = source.iter_batches(base, positions, PIECE, device)
-        limits = doubt.from_dict(ours["doubt"], args.model) if ours.get("doubt") else None
-        reports = evaluate_split(network, pieces, names, progress=bar.update, limits=limits)
+        calibration = (
+            Calibration.from_dict(ours["doubt"], args.model) if ours.get("doubt") else None
+        )
+        reports = evaluate_split(
+            network, pieces, names, progress=bar.update, calibration=calibration
+        )
     comparison = compare(reports, saved, args.split, fingerprint)
     results = _results(network, source, args.split, fingerprint, reports, device)
     if args.output:
