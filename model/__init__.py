@@ -48,7 +48,8 @@ def _register() -> None:
     timm: Any = importlib.import_module("timm")
     name = f"{__name__}.network"
     if timm.is_model("cifarnet_small") and name not in sys.modules:
-        sys.modules[name] = sys.modules[timm.model_entrypoint("cifarnet_small").__module__]
+        shared = sys.modules[timm.model_entrypoint("cifarnet_small").__module__]
+        sys.modules[name] = globals()["network"] = shared
     else:
         importlib.import_module(name)
 
