@@ -9,6 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from model import options
+from model.utils.errors import exit_on_error
+
+if __name__ == "__main__":  # --help and mistakes need not wait for the libraries below
+    with exit_on_error():
+        options.parse()
+
 import timm
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -16,7 +23,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
-from model import advice, checkpoint, options, splits
+from model import advice, checkpoint, splits
 from model.evaluation import finish
 from model.hub import push
 from model.hub.sending import check_token
@@ -32,7 +39,6 @@ from model.utils.errors import (
     ConfigError,
     DataError,
     HubError,
-    exit_on_error,
 )
 from model.utils.gather import gather_rows
 from model.utils.machine import peak_memory_mib
