@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import gather_object, parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
 from model import advice, augment, checkpoint, options, splits
@@ -35,7 +35,6 @@ from model.utils.errors import (
     HubError,
     exit_on_error,
 )
-from model.utils.gather import gather_rows
 from model.utils.machine import peak_memory_mib
 from model.utils.memory import keep_memory
 
@@ -219,9 +218,8 @@ class Run:
         logits = predict_logits(
             self.trainer.result, split.images[rank::world], mean=self.data.mean, std=self.data.std
         )
-        device = self.accelerator.device
-        logits = gather_rows(logits.to(device)).cpu()  # (N, C)
-        labels = gather_rows(split.labels[rank::world]).cpu()  # (N,)
+        parts = gather_object([(logits, split.labels[rank::world].cpu())])  # one a process
+        logits, labels = map(torch.cat, zip(*parts, strict=True))  # (N, C), (N,)
         accuracy = (logits.argmax(1) == labels).double().mean().item()
         return F.cross_entropy(logits, labels).item(), accuracy
 
