@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
 from accelerate.utils import gather_object, parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
-from model import advice, augment, checkpoint, options, splits
+from model import advice, checkpoint, options, splits
 from model.evaluation import finish
 from model.hub import push
 from model.hub.sending import check_token
@@ -25,7 +24,7 @@ from model.inference.logits import predict_logits
 from model.options import Options
 from model.progress import RunProgress, reading_progress
 from model.recipe import DataOptions, Recipe
-from model.training import EpochReport, Trainer
+from model.training import EpochReport, build_trainer
 from model.utils import files, folder
 from model.utils.device import pays_to_compile, resolve_mixed_precision, use_all_cores
 from model.utils.errors import (
@@ -88,7 +87,11 @@ class Run:
         self.options = dataclasses.replace(
             self.options, cached=self.data.cached, fingerprint=self.fingerprint
         )
-        self.trainer = self._build_trainer(asked.compile)
+        compiled = asked.compile
+        if compiled is None:
+            images = self.recipe.epochs * self.data.sizes["train"]
+            compiled = pays_to_compile(self.accelerator.device, images)
+        self.trainer = build_trainer(self.recipe, self.data, self.accelerator, compiled=compiled)
         if values:
             self.trainer.load_state(tensors, values["trainer"])
         if self.trainer.epochs_done == self.recipe.epochs:
@@ -127,39 +130,16 @@ class Run:
             )
         data.source.labels("test")  # without labels it is an error now, not after training
         held = "decoded once" if data.cached else "streamed in every epoch"
+        if data.outliers is not None:
+            self.say(
+                f"{len(data.outliers):,} pictures of something else from {self.options.outliers}"
+            )
         self.say(
             f"{data.sizes['train']:,} training and {data.sizes['validation']:,} validation images "
             f"of {len(data.source.label_names)} classes, {held} "
             f"({time.perf_counter() - began:.1f} s)"
         )
         return data
-
-    def _build_trainer(self, compiled: bool | None) -> Trainer:
-        recipe, data, outliers = self.recipe, self.data, None
-        device = self.accelerator.device
-        if self.options.outliers:
-            outliers = splits.load_outliers(
-                self.options.outliers, data.source.label_names, self.options.image_size, device
-            )
-            self.say(f"{len(outliers):,} outliers of {self.options.outliers}")
-        if compiled is None:
-            compiled = pays_to_compile(device, recipe.epochs * data.sizes["train"])
-        torch.manual_seed(recipe.seed)
-        size = self.options.image_size
-        network: Any = timm.create_model(recipe.network, num_classes=len(data.source.label_names))
-        network.pretrained_cfg |= dict(mean=data.mean, std=data.std, input_size=(3, size, size))
-        whitened = augment.normalize(data.sample, data.mean, data.std).cpu()
-        network.init_whitening(whitened, recipe.stem_eps)
-        return Trainer(
-            network,
-            recipe,
-            data.batches,
-            mean=data.mean,
-            std=data.std,
-            accelerator=self.accelerator,
-            outliers=outliers,
-            compiled=compiled,
-        )
 
     @property
     def bad_images(self) -> list[int]:
@@ -213,10 +193,13 @@ class Run:
             return None, None
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         if world > 1:  # normalisation statistics are each process's own; the first one's are saved
-            for buffer in self.trainer.result.buffers():
+            for buffer in self.trainer.ema_or_model.buffers():
                 dist.broadcast(buffer, 0)
         logits = predict_logits(
-            self.trainer.result, split.images[rank::world], mean=self.data.mean, std=self.data.std
+            self.trainer.ema_or_model,
+            split.images[rank::world],
+            mean=self.data.mean,
+            std=self.data.std,
         )
         parts = gather_object([(logits, split.labels[rank::world].cpu())])  # one a process
         logits, labels = map(torch.cat, zip(*parts, strict=True))  # (N, C), (N,)
@@ -266,7 +249,7 @@ class Run:
         """Reads the test split, now and not before, and saves model, results, figures and card."""
         if self.main:
             self._write_log()  # a run killed in its last save has a log one row short
-            network = self.trainer.result
+            network = self.trainer.ema_or_model
             # What training gave is safe before the test split has a chance to fail.
             calibration = finish.fit_calibration(network, self.data)
             parts = (self.data, self.options, self.recipe, calibration)

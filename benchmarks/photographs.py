@@ -261,7 +261,7 @@ def summary(result: dict[str, Any]) -> str:
 
 def _line(name: str, one: dict[str, Any]) -> str:
     if not one["count"]:
-        return f"{name:<28} none"
+        return f"{name:<28} {'none':>6}"
     bounds = f"{one['low']:.1%} to {one['high']:.1%}"
     return f"{name:<28} {one['share']:>6.1%}  ({one['right']} of {one['count']}; {bounds})"
 
@@ -313,7 +313,7 @@ def draw(mistakes: Sequence[Answer], result: dict[str, Any]) -> Figure:
 
 def _what_it_is(photo: Photo) -> str:
     name = style.short(photo.subject)
-    return name if photo.truth in (OTHER, photo.subject) else f"{name} ({photo.truth})"
+    return name if photo.truth in (OTHER, photo.subject) else f"{name}\n({photo.truth})"
 
 
 def _thumbnail(content: bytes) -> Image.Image:

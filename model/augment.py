@@ -81,36 +81,6 @@ def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
     return images.masked_fill(hole, 0)
 
 
-def cutmix(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Puts a rectangle of the next picture into each, and mixes the targets by the areas.
-
-    Source: Yun et al., "CutMix: regularization strategy to train strong classifiers with
-    localizable features", ICCV 2019, arXiv:1905.04899.
-
-    Args:
-        images: (N, C, H, W).
-        targets: Probabilities of the classes, (N, classes).
-        generator: Source of chance, on the images' device.
-
-    Returns:
-        Both, mixed, of the same shapes.
-    """
-    n, _, height, width = images.shape
-    device = images.device
-    draw = torch.rand(3, n, 1, generator=generator, device=device)
-    side = (1 - draw[0]).sqrt()  # (N, 1): areas are uniform
-
-    def inside(length: int, centre: Tensor) -> Tensor:
-        at = (torch.arange(length, device=device) + 0.5) / length  # (length,)
-        return (at - centre).abs() < side / 2  # (N, length)
-
-    rows, columns = inside(height, draw[1]), inside(width, draw[2])
-    hole = rows[:, None, :, None] & columns[:, None, None, :]  # (N, 1, H, W)
-    share = hole.float().mean(dim=(2, 3))  # (N, 1): what lies outside of the picture is cut off
-    mixed = torch.where(hole, images.roll(1, 0), images)
-    return mixed, torch.lerp(targets, targets.roll(1, 0), share)
-
-
 def resize(images: Tensor, size: int) -> Tensor:
     """Scales float pictures to (N, C, size, size), antialiased; early epochs can be small."""
     if images.shape[-1] == size:

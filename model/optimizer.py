@@ -46,7 +46,7 @@ class Muon(Optimizer):
             for params in alike.values():
                 self._move(params, group)
 
-    def _move(self, params: list[nn.Parameter], group: dict[str, Any]) -> None:
+    def _move(self, params: list[Any], group: dict[str, Any]) -> None:
         """Moves filters of one shape together: a GPU waits for each operation it is sent."""
         for param in params:
             if not self.state[param]:
@@ -56,7 +56,7 @@ class Muon(Optimizer):
         torch._foreach_mul_(buffers, group["momentum"])
         torch._foreach_add_(buffers, gradients)
         ahead = torch._foreach_add(gradients, buffers, alpha=group["momentum"])  # Nesterov
-        norms = torch._foreach_norm(params)
+        norms: Any = torch._foreach_norm(params)
         torch._foreach_div_(params, torch._foreach_mul(norms, len(params[0]) ** -0.5))
         dtype = torch.bfloat16 if has_bf16(params[0].device) else torch.float32
         updates = orthogonal(torch.stack(ahead), group["steps"], dtype)  # (n, out, in, h, w)
@@ -105,7 +105,7 @@ def build_optimizers(
     scale = recipe.batch_size / REFERENCE_BATCH
     rates = (scale * recipe.bias_learning_rate, scale * recipe.head_learning_rate)
     decay = scale * recipe.weight_decay
-    groups = [
+    groups: list[dict[str, Any]] = [
         # SGD multiplies decay by the rate: divide, so that the recipe's is a share of the weight.
         dict(params=params, lr=rate, weight_decay=decay / rate if rate else 0.0)
         for params, rate in zip((biases, heads), rates, strict=True)
@@ -114,12 +114,12 @@ def build_optimizers(
     fused = rates_on_device or None  # the only kind that reads its rate on the device
     sgd = SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov, fused=fused)
     if rates_on_device:  # a recorded step reads them there, a number would be recorded with it
-        for group in (*muon.param_groups, *sgd.param_groups):
-            group["lr"] = torch.tensor(group["lr"], device=filters[0].device)
+        for settings in (*muon.param_groups, *sgd.param_groups):
+            settings["lr"] = torch.tensor(settings["lr"], device=filters[0].device)
     return muon, sgd
 
 
-def triangle(step: int, steps: int, warmup: float, final: float = 0.0) -> float:
+def linear_warmup_decay(step: int, steps: int, warmup: float, final: float = 0.0) -> float:
     """Factor of the learning rate: linear from 0 to 1 in the warm-up, then linear to `final`.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
 from model.evaluation.flops import describe, multiply_adds
-from model.layers import PooledConv
+from model.network import PooledConv
 
 NAMES = timm.list_models("cifarnet_*")
 LIMITS = {"cifarnet_nano": 0.3e6, "cifarnet_small": 2.5e6, "cifarnet_base": 6e6}

@@ -23,7 +23,7 @@ RECIPE = Recipe(
     network="cifarnet_nano",
     epochs=4,
     batch_size=16,
-    accumulation=1,
+    gradient_accumulation_steps=1,
     val_size=0,
     learning_rate=0.12,
     momentum=0.7,
@@ -31,7 +31,7 @@ RECIPE = Recipe(
     stem_bias_epochs=2,
     cutout=4,
     resolution=((0.5, 0.5), (1.0, 1.0)),
-    average_decay=0.5,
+    ema_decay=0.5,
     mixed_precision="no",
 )
 
@@ -68,7 +68,7 @@ def trainer(recipe: Recipe = RECIPE) -> Trainer:
 def finished(run: Trainer) -> dict[str, Tensor]:
     while run.epochs_done < run.recipe.epochs:
         run.train_epoch()
-    return {k: v.clone() for k, v in run.result.state_dict().items()}
+    return {k: v.clone() for k, v in run.ema_or_model.state_dict().items()}
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -79,9 +79,9 @@ def test_it_learns_and_reports() -> None:
     run, reports = trainer(), list[StepReport]()
     first = run.train_epoch(reports.append)
     finished(run)
-    run.result.eval()
+    run.ema_or_model.eval()
     stripes = Stripes()
-    logits = run.result((stripes.images.float() / 255 - 0.3) / 0.3)
+    logits = run.ema_or_model((stripes.images.float() / 255 - 0.3) / 0.3)
     assert (logits.argmax(1) == stripes.labels).float().mean() > 0.95
     assert first.images == 64
     assert reports[-1].step == reports[-1].steps == 4
@@ -139,7 +139,7 @@ def test_processes_do_with_their_parts_what_one_does(processes: int) -> None:
     for world in (1, processes):
         seen[world] = []
         for rank in range(world):
-            run = trainer(dataclasses.replace(RECIPE, accumulation=4))
+            run = trainer(dataclasses.replace(RECIPE, gradient_accumulation_steps=4))
             run.accelerator.state.process_index = rank  # the same attribute in a real run
             run.accelerator.state.num_processes = world
             run.network.stem.register_forward_hook(
@@ -162,12 +162,14 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(
     losses = []
     plain = dataclasses.replace(RECIPE, translate=0, cutout=0)  # chance differs from part to part
     for accumulation in (1, 4):
-        run = trainer(dataclasses.replace(plain, accumulation=accumulation))
+        run = trainer(dataclasses.replace(plain, gradient_accumulation_steps=accumulation))
         run.network.eval()  # norms are kept from seeing the parts
         params = [p for p in run.network.parameters() if p.requires_grad]
         moves: list[list[Tensor]] = []
         grads = lambda params=params: [p.grad.clone() for p in params]  # noqa: E731
-        monkeypatch.setattr(run, "_move", lambda moves=moves, grads=grads: moves.append(grads()))
+        monkeypatch.setattr(
+            run, "_optimizer_step", lambda moves=moves, grads=grads: moves.append(grads())
+        )
         losses.append(run._step(*some(count), 0).item())
         assert len(moves) == 1
         gradients.append(moves[0])
@@ -200,7 +202,7 @@ def test_both_optimizers_step_before_the_scale_changes() -> None:
 
 
 def test_weight_average_is_the_mean_it_claims() -> None:
-    run = trainer(dataclasses.replace(RECIPE, average_decay=0.5))
+    run = trainer(dataclasses.replace(RECIPE, ema_decay=0.5))
     network: Any = run.network
     weights = [network.head.fc.weight.detach().clone()]
     expected = weights[0]
@@ -215,8 +217,8 @@ def test_weight_average_is_the_mean_it_claims() -> None:
     run.train_epoch()
     for seen in weights[1:]:
         expected = 0.5 * expected + 0.5 * seen
-    assert torch.allclose(run.result.head.fc.weight, expected, atol=1e-6)
-    assert trainer(dataclasses.replace(RECIPE, average_decay=0.0)).average is None
+    assert torch.allclose(run.ema_or_model.head.fc.weight, expected, atol=1e-6)
+    assert trainer(dataclasses.replace(RECIPE, ema_decay=0.0)).ema is None
 
 
 def test_early_epochs_are_small() -> None:

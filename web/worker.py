@@ -72,9 +72,9 @@ class Lesson:
             self._validate(None)
         self.say("saving")
         names = list(self.data.source.label_names)
-        calibration = finish.fit_calibration(self.trainer.result, self.data)
+        network, output = self.trainer.ema_or_model, self._job["output"]
+        calibration = finish.fit_calibration(network, self.data)
         extra = {"doubt": calibration.to_dict()} if calibration else None
-        network, output = self.trainer.result, self._job["output"]
         hub.save_pretrained(network, output, label_names=names, extra=extra)
         self.say("saved")
 
@@ -82,7 +82,8 @@ class Lesson:
         recipe = dataclasses.replace(RECIPES[self._job["recipe"]], network=self._job["network"])
         precision = resolve_mixed_precision(recipe.mixed_precision, PartialState().device)
         accelerator = Accelerator(
-            mixed_precision=precision, gradient_accumulation_steps=recipe.accumulation
+            mixed_precision=precision,
+            gradient_accumulation_steps=recipe.gradient_accumulation_steps,
         )
         self.recipe = recipe
         self.data = splits.prepare(
@@ -168,7 +169,9 @@ class Lesson:
         self._answer()
 
     def _logits(self, images: Tensor) -> Tensor:
-        return predict_logits(self.trainer.result, images, mean=self.data.mean, std=self.data.std)
+        return predict_logits(
+            self.trainer.ema_or_model, images, mean=self.data.mean, std=self.data.std
+        )
 
     def _due(self) -> bool:
         now = time.monotonic()

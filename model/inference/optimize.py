@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from ..layers import PooledConv, pad_for_pooling
-from ..network import CifarNet
+from ..network import CifarNet, PooledConv, pad_for_pooling
 
 TOLERANCE = 1e-3  # of logits; reordered sums differ by about 1e-6
 
