@@ -20,7 +20,7 @@ import timm
 import torch.distributed as dist
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import gather_object, parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
 from model import advice, checkpoint, splits
@@ -40,7 +40,6 @@ from model.utils.errors import (
     DataError,
     HubError,
 )
-from model.utils.gather import gather_rows
 from model.utils.machine import peak_memory_mib
 from model.utils.memory import keep_memory
 
@@ -211,9 +210,8 @@ class Run:
             mean=self.data.mean,
             std=self.data.std,
         )
-        device = self.accelerator.device
-        logits = gather_rows(logits.to(device)).cpu()  # (N, C)
-        labels = gather_rows(split.labels[rank::world]).cpu()  # (N,)
+        parts = gather_object([(logits, split.labels[rank::world].cpu())])  # one a process
+        logits, labels = map(torch.cat, zip(*parts, strict=True))  # (N, C), (N,)
         accuracy = (logits.argmax(1) == labels).double().mean().item()
         return F.cross_entropy(logits, labels).item(), accuracy
 
