@@ -23,7 +23,8 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import gather_object, parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
-from model import advice, checkpoint, splits
+from model import advice, checkpoint
+from model.data import TrainingData, load_training_data
 from model.evaluation import finish
 from model.hub import push
 from model.hub.sending import check_token
@@ -83,7 +84,7 @@ class Run:
         self.data = self._read_data(asked.cache_limit)
         self.bad_before = set(values.get("bad_images", []))
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
-        self.fingerprint = self.data.source.fingerprint("train")
+        self.fingerprint = self.data.dataset.splits["train"].fingerprint
         began_with = values["fingerprint"] if values else self.options.fingerprint
         if began_with and began_with != self.fingerprint:
             raise DataError(
@@ -121,11 +122,11 @@ class Run:
             raise ConfigError(f"--track {track} needs a package: pip install {track}")
         return accelerator
 
-    def _read_data(self, cache_limit: float) -> splits.TrainingData:
+    def _read_data(self, cache_limit: float) -> TrainingData:
         began = time.perf_counter()
         self.say(f"Reading {self.options.name} ...")
         with reading_progress(self.main) as progress:
-            data = splits.prepare(
+            data = load_training_data(
                 self.options,
                 self.recipe,
                 cache_limit=cache_limit,
@@ -134,7 +135,7 @@ class Run:
                 world_size=self.accelerator.num_processes,
                 progress=progress,
             )
-        data.source.labels("test")  # without labels it is an error now, not after training
+        _ = data.dataset.splits["test"].labels  # if there are none, the error comes now
         held = "decoded once" if data.cached else "streamed in every epoch"
         if data.outliers is not None:
             self.say(
@@ -142,7 +143,7 @@ class Run:
             )
         self.say(
             f"{data.sizes['train']:,} training and {data.sizes['validation']:,} validation images "
-            f"of {len(data.source.label_names)} classes, {held} "
+            f"of {len(data.dataset.label_names)} classes, {held} "
             f"({time.perf_counter() - began:.1f} s)"
         )
         return data
@@ -150,7 +151,7 @@ class Run:
     @property
     def bad_images(self) -> list[int]:
         """Rows of the training split that were left out because they cannot be decoded."""
-        return sorted(self.bad_before | self.data.source.bad)
+        return sorted(self.bad_before | self.data.dataset.splits["train"].bad)
 
     @property
     def peak_memory_mib(self) -> float | None:
@@ -168,10 +169,10 @@ class Run:
             f"Training {self.recipe.network} in {self.directory} on {self.accelerator.device} "
             f"({self.accelerator.num_processes} process(es), precision "
             f"{self.recipe.mixed_precision}), {self.recipe.epochs} epochs of "
-            f"{self.data.batches.steps} steps"
+            f"{self.data.loader.steps} steps"
         )
         progress = RunProgress(
-            self.recipe, self.data.batches.steps, self.options.image_size, self.main
+            self.recipe, self.data.loader.steps, self.options.image_size, self.main
         )
         try:
             while self.trainer.epochs_done < self.recipe.epochs:
