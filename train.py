@@ -17,6 +17,7 @@ if __name__ == "__main__":  # --help and mistakes need not wait for the librarie
         options.parse()
 
 import timm
+import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
