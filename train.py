@@ -9,14 +9,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+from model import options
+from model.utils.errors import exit_on_error
+
+if __name__ == "__main__":  # --help and mistakes need not wait for the libraries below
+    with exit_on_error():
+        options.parse()
+
 import timm
+import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import gather_object, parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
-from model import advice, checkpoint, options
+from model import advice, checkpoint
 from model.data import TrainingData, load_training_data
 from model.evaluation import finish
 from model.hub import push
@@ -33,9 +41,7 @@ from model.utils.errors import (
     ConfigError,
     DataError,
     HubError,
-    exit_on_error,
 )
-from model.utils.gather import gather_rows
 from model.utils.machine import peak_memory_mib
 from model.utils.memory import keep_memory
 
@@ -174,10 +180,12 @@ class Run:
                 began = time.perf_counter()
                 progress.start(self.trainer.epochs_done)
                 report = self.trainer.train_epoch(progress.update)
-                row = self._row(report, *self._validate(), time.perf_counter() - began)
+                saving = self._time_to_save()
+                checked = self._validate() if saving else (None, None)
+                row = self._row(report, *checked, time.perf_counter() - began)
                 self.history.append(row)
                 self.seconds += row["seconds"]
-                if self._time_to_save():
+                if saving:
                     self.save()
                 progress.line(_line(row, self.recipe.epochs))
                 self.accelerator.log({k: v for k, v in row.items() if v is not None}, row["epoch"])
@@ -185,6 +193,7 @@ class Run:
             progress.close()
 
     def _time_to_save(self) -> bool:
+        """Whether to validate and save after this epoch: a GPU's can be shorter than either."""
         waited = time.monotonic() - self.saved_at >= self.trainer.plan.save_every
         return waited or self.trainer.epochs_done == self.recipe.epochs
 
@@ -203,9 +212,8 @@ class Run:
             mean=self.data.mean,
             std=self.data.std,
         )
-        device = self.accelerator.device
-        logits = gather_rows(logits.to(device)).cpu()  # (N, C)
-        labels = gather_rows(split.labels[rank::world]).cpu()  # (N,)
+        parts = gather_object([(logits, split.labels[rank::world].cpu())])  # one a process
+        logits, labels = map(torch.cat, zip(*parts, strict=True))  # (N, C), (N,)
         accuracy = (logits.argmax(1) == labels).double().mean().item()
         return F.cross_entropy(logits, labels).item(), accuracy
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from model.data import open_dataset
 from model.utils import synthetic
 from model.utils.errors import CifarnetError
-from web.models import ROOT
+from model.utils.root import ROOT
 
 PATIENCE = 4.0  # seconds that a visitor waits for test images before there are only drawings
 CHART = ("#2b6195", "#c4552d", "#5b8c5a", "#8a6bb1")

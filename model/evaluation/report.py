@@ -102,10 +102,7 @@ def report(
         DataError: If there are no images, or labels and names do not fit the logits.
     """
     _check(logits, labels, label_names)
-    suite = metrics.suite(len(label_names))
-    for x, y in zip(logits.split(1000), labels.split(1000), strict=True):
-        suite.add_batch(predictions=x, references=y)
-    values = suite.compute()
+    values = metrics.ClassifierMetric().compute(predictions=logits, references=labels)
     columns = {name: values.pop(name) for name in ("precision", "recall", "f1", "support")}
     reliability, matrix = values.pop("reliability"), values.pop("confusion_matrix")
     values["per_class"] = {
