@@ -229,10 +229,10 @@ class StreamingLoader(Loader):
         # `IterableDataset.shuffle` would do this, but it forgets which row an image is: that tells
         # images held back from others, bad ones from good, and one epoch's mirroring from the next.
         generator = self._generator(epoch)
-        shards = torch.randperm(self.split.stream.num_shards, generator=generator).tolist()
+        order = torch.randperm(len(self.split.shards), generator=generator).tolist()
         draw = random.Random(int(torch.randint(2**62, (), generator=generator)))
         buffer: list[Row] = []
-        for row in self.split.read(self.indices, shards):
+        for row in self.split.read(self.indices, [self.split.shards[i] for i in order]):
             # A path takes little memory; and files sorted into class folders need a large buffer.
             only_path = row[1] is not None and row[1]["bytes"] is None
             if len(buffer) < self.buffer_size * (100 if only_path else 1):

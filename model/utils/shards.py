@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain, islice, zip_longest
+from itertools import accumulate, chain, islice, zip_longest
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ from .streams import clear_errors, read_bytes
 
 CHUNK = 256  # images that one thread decodes at a time
 FINGERPRINT_IMAGES = 256
+MOST_SHARDS = 256
 
 Progress = Callable[[int, int], None]  # is told how many images are read, and of how many
+Shard = tuple[IterableDataset, int, int]  # a part of a stream, and its first and its last row + 1
 Row = tuple[int, Any]  # place in the split; the image's file: {"bytes": ..., "path": ...} or None
 
 
@@ -83,11 +85,8 @@ class ShardedSplit:
     def __init__(self, dataset: ImageDataset, kind: str, stream: IterableDataset) -> None:
         self.dataset, self.kind = dataset, kind
         self.rows: Tensor | None = None  # of the stream that make up the split, (N,); None: all
-        # A shard is what can be read without all that lies before it: a row group of a Parquet
-        # file, or else a file. The smaller shards are, the better their order mixes the images.
-        shards = stream.reshard() if hasattr(stream, "reshard") else stream  # not in datasets 4.0
         # Left to `datasets`, images would be decoded one after the other.
-        self.stream = shards.cast_column(dataset.image_column, Image(decode=False))
+        self.stream = stream.cast_column(dataset.image_column, Image(decode=False))
         self.max_bad_images = 0  # that may be left out because they cannot be decoded
         self.bad: set[int] = set()  # places of those that were
 
@@ -109,18 +108,14 @@ class ShardedSplit:
         Raises:
             DataError: If a row has no valid label, or there are no rows.
         """
-        labels = self._stored[0]
-        return labels if self.rows is None else labels[self.rows]
+        return self._stored if self.rows is None else self._stored[self.rows]
 
     @cached_property
-    def _stored(self) -> tuple[Tensor, list[int]]:
-        """Labels of the whole stream, int64 (M,), and the rows where shards begin and end."""
+    def _stored(self) -> Tensor:
+        """Labels of the whole stream, int64 (M,)."""
         found: list[int] = []
-        edges = [0]
-        for shard in range(self.stream.num_shards):
-            for values in self._column(self.dataset.label_column, shard):
-                found += [self.dataset.to_label(value) for value in values.to_pylist()]
-            edges.append(len(found))
+        for values in self._column(self.dataset.label_column, self.stream):
+            found += [self.dataset.to_label(value) for value in values.to_pylist()]
         labels = torch.tensor(found, dtype=torch.int64)
         wrong = ((labels < 0) | (labels >= len(self.dataset.label_names))).nonzero().flatten()
         if len(wrong):
@@ -131,34 +126,46 @@ class ShardedSplit:
             )
         if not found:
             raise DataError(f"There are no rows in {self.where}; name another dataset.")
-        return labels, edges
+        return labels
 
-    def _column(self, column: str, shard: int) -> Iterator[pa.ChunkedArray]:
-        """The values of one column in one shard, some at a time."""
+    def _column(self, column: str, stream: IterableDataset) -> Iterator[pa.ChunkedArray]:
+        """The values of one column, some at a time."""
         with clear_errors(self.dataset.name):
-            values = self.stream.select_columns([column]).with_format("arrow")
-            for table in values.shard(values.num_shards, shard, contiguous=True).iter(1024):
+            for table in stream.select_columns([column]).with_format("arrow").iter(1024):
                 yield table[column]
 
-    def read(self, wanted: Tensor, order: Sequence[int] | None = None) -> Iterator[Row]:
-        """Yields rows, shard by shard; a shard that has none of them is not opened.
+    @cached_property
+    def shards(self) -> list[Shard]:
+        """Parts of the stream that can be read in any order."""
+        # The smallest are row groups of Parquet files. Many of them make one shard: each is opened
+        # anew, and a buffer mixes what lies close together.
+        small = self.stream.reshard() if hasattr(self.stream, "reshard") else self.stream
+        count = min(small.num_shards, MOST_SHARDS)
+        streams = [small.shard(count, i, contiguous=True) for i in range(count)]
+        column = self.dataset.label_column  # any would do to count rows
+        sizes = [sum(len(values) for values in self._column(column, part)) for part in streams]
+        edges = [0, *accumulate(sizes)]
+        return list(zip(streams, edges, edges[1:], strict=False))
+
+    def read(self, wanted: Tensor, shards: Sequence[Shard] | None = None) -> Iterator[Row]:
+        """Yields rows one by one; what comes after the last of them is not read.
 
         Args:
             wanted: Places in the split, int64 (n,).
-            order: In which shards are read; None keeps theirs, so that places rise.
+            shards: In the order in which to read them; None reads the stream as it is, so that
+                places rise.
 
         Raises:
             DataError: If the files are no longer what they were when labels were read.
         """
-        labels, edges = self._stored
-        place = torch.full_like(labels, -1)  # (M,): in the split, of each row of the stream
+        place = torch.full_like(self._stored, -1)  # (M,): in the split, of each row of the stream
         place[wanted if self.rows is None else self.rows[wanted]] = wanted
-        for shard in range(self.stream.num_shards) if order is None else order:
-            places = place[edges[shard] : edges[shard + 1]].tolist()
+        for stream, start, end in shards or [(self.stream, 0, len(place))]:
+            places = place[start:end].tolist()
             left = len(places) - places.count(-1)
             if not left:
                 continue
-            images = chain.from_iterable(self._column(self.dataset.image_column, shard))
+            images = chain.from_iterable(self._column(self.dataset.image_column, stream))
             for at, image in zip_longest(places, images):
                 if at is None or image is None:
                     raise DataError(
