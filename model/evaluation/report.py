@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import Split
+from ..data import LabelledImages
 from ..inference.calibration import Calibration
 from ..inference.logits import Progress, predict, six_views
 from ..utils.errors import DataError
@@ -20,7 +20,7 @@ DIGITS = 6
 
 def evaluate_split(
     network: nn.Module,
-    split: Split | Iterable[Split],
+    split: LabelledImages | Iterable[LabelledImages],
     label_names: Sequence[str],
     *,
     calibration: Calibration | None = None,
@@ -30,8 +30,8 @@ def evaluate_split(
 
     Args:
         network: On any device, in any mode; its `pretrained_cfg` holds mean and std.
-        split: The images, or pieces of them as `Source.iter_batches` gives; pieces of a multiple
-            of `inference.logits.BATCH_SIZE` images give exactly the numbers of the whole.
+        split: The images, or pieces of them as `ShardedSplit.iter_batches` gives; pieces of a
+            multiple of `inference.logits.BATCH_SIZE` images give exactly the numbers of the whole.
         label_names: Of all classes, in the order of the logits.
         calibration: Of a classifier; None leaves its answers out.
         progress: Called with the number of images just done.
@@ -48,7 +48,7 @@ def evaluate_split(
     """
     parts = [
         (*predict(network, part.images, six_views, progress), part.labels.cpu(), part.indices.cpu())
-        for part in ([split] if isinstance(split, Split) else split)
+        for part in ([split] if isinstance(split, LabelledImages) else split)
     ]
     if not parts:
         raise DataError("There are no images to evaluate; check the split's name and size.")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from ..utils.errors import ConfigError
+from ..utils.root import ROOT
 from . import config
 from .download import fetch
 
@@ -56,18 +57,18 @@ def commit_of(card: Path) -> str | None:
     return card.parent.name if COMMIT.fullmatch(card.parent.name) else None
 
 
-def default_model(root: Path) -> Path:
+def default_model() -> Path:
     """The folder of the weights that come with the code.
 
     Raises:
         ConfigError: If none came with it.
     """
-    if not (root / WEIGHTS_NAME).is_file():
+    if not (ROOT / WEIGHTS_NAME).is_file():
         raise ConfigError(
             "No weights came with this code; train some with `accelerate launch train.py`, then "
             "name their folder or a hub id by --model."
         )
-    return root
+    return ROOT
 
 
 def find_beside(model: str, card: Path, name: str) -> Path:
