@@ -259,7 +259,7 @@ class Run:
             # What training gave is safe before the test split has a chance to fail.
             calibration = finish.fit_calibration(network, self.data)
             parts = (self.data, self.options, self.recipe, calibration)
-            finish.save_network(network, self.directory, *parts)
+            finish.save(network, self.directory, *parts)
             results = finish.measure(
                 network,
                 self.data,

@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import LabelledImages
+from ..data import ImageDataset, LabelledImages
 from ..inference.calibration import Calibration
 from ..inference.logits import Progress, predict, six_views
 from ..utils.errors import DataError
+from ..utils.machine import machine, versions
 from . import metrics
+from .flops import describe
 
 TOP_CONFUSED = 10
 TOP_MISTAKES = 20
@@ -98,6 +100,36 @@ def report(
     values["confident_mistakes"] = _confident_mistakes(logits, labels, label_names, indices)
     values["reliability"] = reliability
     return _rounded(values)
+
+
+def assemble(
+    network: nn.Module,
+    dataset: ImageDataset,
+    parts: Iterable[str],
+    sizes: dict[str, int],
+    device: str | torch.device,
+) -> dict[str, Any]:
+    """The entries of results.json that say what was measured, on what, by what.
+
+    Args:
+        network: The one measured.
+        dataset: Measured on.
+        parts: Of the dataset that were read, whose fingerprints are noted.
+        sizes: Number of images of each split.
+        device: Measured on this one.
+    """
+    return {
+        "version": 1,
+        "model": describe(network),
+        "dataset": {
+            "name": dataset.name,
+            "label_names": list(dataset.label_names),
+            "fingerprint": {part: dataset.splits[part].fingerprint for part in parts},
+            "sizes": sizes,
+        },
+        "machine": machine(device),
+        "versions": versions(),
+    }
 
 
 def _check(logits: Tensor, labels: Tensor, label_names: Sequence[str]) -> None:
