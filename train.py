@@ -179,10 +179,12 @@ class Run:
                 began = time.perf_counter()
                 progress.start(self.trainer.epochs_done)
                 report = self.trainer.train_epoch(progress.update)
-                row = self._row(report, *self._validate(), time.perf_counter() - began)
+                saving = self._time_to_save()
+                checked = self._validate() if saving else (None, None)
+                row = self._row(report, *checked, time.perf_counter() - began)
                 self.history.append(row)
                 self.seconds += row["seconds"]
-                if self._time_to_save():
+                if saving:
                     self.save()
                 progress.line(_line(row, self.recipe.epochs))
                 self.accelerator.log({k: v for k, v in row.items() if v is not None}, row["epoch"])
@@ -190,6 +192,7 @@ class Run:
             progress.close()
 
     def _time_to_save(self) -> bool:
+        """Whether to validate and save after this epoch: a GPU's can be shorter than either."""
         waited = time.monotonic() - self.saved_at >= self.trainer.plan.save_every
         return waited or self.trainer.epochs_done == self.recipe.epochs
 
