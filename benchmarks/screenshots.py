@@ -2,8 +2,8 @@
 
 No dataset is opened, so that they show only pictures which the project makes itself, and one
 photograph: Chelsea the cat, which its photographer, Stefan van der Walt, gave to the public (CC0)
-and scikit-image brings along. `python -m benchmarks.screenshots --model DIR_OR_ID` needs playwright,
-scikit-image and Chromium; --only draws some of the figures.
+and scikit-image brings along. `python -m benchmarks.screenshots --model DIR_OR_ID` needs
+playwright, scikit-image and Chromium; --only draws some of the figures.
 """
 
 import argparse
@@ -158,7 +158,6 @@ def use(page: Any, folder: Path) -> None:
 
 FIGURES: dict[str, Callable[[Camera], Image.Image]] = {
     "photograph": lambda camera: camera.shot("Classify", photograph),
-    "classify": lambda camera: camera.shot("Classify", classify),
     "many": lambda camera: camera.shot("Many images", many),
     "quality": lambda camera: camera.shot("How good is it?", quality),
     "use": lambda camera: camera.shot("Use it", use),
