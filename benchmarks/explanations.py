@@ -38,8 +38,8 @@ def main() -> None:
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
-        rows = spread(args.count, len(source.labels("test")))
-        images = source.load("test", rows).images
+        rows = spread(args.count, len(source.splits["test"].labels))
+        images = source.splits["test"].load(rows).images
     network, temperature = classifier.network, classifier.temperature
     card: Any = network.pretrained_cfg
     pixels = normalize(images, card["mean"], card["std"])

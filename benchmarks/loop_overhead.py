@@ -40,7 +40,7 @@ MEAN, STD = (0.5,) * 3, (0.25,) * 3
 COLOURS = ("#8a8f98", "#2b6cb0", "#c05621")
 
 
-class SameBatch:
+class SameBatch(Loader):
     """The same tensors again and again."""
 
     def __init__(self, images: Tensor, labels: Tensor, steps: int) -> None:

@@ -39,7 +39,7 @@ def main() -> None:
         classifier, source = load(args)
         known = classifier.calibration.detector
         assert known is not None  # load() saw to it
-        test, held_back = source.load("test").images, validation(args, source).images
+        test, held_back = source.splits["test"].load().images, validation(args, source).images
     foreign = outliers(args.count, test)
     seen = {kind: _look(classifier, _squares(some, classifier)) for kind, some in foreign.items()}
     inside, unseen = _look(classifier, test), _look(classifier, held_back)

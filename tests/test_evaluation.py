@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
-from model.data import Split
+from model.data import LabelledImages
 from model.evaluation.report import evaluate_split, report
 from model.inference.calibration import Calibration
 from model.inference.logits import predict_logits
@@ -62,9 +62,9 @@ def shift(images: Tensor, by: int) -> Tensor:
     return images[:, :, at][:, :, :, at]
 
 
-def make_split(n: int, classes: int = 3) -> Split:
+def make_split(n: int, classes: int = 3) -> LabelledImages:
     labels = torch.arange(n) % classes
-    return Split(images=some_images(n), labels=labels, indices=torch.arange(n) * 10 + 3)
+    return LabelledImages(images=some_images(n), labels=labels, indices=torch.arange(n) * 10 + 3)
 
 
 def test_plain_logits_follow_the_definition() -> None:
@@ -275,7 +275,9 @@ def test_nobody_is_sure_enough() -> None:
 def test_pieces_of_a_split_give_the_numbers_of_the_whole() -> None:
     network, whole = Patchwork(), make_split(50)
     pieces = [
-        Split(whole.images[i : i + 20], whole.labels[i : i + 20], whole.indices[i : i + 20])
+        LabelledImages(
+            whole.images[i : i + 20], whole.labels[i : i + 20], whole.indices[i : i + 20]
+        )
         for i in (0, 20, 40)
     ]
     assert evaluate_split(network, iter(pieces), NAMES, batch_size=10) == evaluate_split(

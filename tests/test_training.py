@@ -294,7 +294,7 @@ def test_outliers_make_strange_pictures_less_certain() -> None:
     assert share[True] < share[False] / 2
 
 
-DISTORTED = dict(warp=0.5, recolour=0.5, resample=0.5, noise=0.5, jpeg=0.5)
+DISTORTED: Any = dict(warp=0.5, recolour=0.5, resample=0.5, noise=0.5, jpeg=0.5)
 
 
 def test_distortions_are_repeated_bit_for_bit_and_change_the_result() -> None:

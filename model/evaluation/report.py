@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import Split
+from ..data import LabelledImages
 from ..inference.calibration import Calibration
 from ..inference.logits import BATCH_SIZE, Progress, predict_views
 from ..utils.errors import DataError
@@ -21,7 +21,7 @@ DIGITS = 6
 @torch.inference_mode()
 def evaluate_split(
     network: nn.Module,
-    split: Split | Iterable[Split],
+    split: LabelledImages | Iterable[LabelledImages],
     label_names: Sequence[str],
     *,
     mean: Sequence[float] | None = None,
@@ -35,7 +35,7 @@ def evaluate_split(
 
     Args:
         network: As `predict_logits` takes it.
-        split: The images, or pieces of them as `Source.iter_batches` gives; pieces of a multiple
+        split: The images, or pieces of them as `ShardedSplit.iter_batches` gives; pieces of a multiple
             of `batch_size` images give exactly the numbers of the whole.
         label_names: Of all classes, in the order of the logits.
         mean: Of each channel, in [0, 1]; None takes the network's `pretrained_cfg`.
@@ -59,7 +59,7 @@ def evaluate_split(
     mean, std = mean or config["mean"], std or config["std"]
     where = torch.device(device or next(network.parameters()).device)
     logits, labels, indices = [], [], []
-    for part in [split] if isinstance(split, Split) else split:
+    for part in [split] if isinstance(split, LabelledImages) else split:
         logits.append(
             predict_views(network, part.images, True, mean, std, batch_size, where, progress)
         )
@@ -102,10 +102,7 @@ def report(
         DataError: If there are no images, or labels and names do not fit the logits.
     """
     _check(logits, labels, label_names)
-    suite = metrics.suite(len(label_names))
-    for x, y in zip(logits.split(1000), labels.split(1000), strict=True):
-        suite.add_batch(predictions=x, references=y)
-    values = suite.compute()
+    values = metrics.ClassifierMetric().compute(predictions=logits, references=labels)
     columns = {name: values.pop(name) for name in ("precision", "recall", "f1", "support")}
     reliability, matrix = values.pop("reliability"), values.pop("confusion_matrix")
     values["per_class"] = {
