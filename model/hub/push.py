@@ -13,7 +13,7 @@ from torch import nn
 from .. import hub
 from ..utils import files
 from ..utils.errors import ConfigError, HubError
-from . import card, card_use, config, snapshot
+from . import card, config, snapshot
 from .download import forget_branch
 from .sending import Pushed, send
 
@@ -109,7 +109,7 @@ def contents(folder: str | os.PathLike[str], repo_id: str) -> dict[str, bytes]:
         with own_results(folder, settings) as told:
             text = card.model_card(told, settings, figures=names, repo_id=repo_id)
     else:
-        text = card_use.bare_card(settings, repo_id)
+        text = card.model_card(None, settings, repo_id=repo_id)
     found[hub.CARD_NAME] = text.encode()
     return found
 

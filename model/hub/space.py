@@ -17,6 +17,7 @@ CODE = (
     "requirements.txt",
     "LICENSE",
     "model/**/*.py",
+    "model/**/*.jinja",
     "web/**/*.py",
     "web/**/*.css",
     "web/**/*.js",
