@@ -22,7 +22,6 @@ from tiny_model import (
     put,
 )
 
-from model import hub
 from model.hub import from_pretrained, read_config, save_pretrained
 from model.utils import files
 from model.utils.errors import ConfigError, WeightsError
@@ -197,7 +196,7 @@ def test_config_card_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         order.append(Path(target).name)
         replace(source, target)
 
-    monkeypatch.setattr(hub.os, "replace", recording)
+    monkeypatch.setattr(os, "replace", recording)
     save_pretrained(make_network(), tmp_path)
     arrived = [name for name in order if not name.startswith(".")]
     assert arrived == ["model.safetensors", "config.json"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import UndefinedError as UndefinedError  # of a number that results.json lacks
 
 TEMPLATE = "card.md.jinja"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")

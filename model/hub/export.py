@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from .. import hub
 from ..utils import files
 from ..utils.errors import ConfigError
 from . import config
+from .pretrained import load
 
 INPUT, OUTPUT = "pixel_values", "logits"
 ABOUT = (
@@ -60,7 +60,7 @@ def export_onnx(
         raise ConfigError(f"{path} is a folder; name the file to write, such as model.onnx.")
     if not path.parent.is_dir():
         raise ConfigError(f"{path} cannot be written; name a file in a folder that exists.")
-    network, settings = hub.load(model, revision=revision)
+    network, settings = load(model, revision=revision)
     card = settings["pretrained_cfg"]
     whole = _Normalised(network, card["mean"], card["std"]).eval()
     with tempfile.TemporaryDirectory() as folder:

@@ -10,12 +10,12 @@ from typing import Any
 
 from torch import nn
 
-from .. import hub
 from ..utils import files
 from ..utils.errors import ConfigError, HubError
-from . import card, config, snapshot
-from .download import forget_branch
+from . import card, config
+from .pretrained import CARD_NAME, RESULTS_NAME, load, public_figures, save_pretrained
 from .sending import Pushed, send
+from .snapshot import WEIGHTS_NAME, forget_branch
 
 MESSAGE = "Send a model trained with cifarnet"
 
@@ -32,8 +32,8 @@ def push_to_hub(
     """Sends weights, config card, results, figures and model card in one commit.
 
     The repository is made if need be. What it holds already is not sent again, and makes no commit;
-    results and figures of an earlier model go. Needs a token that may write, from `hf auth login`
-    or HF_TOKEN; HF_ENDPOINT names another hub.
+    results and figures of an earlier model are deleted. Needs a token that may write, from
+    `hf auth login` or HF_TOKEN; HF_ENDPOINT names another hub.
 
     Args:
         model: Folder of a trained model, or a network built by timm.
@@ -50,10 +50,9 @@ def push_to_hub(
     """
     if isinstance(model, nn.Module):
         with tempfile.TemporaryDirectory() as folder:
-            hub.save_pretrained(model, folder)
-            content = contents(folder, repo_id)
+            content = contents(save_pretrained(model, folder), repo_id)
     else:
-        content = contents(model, repo_id)
+        content = contents(Path(model), repo_id)
     pushed = send(
         content,
         repo_id,
@@ -61,7 +60,7 @@ def push_to_hub(
         tag=revision,
         message=message or MESSAGE,
         dry_run=dry_run,
-        stale=_belonged_to_a_model,
+        stale=lambda path: path == RESULTS_NAME or path.startswith("figures/"),
     )
     if pushed.commit is not None:
         with suppress(OSError):  # the cache is not what was asked for
@@ -84,7 +83,7 @@ def push_run(directory: Path, repo_id: str) -> Pushed:
         ) from None
 
 
-def contents(folder: str | os.PathLike[str], repo_id: str) -> dict[str, bytes]:
+def contents(folder: Path, repo_id: str) -> dict[str, bytes]:
     """What a model consists of, by path in the repository, after checking that it loads.
 
     Args:
@@ -95,23 +94,28 @@ def contents(folder: str | os.PathLike[str], repo_id: str) -> dict[str, bytes]:
         ConfigError: If the folder holds no trained model, or the results of another one.
         WeightsError: If its weights are damaged.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ConfigError(f"There is no folder {str(folder)!r}; name that of a trained model.")
-    _, settings = hub.load(folder)
-    found = {name: (folder / name).read_bytes() for name in (config.NAME, snapshot.WEIGHTS_NAME)}
-    figures = hub.public_figures(folder)
-    found |= {f"figures/{path.name}": path.read_bytes() for path in figures}
-    results = folder / hub.RESULTS_NAME
-    if results.is_file():
-        found[hub.RESULTS_NAME] = results.read_bytes()
-        names = [path.name for path in figures]
-        with own_results(folder, settings) as told:
-            text = card.model_card(told, settings, figures=names, repo_id=repo_id)
+    found, settings = model_files(folder)
+    if RESULTS_NAME in found:
+        figures = [path.name for path in public_figures(folder)]
+        with own_results(folder, settings) as results:
+            text = card.model_card(results, settings, figures=figures, repo_id=repo_id)
     else:
         text = card.model_card(None, settings, repo_id=repo_id)
-    found[hub.CARD_NAME] = text.encode()
-    return found
+    return found | {CARD_NAME: text.encode()}
+
+
+def model_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Files of a trained model but its card, by path, and its settings; see `contents`."""
+    if not folder.is_dir():
+        raise ConfigError(
+            f"There is no folder {str(folder)!r}; name that of a trained model. One on a hub is "
+            "fetched by `python -m model.hub pull`."
+        )
+    _, settings = load(folder)
+    paths = [folder / name for name in (config.NAME, WEIGHTS_NAME)]
+    paths += [path for path in [folder / RESULTS_NAME] if path.is_file()]
+    paths += public_figures(folder)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}, settings
 
 
 @contextmanager
@@ -125,22 +129,18 @@ def own_results(folder: Path, settings: dict[str, Any]) -> Iterator[dict[str, An
     Raises:
         ConfigError: If they tell of other weights, or lack something.
     """
-    path = folder / hub.RESULTS_NAME
-    results, here = files.read_json(path), files.sha256(folder / snapshot.WEIGHTS_NAME)
+    path = folder / RESULTS_NAME
+    results, here = files.read_json(path), files.sha256(folder / WEIGHTS_NAME)
     try:
-        told = (results["model"]["architecture"], results["dataset"]["label_names"])
-        same_kind = told == (settings["architecture"], settings.get("label_names"))
+        about = (results["model"]["architecture"], results["dataset"]["label_names"])
+        same_kind = about == (settings["architecture"], settings.get("label_names"))
         if results.get("weights_sha256", here) != here or not same_kind:
             raise ConfigError(
-                f"The {hub.RESULTS_NAME} in {folder} tells of other weights than those beside it; "
+                f"The {RESULTS_NAME} in {folder} tells of other weights than those beside it; "
                 "remove it, or measure the model again."
             )
         yield results
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, card.UndefinedError):
         raise ConfigError(
             f"{path} is not what train.py writes; remove it, or measure the model again."
         ) from None
-
-
-def _belonged_to_a_model(path: str) -> bool:
-    return path == hub.RESULTS_NAME or (path.startswith("figures/") and path.endswith(".png"))

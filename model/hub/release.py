@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..utils import files
 from ..utils.errors import ConfigError, exit_on_error
-from . import card, config, from_pretrained, measured, public_figures
+from . import card, config, measured
+from .pretrained import from_pretrained, public_figures
 
 ROOT = Path(__file__).resolve().parents[2]
 # Front matter by which the folder is a Space too; it is written by hand, and kept.

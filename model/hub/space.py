@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from .. import hub
 from ..utils.errors import ConfigError
-from . import config, release, snapshot
-from .push import own_results
+from . import release
+from .pretrained import CARD_NAME, RESULTS_NAME
+from .push import model_files, own_results
 from .sending import Pushed, send
 
 MESSAGE = "Send the web page of a cifarnet model"
@@ -25,7 +25,7 @@ CODE = (
     "examples/*.p[ny]*",
     "figures/page/*.webp",
 )
-ROOMS = ("model/", "web/", "examples/", "figures/")  # what is there and not sent, goes
+ROOMS = ("model/", "web/", "examples/", "figures/")  # what is there and not sent is deleted
 
 
 def push_space(
@@ -53,7 +53,7 @@ def push_space(
         HubError: If the hub refuses, or cannot be reached.
     """
     return send(
-        contents(Path(model)),
+        _contents(Path(model)),
         repo_id,
         kind="space",
         private=private,
@@ -63,34 +63,17 @@ def push_space(
     )
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """What such a Space consists of, by path, after checking that the model loads.
-
-    Args:
-        folder: Of a trained model.
-
-    Raises:
-        ConfigError: If the folder holds no trained model, or no results of it.
-        WeightsError: If its weights are damaged.
-    """
-    if not folder.is_dir():
+def _contents(folder: Path) -> dict[str, bytes]:
+    """What such a Space consists of, by path, after checking that the model loads."""
+    found, settings = model_files(folder)
+    if RESULTS_NAME not in found:
         raise ConfigError(
-            f"There is no folder {str(folder)!r}; name that of a trained model. One on a hub is "
-            "fetched by `python -m model.hub pull`."
-        )
-    _, settings = hub.load(folder)
-    if not (folder / hub.RESULTS_NAME).is_file():
-        raise ConfigError(
-            f"{folder} holds no {hub.RESULTS_NAME}, which the page shows; name the folder of a "
+            f"{folder} holds no {RESULTS_NAME}, which the page shows; name the folder of a "
             "finished run."
         )
     root = release.ROOT
     paths = [path for pattern in CODE for path in sorted(root.glob(pattern)) if path.is_file()]
-    found = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
-    for name in (config.NAME, snapshot.WEIGHTS_NAME, hub.RESULTS_NAME):
-        found[name] = (folder / name).read_bytes()
-    for figure in hub.public_figures(folder):
-        found[f"figures/{figure.name}"] = figure.read_bytes()
+    code = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
     with own_results(folder, settings):
-        found[hub.CARD_NAME] = release.readme(root, folder).encode()
-    return found
+        text = release.readme(root, folder)
+    return code | found | {CARD_NAME: text.encode()}
