@@ -46,11 +46,10 @@ Result = TypeVar("Result")
 def asking(what: str) -> Iterator[None]:
     """Raises a `HubError` in place of whatever huggingface_hub raises inside.
 
+    Also if HF_ENDPOINT is no address, or the token cannot be one.
+
     Args:
         what: Begins the message, such as "Sending to you/cifarnet failed".
-
-    Raises:
-        HubError: with the library's words and a remedy; also if HF_ENDPOINT or the token is none.
     """
     if not re.fullmatch(r"https?://[\w.-]+(:[1-9]\d*)?(/.*)?", constants.ENDPOINT):
         raise HubError(
@@ -68,11 +67,7 @@ def asking(what: str) -> Iterator[None]:
 
 
 def need_token() -> None:
-    """Checks that there is a token, of whatever kind.
-
-    Raises:
-        HubError: If there is none.
-    """
+    """Refuses to go on without a token, of whatever kind."""
     if get_token() is None:
         raise HubError(f"Sending needs a token that may write: {LOG_IN}.")
 

@@ -16,11 +16,8 @@ def parts(results: Path) -> dict[str, str]:
         results: Folder of the benchmarks' JSON files; what is not there is left out.
     """
     names = ("speed", "inference", "commands", "startup", "scaling")
-    values: dict[str, Any] = {
-        name: files.read_json(results / f"{name}.json")
-        for name in names
-        if (results / f"{name}.json").is_file()
-    }
+    paths = {name: results / f"{name}.json" for name in names}
+    values = {name: files.read_json(path) for name, path in paths.items() if path.is_file()}
     found = {}
     if "speed" in values:
         found["recipes"] = render(TEMPLATE, values | _recipes(values["speed"]), "recipes")

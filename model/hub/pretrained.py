@@ -21,8 +21,8 @@ from . import card, config, snapshot
 
 RESULTS_NAME, CARD_NAME = "results.json", "README.md"
 MISTAKES = "confident_mistakes.png"  # shows images of the dataset, which are not ours to publish
-DTYPES = {"F32", "F16", "BF16"}  # of floating-point weights in a file
-INTEGER_DTYPES = {"I64"}  # of the normalisation layers' counters
+DTYPES = ("F32", "F16", "BF16")  # of floating-point weights in a file
+INTEGER_DTYPES = ("I64",)  # of the normalisation layers' counters
 
 
 def save_pretrained(
@@ -118,16 +118,7 @@ def public_figures(directory: Path) -> list[Path]:
 
 
 def read_config(model: str | os.PathLike[str], revision: str | None = None) -> dict[str, Any]:
-    """Reads and checks the config card of a model, without its weights.
-
-    Args:
-        model: Folder with config.json, or hub id "owner/name".
-        revision: Branch, tag or commit on the hub.
-
-    Raises:
-        ConfigError: If the folder or the file is missing, or the card is wrong.
-        HubError: If the hub has no such model or cannot be reached.
-    """
+    """Reads and checks a model's config card, without its weights; see `from_pretrained`."""
     return config.load(snapshot.find_config(model, revision))
 
 
@@ -208,10 +199,7 @@ def _read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     """Reads weights as float32, after checking that they are those of this network."""
     try:
         with safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-            _check_names(path, names, set(expected))
-            for name, tensor in expected.items():
-                _check_header(path, name, tensor, file.get_slice(name))
+            _check_header(path, file, expected)
             tensors = {name: file.get_tensor(name) for name in expected}
     except (SafetensorError, OSError) as error:
         raise WeightsError(
@@ -227,26 +215,19 @@ def _read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.to(expected[name].dtype, copy=True) for name, value in tensors.items()}
 
 
-def _check_names(path: Path, found: set[str], expected: set[str]) -> None:
-    for problem, names in (("lacks", expected - found), ("has unknown", found - expected)):
-        if names:
-            some = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
-            raise WeightsError(
-                f"{path} {problem} weights ({len(names)}: {some}); it belongs to another network "
-                f"than the {config.NAME} beside it."
-            )
-
-
-def _check_header(path: Path, name: str, expected: Tensor, found: Any) -> None:
-    shape = tuple(found.get_shape())
-    if shape != tuple(expected.shape):
+def _check_header(path: Path, file: Any, expected: dict[str, Tensor]) -> None:
+    """Refuses names, shapes and types that are not the network's, before any value is read."""
+    found, problem = set(file.keys()), ""
+    if wrong := sorted(expected.keys() ^ found):
+        problem = f"lacks weights or has unknown ones ({', '.join(wrong[:3])}, {len(wrong)} in all)"
+    for name, tensor in expected.items() if not wrong else ():
+        header, shape = file.get_slice(name), tuple(tensor.shape)
+        allowed = DTYPES if tensor.is_floating_point() else INTEGER_DTYPES
+        if tuple(header.get_shape()) != shape:
+            problem = f"holds {name} of shape {tuple(header.get_shape())} in the place of {shape}"
+        elif header.get_dtype() not in allowed:
+            problem = f"holds {name} as {header.get_dtype()} in the place of {' or '.join(allowed)}"
+    if problem:
         raise WeightsError(
-            f"{path}: {name} has the shape {shape}, {tuple(expected.shape)} was expected; it "
-            f"belongs to another network than the {config.NAME} beside it."
-        )
-    allowed = DTYPES if expected.is_floating_point() else INTEGER_DTYPES
-    if found.get_dtype() not in allowed:
-        raise WeightsError(
-            f"{path}: {name} has the type {found.get_dtype()}, expected was "
-            f"{' or '.join(sorted(allowed))}; save it with save_pretrained."
+            f"{path} {problem}; it belongs to another network than the {config.NAME} beside it."
         )

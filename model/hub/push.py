@@ -50,9 +50,9 @@ def push_to_hub(
     """
     if isinstance(model, nn.Module):
         with tempfile.TemporaryDirectory() as folder:
-            content = contents(save_pretrained(model, folder), repo_id)
+            content = _contents(save_pretrained(model, folder), repo_id)
     else:
-        content = contents(Path(model), repo_id)
+        content = _contents(Path(model), repo_id)
     pushed = send(
         content,
         repo_id,
@@ -69,11 +69,7 @@ def push_to_hub(
 
 
 def push_run(directory: Path, repo_id: str) -> Pushed:
-    """Sends a finished run, and says how to do so later where that fails.
-
-    Raises:
-        HubError: If the hub refuses, or cannot be reached.
-    """
+    """Sends a finished run, and says how to do so later where that fails."""
     try:
         return push_to_hub(directory, repo_id)
     except HubError as error:
@@ -83,17 +79,8 @@ def push_run(directory: Path, repo_id: str) -> Pushed:
         ) from None
 
 
-def contents(folder: Path, repo_id: str) -> dict[str, bytes]:
-    """What a model consists of, by path in the repository, after checking that it loads.
-
-    Args:
-        folder: Of a trained model.
-        repo_id: Which the model card names.
-
-    Raises:
-        ConfigError: If the folder holds no trained model, or the results of another one.
-        WeightsError: If its weights are damaged.
-    """
+def _contents(folder: Path, repo_id: str) -> dict[str, bytes]:
+    """The files of a model, and a card that names its place on the hub, by path."""
     found, settings = model_files(folder)
     if RESULTS_NAME in found:
         figures = [path.name for path in public_figures(folder)]
@@ -105,7 +92,12 @@ def contents(folder: Path, repo_id: str) -> dict[str, bytes]:
 
 
 def model_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """Files of a trained model but its card, by path, and its settings; see `contents`."""
+    """The files of a trained model but its card, by path, and its config card.
+
+    Raises:
+        ConfigError: If the folder holds no trained model.
+        WeightsError: If its weights are damaged.
+    """
     if not folder.is_dir():
         raise ConfigError(
             f"There is no folder {str(folder)!r}; name that of a trained model. One on a hub is "
@@ -122,12 +114,8 @@ def model_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
 def own_results(folder: Path, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The results.json of a folder, while something is written from it.
 
-    Args:
-        folder: Of a trained model.
-        settings: Its config card.
-
     Raises:
-        ConfigError: If they tell of other weights, or lack something.
+        ConfigError: If it tells of other weights than the folder's, or lacks something.
     """
     path = folder / RESULTS_NAME
     results, here = files.read_json(path), files.sha256(folder / WEIGHTS_NAME)

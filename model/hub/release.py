@@ -23,10 +23,6 @@ BENCHMARKS = Path("benchmarks/results")
 def release(run: Path, root: Path = ROOT) -> None:
     """Copies a finished run's model, results and figures to the root and rewrites README.md.
 
-    Args:
-        run: Folder of a finished run.
-        root: Folder with the README.md to rewrite.
-
     Raises:
         ConfigError: If the run is not finished.
         WeightsError: If its weights are damaged.
@@ -49,9 +45,6 @@ def readme(root: Path = ROOT, run: Path | None = None) -> str:
     Args:
         root: Folder with README.md.
         run: Folder with config.json, results.json and figures; None takes the root.
-
-    Raises:
-        ConfigError: If a part's place is not marked in README.md.
     """
     run = run or root
     results, settings = files.read_json(run / "results.json"), config.load(run / config.NAME)
@@ -69,15 +62,10 @@ def readme(root: Path = ROOT, run: Path | None = None) -> str:
 
 
 def fill(text: str, parts: dict[str, str], name: str) -> str:
-    """Puts measured parts between their marks <!-- NAME --> and <!-- /NAME -->.
-
-    Args:
-        text: Markdown.
-        parts: By the name in their marks.
-        name: Of the file, for errors.
+    """Puts measured parts between their marks <!-- PART --> and <!-- /PART -->.
 
     Raises:
-        ConfigError: If a part's place is not marked.
+        ConfigError: If a part's place is not marked; `name` is that of the file.
     """
     for part, content in parts.items():
         marked = re.compile(rf"(<!-- {part} -->\n).*?(<!-- /{part} -->)", re.DOTALL)

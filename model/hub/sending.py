@@ -57,9 +57,6 @@ def send(
         message: Of the commit.
         dry_run: Only say what would be sent; the hub is not asked.
         stale: Whether a path that is there, and not in `content`, is deleted.
-
-    Raises:
-        HubError: If there is no token, the hub refuses, or cannot be reached.
     """
     sizes = {name: len(data) for name, data in sorted(content.items())}
     with asking(f"Sending to {repo_id} failed"):
@@ -92,23 +89,14 @@ def send(
 
 
 def check_id(repo_id: str) -> None:
-    """Refuses what is no "owner/name"; of a bare name the hub would make an empty repository.
-
-    Raises:
-        HubError: naming the id.
-        HFValidationError: If a part of it is none.
-    """
+    """Refuses what is no "owner/name"; of a bare name the hub would make an empty repository."""
     validate_repo_id(repo_id)
     if "/" not in repo_id:
         raise HubError(f"{repo_id!r} is not a hub id: those read owner/name, as in you/{repo_id}.")
 
 
 def check_token(repo_id: str) -> None:
-    """Asks the hub who is sending, before much time is spent on what is to be sent.
-
-    Raises:
-        HubError: If the id is none, there is no token, the hub does not know it, or it only reads.
-    """
+    """Asks the hub who is sending, before hours are spent on training what it would refuse."""
     with asking(f"Sending to {repo_id} failed"):
         check_id(repo_id)
         need_token()

@@ -38,19 +38,8 @@ def push_space(
 ) -> Pushed:
     """Sends the web page, serving a model, in one commit.
 
-    The Space is made if need be. What it holds already is not sent again, and makes no commit.
-
-    Args:
-        model: Folder of a trained model with its results.json.
-        repo_id: "owner/name" of the Space.
-        private: Whether a Space that is made is private.
-        message: Of the commit.
-        dry_run: Only say what would be sent.
-
-    Raises:
-        ConfigError: If the folder holds no trained model, or no results.
-        WeightsError: If its weights are damaged.
-        HubError: If the hub refuses, or cannot be reached.
+    Arguments and errors are those of `push_to_hub`; the model's folder must hold its results.json,
+    which the page shows.
     """
     return send(
         _contents(Path(model)),
@@ -67,10 +56,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
     """What such a Space consists of, by path, after checking that the model loads."""
     found, settings = model_files(folder)
     if RESULTS_NAME not in found:
-        raise ConfigError(
-            f"{folder} holds no {RESULTS_NAME}, which the page shows; name the folder of a "
-            "finished run."
-        )
+        raise ConfigError(f"{folder} holds no {RESULTS_NAME}; name the folder of a finished run.")
     root = release.ROOT
     paths = [path for pattern in CODE for path in sorted(root.glob(pattern)) if path.is_file()]
     code = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
