@@ -6,22 +6,18 @@ the same files: `timm.create_model("local-dir:DIR", pretrained=True)` after `imp
 
 from .pretrained import (
     CARD_NAME,
-    MISTAKES,
     RESULTS_NAME,
     from_pretrained,
     load,
-    public_figures,
     read_config,
     save_pretrained,
 )
 
 __all__ = [
     "CARD_NAME",
-    "MISTAKES",
     "RESULTS_NAME",
     "from_pretrained",
     "load",
-    "public_figures",
     "read_config",
     "save_pretrained",
 ]

@@ -1,5 +1,6 @@
 """The model card README.md: `card.md.jinja`, filled from results.json and config.json."""
 
+import functools
 import re
 import statistics
 from collections.abc import Sequence
@@ -67,15 +68,20 @@ def model_card(
 
 
 def render(template: str, values: dict[str, Any], block: str | None = None) -> str:
-    """Fills a template of this folder, or one block of it.
+    """Fills a template of this folder, or one block of it."""
+    found = _environment().get_template(template)
+    if block is None:
+        return found.render(values) + "\n"
+    return "".join(found.blocks[block](found.new_context(values))).strip()
 
-    A value that is missing is an error, not a gap in a sentence.
-    """
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     # Not ModelCard.from_template: that has no filters, lets missing values pass as empty text, and
     # cannot render a single block, which README.md needs.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
+        undefined=jinja2.StrictUndefined,  # a missing number is an error, not a gap in a sentence
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # Markdown; `cell` escapes what comes from a dataset
@@ -89,10 +95,7 @@ def render(template: str, values: dict[str, Any], block: str | None = None) -> s
         "spread": _spread,
         "share": _share,
     }
-    found = environment.get_template(template)
-    if block is None:
-        return found.render(values) + "\n"
-    return "".join(found.blocks[block](found.new_context(values))).strip()
+    return environment
 
 
 def _about(results: dict[str, Any], figures: Sequence[str]) -> dict[str, Any]:

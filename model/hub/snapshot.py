@@ -22,7 +22,7 @@ from .errors import asking, retry
 
 WEIGHTS_NAME = "model.safetensors"
 HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
-MAX_WEIGHTS = 2**30  # bytes that are fetched at most; the largest network of ours has 2**24
+MAX_WEIGHTS = 2**30  # bytes that are fetched at most; our largest network has 20 MiB
 MAX_BYTES = 2**25  # of any other file
 
 
@@ -67,9 +67,6 @@ def find_beside(model: str, card: Path, name: str, most: int = MAX_BYTES) -> Pat
         card: What `find_config` gave; the file is taken from the same commit.
         name: Of the file.
         most: Bytes that it may have.
-
-    Raises:
-        HubError: If the model has none, or the hub cannot be reached.
     """
     return fetch(model, name, card.parent.name, most=most)
 
@@ -104,7 +101,7 @@ def fetch(
     at = f"{name} of {model}" + (f" at revision {revision}" if revision else "")
     with asking(f"There is no folder {model!r} here, and fetching {at} failed"):
         cached = None if refresh else try_to_load_from_cache(model, name, revision=revision)
-        if isinstance(cached, str) and _intact(Path(cached), _blob(Path(cached))):
+        if isinstance(cached, str) and _intact(Path(cached)):
             return Path(cached)
         url = hf_hub_url(model, name, revision=revision, endpoint=constants.ENDPOINT)
         get = partial(hf_hub_download, model, name, revision=revision, library_name="cifarnet")
@@ -118,8 +115,9 @@ def fetch(
             path = Path(retry(partial(get, force_download=again)))
             if _intact(path, known.etag):
                 return path
-            for link in (_blob(path), path.name):
-                (path.parent / (link or path.name)).unlink(missing_ok=True)
+            if path.is_symlink():  # to the content, which other repositories do not share
+                (path.parent / os.readlink(path)).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
     raise HubError(
         f"{at} is not the file that the hub announced: it was damaged or changed on the way, "
         "twice. It was not kept; do not use this model or this connection if it stays so."
@@ -132,14 +130,12 @@ def forget_branch(repo_id: str) -> None:
     (Path(constants.HF_HUB_CACHE) / folder / "refs" / "main").unlink(missing_ok=True)
 
 
-def _blob(path: Path) -> str | None:
-    """Where a cached file's content lies, under the hub's hash; None in a cache without links."""
-    return os.readlink(path) if path.is_symlink() else None
+def _intact(path: Path, announced: str | None = None) -> bool:
+    """Whether a cached file has the hash that the hub announced, of whichever kind that is.
 
-
-def _intact(path: Path, hashed: str | None) -> bool:
-    """Whether a file has the content whose hash ends `hashed`, if that is a hash."""
-    name = os.path.basename(hashed or "")
+    The cache links to the content under that hash, by which it can be checked again later.
+    """
+    name = announced or (os.path.basename(os.readlink(path)) if path.is_symlink() else "")
     if re.fullmatch(r"[0-9a-f]{64}", name):
         return files.sha256(path) == name
     if re.fullmatch(r"[0-9a-f]{40}", name):
