@@ -71,11 +71,11 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
 def _push(options: argparse.Namespace) -> str:
     revision, asked = options.revision, _asked(options)
     pushed = push_to_hub(options.model, options.repo_id, revision=revision, **asked)
-    return _told(pushed) + (f", tagged {revision}" if revision and pushed.commit else "")
+    return _summary(pushed) + (f", tagged {revision}" if revision and pushed.commit else "")
 
 
 def _push_space(options: argparse.Namespace) -> str:
-    return _told(push_space(options.model, options.repo_id, **_asked(options)))
+    return _summary(push_space(options.model, options.repo_id, **_asked(options)))
 
 
 def _pull(options: argparse.Namespace) -> str:
@@ -88,7 +88,7 @@ def _export(options: argparse.Namespace) -> str:
     return f"{path} ({path.stat().st_size / 2**20:,.1f} MiB)"
 
 
-def _told(pushed: Pushed) -> str:
+def _summary(pushed: Pushed) -> str:
     """What was sent, a line a file, and where it is."""
     width = max(map(len, pushed.files))
     lines = [f"{name:<{width}}  {size / 1024:>10,.1f} KiB" for name, size in pushed.files.items()]

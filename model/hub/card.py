@@ -5,11 +5,12 @@ import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 from huggingface_hub import EvalResult, ModelCardData
-from jinja2 import UndefinedError as UndefinedError  # of a number that results.json lacks
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATE = "card.md.jinja"
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -68,20 +69,31 @@ def model_card(
 
 
 def render(template: str, values: dict[str, Any], block: str | None = None) -> str:
-    """Fills a template of this folder, or one block of it."""
+    """Fills a template of this folder, or one block of it.
+
+    Raises:
+        KeyError: If a value is missing; the card would have a gap.
+    """
+    from jinja2 import UndefinedError  # whoever only loads a model does not wait for jinja2
+
     found = _environment().get_template(template)
-    if block is None:
-        return found.render(values) + "\n"
-    return "".join(found.blocks[block](found.new_context(values))).strip()
+    try:
+        if block is None:
+            return found.render(values) + "\n"
+        return "".join(found.blocks[block](found.new_context(values))).strip()
+    except UndefinedError as error:
+        raise KeyError(error.message) from None
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def _environment() -> "Environment":
+    import jinja2
+
     # Not ModelCard.from_template: that has no filters, lets missing values pass as empty text, and
     # cannot render a single block, which README.md needs.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,  # a missing number is an error, not a gap in a sentence
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # Markdown; `cell` escapes what comes from a dataset

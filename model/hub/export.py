@@ -109,7 +109,7 @@ def _labelled(path: Path, settings: dict[str, Any]) -> bytes:
     content = onnx.load(path)
     onnx.checker.check_model(content)
     card = settings["pretrained_cfg"]
-    told = {
+    metadata = {
         "input_size": card["input_size"],
         "input_range": [0, 1],
         "interpolation": card["interpolation"],
@@ -119,7 +119,7 @@ def _labelled(path: Path, settings: dict[str, Any]) -> bytes:
         "temperature": ((settings.get(config.KEY) or {}).get("doubt") or {}).get("temperature"),
     }
     content.graph.doc_string = content.doc_string = ABOUT
-    for name, value in told.items():
+    for name, value in metadata.items():
         if value is not None:
             content.metadata_props.add(key=name, value=json.dumps(value))
     return content.SerializeToString()

@@ -33,5 +33,5 @@ def _recipes(speed: dict[str, Any]) -> dict[str, Any]:
     spoken = {"bf16": "bfloat16", "fp16": "float16", "no": "float32"}
     return {
         "recipes": sorted(timed, key=lambda one: one[1]["seconds"]),
-        "precision": ", ".join(spoken[name] for name in sorted(used)),
+        "precision": ", ".join(spoken.get(name, name) for name in sorted(used)),
     }

@@ -128,7 +128,7 @@ def own_results(folder: Path, settings: dict[str, Any]) -> Iterator[dict[str, An
                 "remove it, or measure the model again."
             )
         yield results
-    except (AttributeError, KeyError, TypeError, ValueError, card.UndefinedError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise ConfigError(
             f"{path} is not what train.py writes; remove it, or measure the model again."
         ) from None
