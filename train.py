@@ -9,15 +9,23 @@ import time
 from pathlib import Path
 from typing import Any
 
+from model import options
+from model.utils.errors import exit_on_error
+
+if __name__ == "__main__":  # --help and mistakes need not wait for the libraries below
+    with exit_on_error():
+        options.parse()
+
 import timm
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import gather_object, parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
-from model import advice, augment, checkpoint, options, splits
+from model import advice, checkpoint
+from model.data import TrainingData, load_training_data
 from model.evaluation import finish
 from model.hub import push
 from model.hub.sending import check_token
@@ -25,7 +33,7 @@ from model.inference.logits import predict_logits
 from model.options import Options
 from model.progress import RunProgress, reading_progress
 from model.recipe import DataOptions, Recipe
-from model.training import EpochReport, Trainer
+from model.training import EpochReport, build_trainer
 from model.utils import files, folder
 from model.utils.device import pays_to_compile, resolve_mixed_precision, use_all_cores
 from model.utils.errors import (
@@ -33,9 +41,7 @@ from model.utils.errors import (
     ConfigError,
     DataError,
     HubError,
-    exit_on_error,
 )
-from model.utils.gather import gather_rows
 from model.utils.machine import peak_memory_mib
 from model.utils.memory import keep_memory
 
@@ -68,7 +74,7 @@ class Run:
         self.repo_id = asked.push_to_hub
         self.accelerator = self._accelerator(asked.track)
         self.history: list[dict[str, Any]] = values.get("history", [])
-        self.saved = len(self.history)
+        self.saved, self.saved_at = len(self.history), 0.0
         self.seconds: float = values.get("seconds", 0.0)
         self.peak_before: float = values.get("peak_memory_mib") or 0.0
         if values.get("processes", state.num_processes) != state.num_processes:
@@ -79,7 +85,7 @@ class Run:
         self.data = self._read_data(asked.cache_limit)
         self.bad_before = set(values.get("bad_images", []))
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
-        self.fingerprint = self.data.source.fingerprint("train")
+        self.fingerprint = self.data.dataset.splits["train"].fingerprint
         began_with = values["fingerprint"] if values else self.options.fingerprint
         if began_with and began_with != self.fingerprint:
             raise DataError(
@@ -89,7 +95,11 @@ class Run:
         self.options = dataclasses.replace(
             self.options, cached=self.data.cached, fingerprint=self.fingerprint
         )
-        self.trainer = self._build_trainer(asked.compile)
+        compiled = asked.compile
+        if compiled is None:
+            images = self.recipe.epochs * self.data.sizes["train"]
+            compiled = pays_to_compile(self.accelerator.device, images)
+        self.trainer = build_trainer(self.recipe, self.data, self.accelerator, compiled=compiled)
         if values:
             self.trainer.load_state(tensors, values["trainer"])
         if self.trainer.epochs_done == self.recipe.epochs:
@@ -113,11 +123,11 @@ class Run:
             raise ConfigError(f"--track {track} needs a package: pip install {track}")
         return accelerator
 
-    def _read_data(self, cache_limit: float) -> splits.TrainingData:
+    def _read_data(self, cache_limit: float) -> TrainingData:
         began = time.perf_counter()
         self.say(f"Reading {self.options.name} ...")
         with reading_progress(self.main) as progress:
-            data = splits.prepare(
+            data = load_training_data(
                 self.options,
                 self.recipe,
                 cache_limit=cache_limit,
@@ -126,46 +136,23 @@ class Run:
                 world_size=self.accelerator.num_processes,
                 progress=progress,
             )
-        data.source.labels("test")  # without labels it is an error now, not after training
+        _ = data.dataset.splits["test"].labels  # if there are none, the error comes now
         held = "decoded once" if data.cached else "streamed in every epoch"
+        if data.outliers is not None:
+            self.say(
+                f"{len(data.outliers):,} pictures of something else from {self.options.outliers}"
+            )
         self.say(
             f"{data.sizes['train']:,} training and {data.sizes['validation']:,} validation images "
-            f"of {len(data.source.label_names)} classes, {held} "
+            f"of {len(data.dataset.label_names)} classes, {held} "
             f"({time.perf_counter() - began:.1f} s)"
         )
         return data
 
-    def _build_trainer(self, compiled: bool | None) -> Trainer:
-        recipe, data, outliers = self.recipe, self.data, None
-        device = self.accelerator.device
-        if self.options.outliers:
-            outliers = splits.load_outliers(
-                self.options.outliers, data.source.label_names, self.options.image_size, device
-            )
-            self.say(f"{len(outliers):,} outliers of {self.options.outliers}")
-        if compiled is None:
-            compiled = pays_to_compile(device, recipe.epochs * data.sizes["train"])
-        torch.manual_seed(recipe.seed)
-        size = self.options.image_size
-        network: Any = timm.create_model(recipe.network, num_classes=len(data.source.label_names))
-        network.pretrained_cfg |= dict(mean=data.mean, std=data.std, input_size=(3, size, size))
-        whitened = augment.normalize(data.sample, data.mean, data.std).cpu()
-        network.init_whitening(whitened, recipe.stem_eps)
-        return Trainer(
-            network,
-            recipe,
-            data.batches,
-            mean=data.mean,
-            std=data.std,
-            accelerator=self.accelerator,
-            outliers=outliers,
-            compiled=compiled,
-        )
-
     @property
     def bad_images(self) -> list[int]:
         """Rows of the training split that were left out because they cannot be decoded."""
-        return sorted(self.bad_before | self.data.source.bad)
+        return sorted(self.bad_before | self.data.dataset.splits["train"].bad)
 
     @property
     def peak_memory_mib(self) -> float | None:
@@ -183,24 +170,32 @@ class Run:
             f"Training {self.recipe.network} in {self.directory} on {self.accelerator.device} "
             f"({self.accelerator.num_processes} process(es), precision "
             f"{self.recipe.mixed_precision}), {self.recipe.epochs} epochs of "
-            f"{self.data.batches.steps} steps"
+            f"{self.data.loader.steps} steps"
         )
         progress = RunProgress(
-            self.recipe, self.data.batches.steps, self.options.image_size, self.main
+            self.recipe, self.data.loader.steps, self.options.image_size, self.main
         )
         try:
             while self.trainer.epochs_done < self.recipe.epochs:
                 began = time.perf_counter()
                 progress.start(self.trainer.epochs_done)
                 report = self.trainer.train_epoch(progress.update)
-                row = self._row(report, *self._validate(), time.perf_counter() - began)
+                saving = self._time_to_save()
+                checked = self._validate() if saving else (None, None)
+                row = self._row(report, *checked, time.perf_counter() - began)
                 self.history.append(row)
                 self.seconds += row["seconds"]
-                self.save()
+                if saving:
+                    self.save()
                 progress.line(_line(row, self.recipe.epochs))
                 self.accelerator.log({k: v for k, v in row.items() if v is not None}, row["epoch"])
         finally:
             progress.close()
+
+    def _time_to_save(self) -> bool:
+        """Whether to validate and save after this epoch: a GPU's can be shorter than either."""
+        waited = time.monotonic() - self.saved_at >= self.trainer.plan.save_every
+        return waited or self.trainer.epochs_done == self.recipe.epochs
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss and accuracy on the validation images, which the processes share."""
@@ -209,14 +204,16 @@ class Run:
             return None, None
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         if world > 1:  # normalisation statistics are each process's own; the first one's are saved
-            for buffer in self.trainer.result.buffers():
+            for buffer in self.trainer.ema_or_model.buffers():
                 dist.broadcast(buffer, 0)
         logits = predict_logits(
-            self.trainer.result, split.images[rank::world], mean=self.data.mean, std=self.data.std
+            self.trainer.ema_or_model,
+            split.images[rank::world],
+            mean=self.data.mean,
+            std=self.data.std,
         )
-        device = self.accelerator.device
-        logits = gather_rows(logits.to(device)).cpu()  # (N, C)
-        labels = gather_rows(split.labels[rank::world]).cpu()  # (N,)
+        parts = gather_object([(logits, split.labels[rank::world].cpu())])  # one a process
+        logits, labels = map(torch.cat, zip(*parts, strict=True))  # (N, C), (N,)
         accuracy = (logits.argmax(1) == labels).double().mean().item()
         return F.cross_entropy(logits, labels).item(), accuracy
 
@@ -252,7 +249,7 @@ class Run:
             }
             checkpoint.save_checkpoint(self.directory, tensors, values)
             self._write_log()
-        self.saved = len(self.history)
+        self.saved, self.saved_at = len(self.history), time.monotonic()
         self.accelerator.wait_for_everyone()
 
     def _write_log(self) -> None:
@@ -263,16 +260,16 @@ class Run:
         """Reads the test split, now and not before, and saves model, results, figures and card."""
         if self.main:
             self._write_log()  # a run killed in its last save has a log one row short
-            network = self.trainer.result
+            network = self.trainer.ema_or_model
             # What training gave is safe before the test split has a chance to fail.
-            limits = finish.doubt_of(network, self.data)
-            parts = (self.data, self.options, self.recipe, limits)
+            calibration = finish.fit_calibration(network, self.data)
+            parts = (self.data, self.options, self.recipe, calibration)
             finish.save_network(network, self.directory, *parts)
             results = finish.measure(
                 network,
                 self.data,
                 self.recipe,
-                limits,
+                calibration,
                 history=self.history,
                 seconds=self.seconds,
                 peak_memory_mib=self.peak_memory_mib,

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from benchmarks._common import arguments, load, plot, record, spread
 from model.augment import normalize
 from model.evaluation import style
-from model.inference import explain, scope
+from model.inference import explain, ood
 from model.utils.errors import exit_on_error
 
 STEPS = 16
@@ -38,8 +38,8 @@ def main() -> None:
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
-        rows = spread(args.count, len(source.labels("test")))
-        images = source.load("test", rows).images
+        rows = spread(args.count, len(source.splits["test"].labels))
+        images = source.splits["test"].load(rows).images
     network, temperature = classifier.network, classifier.temperature
     card: Any = network.pretrained_cfg
     pixels = normalize(images, card["mean"], card["std"])
@@ -50,7 +50,7 @@ def main() -> None:
         sums = torch.zeros(2, STEPS + 1, dtype=torch.float64)
         for x in tqdm(pixels.split(AT_ONCE), desc=name, leave=False):
             with torch.no_grad():
-                classes = scope.look(network, x)[0].argmax(dim=1)  # (n,)
+                classes = ood.logits_and_features(network, x)[0].argmax(dim=1)  # (n,)
             heat = (
                 random_map(x) if name == RANDOM else explain.attribution(network, x, classes, name)
             )  # (n, S, S)
@@ -87,7 +87,7 @@ def scores(
     for step in range(STEPS + 1):
         first = rank < step / STEPS * blocks[0].numel()  # (n, 1, S, S)
         for row, mixed in enumerate((x.masked_fill(first, 0), torch.where(first, x, blurred))):
-            logits = scope.look(network, mixed)[0].double()  # (n, C)
+            logits = ood.logits_and_features(network, mixed)[0].double()  # (n, C)
             probabilities = (logits / temperature).softmax(dim=1)  # (n, C)
             curves[row, step] = probabilities.gather(1, classes[:, None]).sum()
     return curves[0], curves[1]

@@ -30,7 +30,7 @@ from model import from_pretrained
 from model.evaluation import style
 from model.hub.export import export_onnx
 from model.inference.classifier import BATCH_SIZE, Classifier
-from model.inference.optimize import fold, ready
+from model.inference.optimize import fold, optimize_for_inference
 from model.utils import files
 from model.utils.machine import machine, versions
 
@@ -66,7 +66,7 @@ def ways(model: Path, folder: Path) -> dict[str, Run]:
         "eager, contiguous": network,
         "eager, channels_last": in_order(last),
         "eager, normalisation folded": in_order(fused),
-        OURS: in_pieces(in_order(ready(network))),
+        OURS: in_pieces(in_order(optimize_for_inference(network))),
         "torch.compile": in_order(compiled),
         "ONNX Runtime": onnx,
     }

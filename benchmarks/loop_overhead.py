@@ -40,7 +40,7 @@ MEAN, STD = (0.5,) * 3, (0.25,) * 3
 COLOURS = ("#8a8f98", "#2b6cb0", "#c05621")
 
 
-class SameBatch:
+class SameBatch(Loader):
     """The same tensors again and again."""
 
     def __init__(self, images: Tensor, labels: Tensor, steps: int) -> None:
@@ -65,7 +65,7 @@ def main() -> None:
         stem_bias_epochs=0,
         resolution=((1.0, 1.0),),
     )
-    plain = dataclasses.replace(recipe, average_decay=0.0, flip=False, translate=0)
+    plain = dataclasses.replace(recipe, ema_decay=0.0, flip=False, translate=0)
     precision = resolve_mixed_precision(recipe.mixed_precision, device)
     accelerator = Accelerator(mixed_precision=precision)
     batch = torch.randint(0, 256, (recipe.batch_size, 3, 32, 32), dtype=torch.uint8).to(device)
@@ -102,7 +102,7 @@ def _bare(recipe: Recipe, same: SameBatch, accelerator: Accelerator) -> Callable
     network.to(accelerator.device, memory_format=torch.channels_last)
     network.stem.conv.bias.requires_grad_(False)
     optimizers = build_optimizers(network, recipe)
-    parts = recipe.accumulation
+    parts = recipe.gradient_accumulation_steps
     pixels = augment.normalize(same.images, MEAN, STD).tensor_split(parts)
     labels = same.labels.tensor_split(parts)
 

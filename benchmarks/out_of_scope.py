@@ -21,9 +21,9 @@ from torch import Tensor
 from benchmarks._common import arguments, load, plot, record, validation
 from benchmarks.outliers import outliers
 from model.evaluation import style
-from model.inference import scope
+from model.inference import ood
 from model.inference.classifier import Classifier
-from model.inference.logits import look_at
+from model.inference.logits import predict_with_features
 from model.utils.errors import exit_on_error
 
 METHOD = "energy and feature distance"
@@ -37,22 +37,22 @@ def main() -> None:
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
-        known = classifier.doubt.scope
+        known = classifier.calibration.detector
         assert known is not None  # load() saw to it
-        test, held_back = source.load("test").images, validation(args, source).images
+        test, held_back = source.splits["test"].load().images, validation(args, source).images
     foreign = outliers(args.count, test)
     seen = {kind: _look(classifier, _squares(some, classifier)) for kind, some in foreign.items()}
     inside, unseen = _look(classifier, test), _look(classifier, held_back)
     mean, std = torch.tensor(known.mean), torch.tensor(known.std)
     methods: dict[str, Callable[[Look], Tensor]] = {
-        "energy": lambda look: scope.energy(look[0]),
-        "maximum logit": lambda look: scope.max_logit(look[0]),
-        "feature distance": lambda look: -scope.distance(look[1], mean, std),
+        "energy": lambda look: ood.energy(look[0]),
+        "maximum logit": lambda look: ood.max_logit(look[0]),
+        "feature distance": lambda look: -ood.distance(look[1], mean, std),
         METHOD: lambda look: known(*look),
     }
     found = {}
     for name, score in methods.items():
-        threshold = float(score(unseen).quantile(1 - scope.KEPT))
+        threshold = float(score(unseen).quantile(1 - ood.TARGET_TPR))
         if name == METHOD:
             threshold = known.threshold  # the one that classifiers use
         values = {kind: score(look) for kind, look in seen.items()}
@@ -110,7 +110,7 @@ def _squares(pictures: list[Image.Image], classifier: Classifier) -> Tensor:
 
 
 def _look(classifier: Classifier, images: Tensor) -> Look:
-    return look_at(classifier.network, images)
+    return predict_with_features(classifier.network, images)
 
 
 def _share(values: Tensor, threshold: float) -> float:

@@ -87,7 +87,7 @@ def give_images(name: str, folder: Path) -> None:
     source = open_dataset(name)
     (folder / "cifar10").mkdir()
     for split in ("train", "test"):
-        part = source.load(split)
+        part = source.splits[split].load()
         images = part.images.permute(0, 2, 3, 1).contiguous()  # (N, 32, 32, 3)
         content = {"images": images, "labels": part.labels, "classes": list(source.label_names)}
         torch.save(content, folder / "cifar10" / f"{split}.pt")

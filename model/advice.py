@@ -16,7 +16,7 @@ def understood(error: MemoryError | RuntimeError) -> TrainingError | None:
     if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
         return TrainingError(
             "The device has not enough memory for a batch: cut it into more parts with a "
-            "higher --accumulation, or use a smaller --batch-size or --cache-limit."
+            "higher --gradient-accumulation-steps, or use a smaller --batch-size or --cache-limit."
         )
     if PEER_LOST.search(str(error)):
         return TrainingError(

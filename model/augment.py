@@ -4,6 +4,7 @@ Each function is one idea and can be left out on its own: a recipe switches them
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -80,36 +81,6 @@ def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
     return images.masked_fill(hole, 0)
 
 
-def cutmix(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Puts a rectangle of the next picture into each, and mixes the targets by the areas.
-
-    Source: Yun et al., "CutMix: regularization strategy to train strong classifiers with
-    localizable features", ICCV 2019, arXiv:1905.04899.
-
-    Args:
-        images: (N, C, H, W).
-        targets: Probabilities of the classes, (N, classes).
-        generator: Source of chance, on the images' device.
-
-    Returns:
-        Both, mixed, of the same shapes.
-    """
-    n, _, height, width = images.shape
-    device = images.device
-    draw = torch.rand(3, n, 1, generator=generator, device=device)
-    side = (1 - draw[0]).sqrt()  # (N, 1): areas are uniform
-
-    def inside(length: int, centre: Tensor) -> Tensor:
-        at = (torch.arange(length, device=device) + 0.5) / length  # (length,)
-        return (at - centre).abs() < side / 2  # (N, length)
-
-    rows, columns = inside(height, draw[1]), inside(width, draw[2])
-    hole = rows[:, None, :, None] & columns[:, None, None, :]  # (N, 1, H, W)
-    share = hole.float().mean(dim=(2, 3))  # (N, 1): what lies outside of the picture is cut off
-    mixed = torch.where(hole, images.roll(1, 0), images)
-    return mixed, torch.lerp(targets, targets.roll(1, 0), share)
-
-
 def resize(images: Tensor, size: int) -> Tensor:
     """Scales float pictures to (N, C, size, size), antialiased; early epochs can be small."""
     if images.shape[-1] == size:
@@ -119,8 +90,8 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 def normalize(
     images: Tensor,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | Tensor,
+    std: Sequence[float] | Tensor,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Turns bytes into floats of zero mean and unit variance, in channels_last order.
@@ -134,7 +105,8 @@ def normalize(
     Returns:
         (N, C, H, W).
     """
-    scale = 1 / (255 * torch.tensor(std, device=images.device, dtype=torch.float32))
-    shift = -torch.tensor(mean, device=images.device, dtype=torch.float32) * 255 * scale
+    on: Any = dict(device=images.device, dtype=torch.float32)
+    scale = 1 / (255 * torch.as_tensor(std, **on))  # (C,)
+    shift = -torch.as_tensor(mean, **on) * 255 * scale  # (C,)
     images = images.contiguous(memory_format=torch.channels_last).float()
     return torch.addcmul(shift[:, None, None], images, scale[:, None, None]).to(dtype)

@@ -16,12 +16,18 @@ from torch import Tensor
 Change = Callable[[Tensor, torch.Generator], Tensor]
 
 # Quantisation tables of the JPEG standard, annex K: luminance, chrominance.
-LUMA = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80
-62 18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112
-100 103 99"""
-CHROMA = """17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99
-99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99
-99"""
+LUMA = """
+    16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55
+    14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
+    18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92
+    49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99
+"""
+CHROMA = """
+    17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99
+    24 26 56 99 99 99 99 99 47 66 99 99 99 99 99 99
+    99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99
+    99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99
+"""
 TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
@@ -37,7 +43,8 @@ def on_a_share(images: Tensor, share: float, generator: torch.Generator, change:
     count = round(share * len(images))
     if not count:
         return images
-    rows = torch.rand(len(images), generator=generator, device=images.device).topk(count).indices
+    rows = torch.rand(len(images), generator=generator, device=images.device)
+    rows = rows.argsort()[:count]  # (count,)
     return images.index_copy(0, rows, change(images[rows], generator).to(images.dtype))
 
 
@@ -168,7 +175,7 @@ def compress(images: Tensor, quality: Tensor) -> Tensor:
     """Pictures (N, 3, H, W) as JPEG files of some qualities (N,) would show them."""
     height, width = images.shape[2:]
     padded = F.pad(images, (0, -width % 16, 0, -height % 16), mode="replicate")  # whole blocks
-    colours = torch.tensor(TO_YCBCR, device=images.device, dtype=images.dtype)  # (3, 3)
+    colours, back = _colours(str(images.device))  # (3, 3) each
     levels = (padded.clamp(0, 1) * 255).round()
     channels = torch.einsum("ij,njhw->nihw", colours, levels)  # luma, and two of colour around 0
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None]  # (N, 1)
@@ -177,8 +184,8 @@ def compress(images: Tensor, quality: Tensor) -> Tensor:
     small = _quantised(small, _table(CHROMA, str(images.device)), scale)
     chroma = F.interpolate(small, scale_factor=2, mode="bilinear")  # (N, 2, H, W)
     channels = torch.cat((luma, chroma), dim=1)  # (N, 3, H, W)
-    back = torch.einsum("ij,njhw->nihw", torch.linalg.inv(colours), channels)
-    return (back.round().clamp(0, 255) / 255)[..., :height, :width]
+    levels = torch.einsum("ij,njhw->nihw", back, channels).round().clamp(0, 255)
+    return (levels / 255)[..., :height, :width]
 
 
 def _quantised(channels: Tensor, table: Tensor, scale: Tensor) -> Tensor:
@@ -209,83 +216,18 @@ def _cosines(device: str) -> Tensor:
 
 
 @functools.cache
+def _colours(device: str) -> tuple[Tensor, Tensor]:
+    """From RGB to luma and two colours, (3, 3), and back, (3, 3)."""
+    there = torch.tensor(TO_YCBCR, dtype=torch.float64)
+    return there.float().to(device), torch.linalg.inv(there).float().to(device)
+
+
+@functools.cache
 def _table(numbers: str, device: str) -> Tensor:
     return torch.tensor([float(number) for number in numbers.split()], device=device)  # (64,)
 
 
-def mix_in(
-    images: Tensor, generator: torch.Generator, *, others: Tensor, rounds: int = 3
-) -> Tensor:
-    """Adds or multiplies pictures with drawn ones, several times over (PixMix).
-
-    The class stays, and the network learns not to rest on texture. Source: Hendrycks et al.,
-    "PixMix: dreamlike pictures comprehensively improve safety measures", CVPR 2022, 2112.05135.
-
-    Args:
-        images: (N, 3, H, W).
-        generator: Of the same device.
-        others: What is mixed in, floats in [0, 1], (M, 3, H', W'), at least as large.
-        rounds: Largest number of mixtures; the number is uniform from 1.
-    """
-    n, _, height, width = images.shape
-    last = torch.randint(rounds, (n, 1, 1, 1), generator=generator, device=images.device)
-    mixed = images
-    for i in range(rounds):
-        which = torch.randint(len(others), (n,), generator=generator, device=images.device)
-        other = others[which][..., :height, :width]  # (N, 3, H, W)
-        itself = uniform(n, 0, 1, generator) < 0.3  # sometimes the picture itself, mirrored
-        other = torch.where(itself, images.flip(-1), other)
-        # Beta(3, 1) and Beta(1, 3) as PixMix draws them: powers of uniform numbers.
-        high = uniform(n, 0, 1, generator) ** (1 / 3)
-        low = 1 - uniform(n, 0, 1, generator) ** (1 / 3)
-        beyond = uniform(n, 0, 1, generator) < 0.5
-        a, b = torch.where(beyond, 1 + low, high), torch.where(beyond, -low, 1 - high)
-        added = (a * (2 * mixed - 1) + b * (2 * other - 1) + 1) / 2
-        a, b = torch.where(beyond, 1 + low, high), torch.where(beyond, -low, low)
-        product = (2 * mixed).clamp(min=1e-3) ** a * (2 * other).clamp(min=1e-3) ** b / 2
-        new = torch.where(uniform(n, 0, 1, generator) < 0.5, added, product).clamp(0, 1)
-        mixed = torch.where(i <= last, new, mixed)
-    return mixed
-
-
-def draw_fractals(count: int, size: int, seed: int, device: torch.device | str = "cpu") -> Tensor:
-    """Draws colourful fractals: attractors of a few random maps, by the chaos game.
-
-    Source: Barnsley, "Fractals everywhere", 1988; of their use: Kataoka et al., "Pre-training
-    without natural images", ACCV 2020, 2101.08515.
-
-    Args:
-        count: Pictures.
-        size: Side in pixels.
-        seed: Decides all of them.
-        device: Where they go.
-
-    Returns:
-        Floats in [0, 1], (count, 3, size, size).
-    """
-    generator = torch.Generator().manual_seed(seed)
-    maps, points, steps = 4, 64, 160
-
-    def draw(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator) * 2 - 1
-
-    matrices = draw(count, maps, 2, 2)
-    matrices *= 0.85 / torch.linalg.matrix_norm(matrices, ord=2).clamp(min=0.5)[..., None, None]
-    moves, colours = draw(count, maps, 2), torch.rand(count, maps, 3, generator=generator)
-    place, colour = draw(count, points, 2), torch.zeros(count, points, 3)
-    each = torch.arange(count)[:, None]
-    ink = torch.zeros(count * size * size, 4)
-    for step in range(steps):
-        which = torch.randint(maps, (count, points), generator=generator)  # (count, points)
-        place = (matrices[each, which] @ place[..., None])[..., 0] + moves[each, which]
-        colour = (colour + colours[each, which]) / 2  # (count, points, 3)
-        if step < 16:  # points are not on the attractor yet
-            continue
-        pixel = ((place / 4 + 0.5) * size).long().clamp(0, size - 1)  # (count, points, 2)
-        at = (each * size + pixel[..., 0]) * size + pixel[..., 1]
-        ink.index_add_(0, at.flatten(), F.pad(colour, (0, 1), value=1.0).view(-1, 4))
-    ink = ink.view(count, size, size, 4).permute(0, 3, 1, 2)  # (count, 4, S, S)
-    hits = ink[:, 3:]
-    cover = (hits / 3).clamp(max=1)
-    paper = torch.rand(count, 3, 1, 1, generator=generator)
-    return (cover * ink[:, :3] / hits.clamp(min=1) + (1 - cover) * paper).to(device)
+CHANGES: dict[str, Change] = dict(
+    warp=warp, recolour=recolour, resample=resample, noise=add_noise, jpeg=jpeg
+)
+"""Fields of a recipe, and what they do to their share of a batch; in this order."""

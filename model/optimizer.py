@@ -46,7 +46,7 @@ class Muon(Optimizer):
             for params in alike.values():
                 self._move(params, group)
 
-    def _move(self, params: list[nn.Parameter], group: dict[str, Any]) -> None:
+    def _move(self, params: list[Any], group: dict[str, Any]) -> None:
         """Moves filters of one shape together: a GPU waits for each operation it is sent."""
         for param in params:
             if not self.state[param]:
@@ -56,11 +56,11 @@ class Muon(Optimizer):
         torch._foreach_mul_(buffers, group["momentum"])
         torch._foreach_add_(buffers, gradients)
         ahead = torch._foreach_add(gradients, buffers, alpha=group["momentum"])  # Nesterov
-        norms = torch._foreach_norm(params)
+        norms: Any = torch._foreach_norm(params)
         torch._foreach_div_(params, torch._foreach_mul(norms, len(params[0]) ** -0.5))
         dtype = torch.bfloat16 if has_bf16(params[0].device) else torch.float32
         updates = orthogonal(torch.stack(ahead), group["steps"], dtype)  # (n, out, in, h, w)
-        torch._foreach_add_(params, list(updates.unbind()), alpha=-group["lr"])
+        torch._foreach_sub_(params, list((updates * group["lr"]).unbind()))
 
 
 def orthogonal(gradient: Tensor, steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -86,7 +86,9 @@ def orthogonal(gradient: Tensor, steps: int, dtype: torch.dtype = torch.float32)
     return matrix.to(gradient.dtype).view_as(gradient)
 
 
-def build_optimizers(network: nn.Module, recipe: Recipe) -> tuple[Muon, SGD]:
+def build_optimizers(
+    network: nn.Module, recipe: Recipe, rates_on_device: bool = False
+) -> tuple[Muon, SGD]:
     """Sorts a network's trained parameters: filters to Muon; biases and the classifier to SGD.
 
     SGD's rates and decay grow with the batch, which then counts as that many more images; Muon's
@@ -103,16 +105,21 @@ def build_optimizers(network: nn.Module, recipe: Recipe) -> tuple[Muon, SGD]:
     scale = recipe.batch_size / REFERENCE_BATCH
     rates = (scale * recipe.bias_learning_rate, scale * recipe.head_learning_rate)
     decay = scale * recipe.weight_decay
-    groups = [
+    groups: list[dict[str, Any]] = [
         # SGD multiplies decay by the rate: divide, so that the recipe's is a share of the weight.
         dict(params=params, lr=rate, weight_decay=decay / rate if rate else 0.0)
         for params, rate in zip((biases, heads), rates, strict=True)
     ]
     nesterov = recipe.sgd_momentum > 0
-    return muon, SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov)
+    fused = rates_on_device or None  # the only kind that reads its rate on the device
+    sgd = SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov, fused=fused)
+    if rates_on_device:  # a recorded step reads them there, a number would be recorded with it
+        for settings in (*muon.param_groups, *sgd.param_groups):
+            settings["lr"] = torch.tensor(settings["lr"], device=filters[0].device)
+    return muon, sgd
 
 
-def triangle(step: int, steps: int, warmup: float, final: float = 0.0) -> float:
+def linear_warmup_decay(step: int, steps: int, warmup: float, final: float = 0.0) -> float:
     """Factor of the learning rate: linear from 0 to 1 in the warm-up, then linear to `final`.
 
     Args:

@@ -1,12 +1,12 @@
 """The training loop's pieces: one step, one epoch, and a state that can be saved and taken up."""
 
-import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
@@ -14,13 +14,17 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from . import augment, distort
-from .data import Batches
-from .optimizer import build_optimizers, triangle
+from .data import Loader, TrainingData
+from .optimizer import build_optimizers, linear_warmup_decay
 from .recipe import Recipe
+from .utils.device import plan_for
 from .utils.errors import TrainingError
+from .utils.graphs import GraphedStep
 
-FRACTALS = 512  # drawn once for PixMix
 CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it to arrive
+# Outlier exposure (Hendrycks et al., ICLR 2019, arXiv:1812.04606) gives outliers half the weight of
+# the images, over all; here a quarter as many count twice, which costs less time.
+OUTLIER_SHARE, OUTLIER_WEIGHT = 0.25, 2.0
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,33 @@ class EpochReport:
     images: int
 
 
+def build_trainer(
+    recipe: Recipe, data: TrainingData, accelerator: Accelerator, *, compiled: bool = False
+) -> "Trainer":
+    """A new network, its first layer set from the images, on its way through a recipe."""
+    torch.manual_seed(recipe.seed)
+    classes, size = len(data.dataset.label_names), data.dataset.image_size
+    network: Any = timm.create_model(recipe.network, num_classes=classes)
+    network.pretrained_cfg |= dict(mean=data.mean, std=data.std, input_size=(3, size, size))
+    network.init_whitening(augment.normalize(data.sample, data.mean, data.std).cpu())
+    return Trainer(
+        network,
+        recipe,
+        data.loader,
+        mean=data.mean,
+        std=data.std,
+        accelerator=accelerator,
+        outliers=data.outliers,
+        compiled=compiled,
+    )
+
+
 class Trainer:
     """A network, its optimizers and its weight average on their way through a recipe.
 
-    Everything random is a function of (seed, epoch, step, part of the batch), so an epoch can be
-    taken up from its beginning with the same result, bit for bit on a CPU. Where the parts of a
-    batch can be shared evenly, processes do with them what one process does.
+    Everything random is a function of (seed, epoch, step, micro-batch), so an epoch can be taken up
+    from its beginning with the same result, bit for bit on a CPU. Where micro-batches can be shared
+    evenly, processes do with them what one process does.
 
     Args:
         network: Trained in place; its first layer should be whitened.
@@ -64,14 +89,14 @@ class Trainer:
         std: Of each channel, in [0, 1].
         accelerator: Decides device, processes and precision.
         outliers: Pictures of none of the classes, uint8 (M, 3, S, S) on the device.
-        compiled: Whether the network is compiled first, which takes about a minute.
+        compiled: Whether the network is compiled first, which takes a while on a GPU.
     """
 
     def __init__(
         self,
         network: nn.Module,
         recipe: Recipe,
-        batches: Batches,
+        batches: Loader,
         *,
         mean: tuple[float, ...],
         std: tuple[float, ...],
@@ -79,35 +104,30 @@ class Trainer:
         outliers: Tensor | None = None,
         compiled: bool = False,
     ) -> None:
-        self.recipe = recipe
-        self.batches = batches
-        self.mean, self.std = mean, std
-        self.accelerator = accelerator
+        self.recipe, self.batches, self.accelerator = recipe, batches, accelerator
         self.device = accelerator.device
+        self.mean, self.std = (torch.tensor(v, device=self.device) for v in (mean, std))  # (3,)
         self.outliers = outliers
-        card: Any = network.pretrained_cfg
-        size = card["input_size"][-1]
-        self.fractals = (
-            distort.draw_fractals(FRACTALS, size, recipe.seed, self.device)
-            if recipe.pixmix
-            else None
-        )
         self.epochs_done = 0
         self.stem_frozen = False
         network.to(memory_format=torch.channels_last)
-        self.network: Any = network.to(accelerator.device)
-        self.average = (
-            ModelEmaV3(self.network, decay=recipe.average_decay) if recipe.average_decay else None
-        )
+        self.network: Any = network.to(self.device)
+        self.ema = ModelEmaV3(self.network, decay=recipe.ema_decay) if recipe.ema_decay else None
         self.parallel: nn.Module = accelerator.prepare(self.network)
         self.forward: Any = torch.compile(self.parallel) if compiled else self.parallel
-        self.optimizers = build_optimizers(self.network, recipe)
-        self.peaks = [[group["lr"] for group in opt.param_groups] for opt in self.optimizers]
+        self.plan = plan_for(self.device, accelerator.num_processes, bool(accelerator.scaler))
+        self.optimizers = build_optimizers(self.network, recipe, self.plan.graphs)
+        self.peaks = [[float(group["lr"]) for group in o.param_groups] for o in self.optimizers]
+        self.random = torch.Generator(self.device)
+        # A GPU takes a whole batch at once, and replays the step instead of being told it again.
+        self.whole_step: Callable[..., Tensor] = self._whole_step
+        if self.plan.graphs:
+            self.whole_step = GraphedStep(self._whole_step, self.random)
 
     @property
-    def result(self) -> Any:
-        """The network to evaluate and save: the average where there is one."""
-        return self.average.module if self.average else self.network
+    def ema_or_model(self) -> Any:
+        """The network to evaluate and save: the moving average where there is one."""
+        return self.ema.module if self.ema else self.network
 
     def train_epoch(self, on_step: Callable[[StepReport], None] | None = None) -> EpochReport:
         """Trains one epoch.
@@ -119,7 +139,7 @@ class Trainer:
             TrainingError: If the loss is not finite; names step and learning rate.
         """
         epoch, steps, started = self.epochs_done, self.batches.steps, time.perf_counter()
-        total = torch.zeros((), device=self.accelerator.device)
+        total = torch.zeros((), device=self.device)
         images_seen = done = 0
         rate = 0.0
         self.parallel.train()
@@ -129,6 +149,7 @@ class Trainer:
             total += self._step(images, labels, indices, done)
             done += 1
             images_seen += len(images) * self.accelerator.num_processes
+            # Reading the loss waits for the GPU: not in every step.
             if done == 1 or done % CHECK_EVERY == 0 or done == steps:
                 loss, speed = total.item() / done, images_seen / (time.perf_counter() - started)
                 report = StepReport(done, steps, loss, rate, speed)
@@ -154,121 +175,113 @@ class Trainer:
         if self.accelerator.num_processes == 1:
             self.network.stem.conv.bias.requires_grad_(not self.stem_frozen)
 
-    def _generator(self, step: int, part: int) -> torch.Generator:
-        """The random numbers of one part of a batch; parts are counted over all processes."""
-        key = (self.recipe.seed, self.epochs_done, step, part)
-        seed = hash(key) % 2**63  # a tuple of ints hashes the same in every process and run
-        return torch.Generator(self.device).manual_seed(seed)
-
     def _schedule(self, step: int) -> float:
         """Sets the learning rates of one step and returns Muon's."""
-        steps = self.batches.steps * self.recipe.epochs
-        factor = triangle(step, steps, self.recipe.warmup, self.recipe.final_rate)
+        recipe, steps = self.recipe, self.batches.steps * self.recipe.epochs
+        factor = linear_warmup_decay(step, steps, recipe.warmup, recipe.final_rate)
         for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * factor
+                if isinstance(group["lr"], Tensor):  # where a recorded step reads it
+                    group["lr"].fill_(peak * factor)
+                else:
+                    group["lr"] = peak * factor
         return self.peaks[0][0] * factor
 
-    def _augment(
-        self,
-        images: Tensor,
-        targets: Tensor,
-        indices: Tensor,
-        generator: torch.Generator,
-        step: int,
-    ) -> tuple[Tensor, Tensor]:
-        """Bytes (N, C, H, W) to augmented floats (N, C, h, w) at this step's resolution.
+    def _step(self, images: Tensor, labels: Tensor, indices: Tensor, step: int) -> Tensor:
+        """One optimizer step on this process's share of a batch; the mean loss.
 
-        Targets (N, classes) change with them where pictures are mixed.
+        Args:
+            images: uint8 (N, C, H, W).
+            labels: int64 (N,).
+            indices: Row of each image in its dataset, int64 (N,).
+            step: Of this epoch, from 0.
         """
-        recipe, epoch = self.recipe, self.epochs_done
+        recipe, epoch, steps = self.recipe, self.epochs_done, self.batches.steps
         if recipe.flip:
             images = augment.flip_alternating(images, indices, epoch, recipe.seed)
-        if recipe.translate:
-            images = augment.translate(images, recipe.translate, generator)
-        if recipe.distorts:
-            images, targets = self._distort(images.float() / 255, targets, generator)
-            images = images * 255
-        pixels = augment.normalize(images, self.mean, self.std)
-        if recipe.cutout:
-            pixels = augment.cutout(pixels, recipe.cutout, generator)
-        steps = self.batches.steps
         size = recipe.size_at(epoch * steps + step, steps * recipe.epochs, images.shape[-1])
-        return augment.resize(pixels, size), targets
+        processes, rank = self.accelerator.num_processes, self.accelerator.process_index
+        if self.plan.whole_batches:
+            self._seed(step, rank)
+            return self.whole_step(images, labels, size=size, frozen=self.stem_frozen)
+        # Micro-batches fit a CPU's caches; each has random numbers of its own, so that it does not
+        # matter which process takes it.
+        share = -(-recipe.gradient_accumulation_steps // processes)
+        parts = min(share, len(images))
+        pieces = zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True)
+        mean = torch.zeros((), device=self.device)
+        for i, piece in enumerate(pieces):  # (N / parts, C, H, W), (N / parts,)
+            self._seed(step, share * rank + i)
+            with nullcontext() if i == parts - 1 else self.accelerator.no_sync(self.parallel):
+                mean += self._gradients(*piece, size, len(images))
+        self._optimizer_step()
+        return mean
 
-    def _distort(
-        self, x: Tensor, targets: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """What composition and cameras do to pictures, floats (N, C, H, W) in [0, 1]."""
-        recipe = self.recipe
-        x = distort.on_a_share(x, recipe.warp, generator, distort.warp)
-        if mixed := round(recipe.cutmix * len(x)):
-            rows = torch.randperm(len(x), generator=generator, device=x.device)[:mixed]
-            both = augment.cutmix(x[rows], targets[rows], generator)
-            x, targets = x.index_copy(0, rows, both[0]), targets.index_copy(0, rows, both[1])
-        x = distort.on_a_share(x, recipe.recolour, generator, distort.recolour)
-        if self.fractals is not None:
-            mix = functools.partial(distort.mix_in, others=self.fractals)
-            x = distort.on_a_share(x, recipe.pixmix, generator, mix)
-        x = distort.on_a_share(x, recipe.resample, generator, distort.resample)
-        x = distort.on_a_share(x, recipe.noise, generator, distort.add_noise)
-        x = distort.on_a_share(x, recipe.jpeg, generator, distort.jpeg)
-        return x.clamp(0, 1), targets
+    def _seed(self, step: int, part: int) -> None:
+        """Sets the random numbers of a micro-batch, which is counted over all processes."""
+        key = (self.recipe.seed, self.epochs_done, step, part)
+        self.random.manual_seed(hash(key) % 2**63)  # ints hash the same in every process and run
 
-    def _with_outliers(
-        self, images: Tensor, labels: Tensor, indices: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _whole_step(self, images: Tensor, labels: Tensor, *, size: int, frozen: bool) -> Tensor:
+        """A step in one piece, which can be recorded as a graph; `frozen` tells graphs apart."""
+        loss = self._gradients(images, labels, size, len(images))
+        self._optimizer_step()
+        return loss
+
+    def _gradients(self, images: Tensor, labels: Tensor, size: int, batch: int) -> Tensor:
+        """Adds the gradients of a part of `batch` images; this part's share of the mean loss."""
+        images, targets, weights = self._with_outliers(images, labels)
+        x = self._augment(images, size)  # (N + M, C, size, size)
+        with self.accelerator.autocast():
+            logits = self.forward(x)  # (N + M, classes)
+        losses = F.cross_entropy(logits.float(), targets, reduction="none")  # (N + M,)
+        loss = (losses * weights).sum() / batch
+        self.accelerator.backward(loss)
+        return loss.detach()
+
+    def _with_outliers(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A part of a batch and what it is to answer: outliers follow the images.
 
         Returns:
-            Images (N + M, C, H, W), target probabilities (N + M, classes), indices (N + M,), and
-            each one's weight in the loss (N + M,).
+            Images (N + M, C, H, W), target probabilities (N + M, classes), and each one's weight
+            in the loss (N + M,).
         """
-        recipe, classes = self.recipe, self.network.num_classes
-        smooth = recipe.label_smoothing / classes
-        targets = torch.full((len(labels), classes), smooth, device=self.device)
-        targets.scatter_(1, labels[:, None], 1 - recipe.label_smoothing + smooth)
-        weights = torch.ones(len(labels), device=self.device)
-        count = round(recipe.outlier_share * len(images))
-        if self.outliers is None or not count:
-            return images, targets, indices, weights
-        shape, on = (count,), self.device
-        rows = torch.randint(len(self.outliers), shape, generator=generator, device=on)
-        strange = torch.full((count, classes), 1 / classes, device=on)  # all equally improbable
+        classes, on = self.network.num_classes, self.device
+        smooth = self.recipe.label_smoothing / classes
+        targets = torch.full((len(labels), classes), smooth, device=on)  # (N, classes)
+        targets.scatter_(1, labels[:, None], 1 - self.recipe.label_smoothing + smooth)
+        weights = torch.ones(len(labels), device=on)  # (N,)
+        if self.outliers is None:
+            return images, targets, weights
+        count = round(OUTLIER_SHARE * len(images))
+        rows = torch.randint(len(self.outliers), (count,), generator=self.random, device=on)
+        none = torch.full((count, classes), 1 / classes, device=on)  # all equally improbable
         return (
-            torch.cat((images, self.outliers[rows])),
-            torch.cat((targets, strange)),
-            torch.cat((indices, rows)),
-            torch.cat((weights, torch.full(shape, recipe.outlier_weight, device=on))),
+            torch.cat((images, self.outliers[rows])),  # (N + M, C, H, W)
+            torch.cat((targets, none)),  # (N + M, classes)
+            torch.cat((weights, torch.full((count,), OUTLIER_WEIGHT, device=on))),  # (N + M,)
         )
 
-    def _step(self, images: Tensor, labels: Tensor, indices: Tensor, step: int) -> Tensor:
-        """One optimizer step, in as many parts as gradients are accumulated; the mean loss."""
-        asked = 1 if self.device.type == "cuda" else self.recipe.accumulation
-        share = -(-asked // self.accelerator.num_processes)
-        first = share * self.accelerator.process_index  # of the batch's parts, over all processes
-        parts = min(share, len(images))
-        batch = (images, labels, indices)
-        pieces = zip(*(whole.tensor_split(parts) for whole in batch), strict=True)  # (N / parts, …)
-        mean = torch.zeros((), device=self.device)
-        for i, piece in enumerate(pieces):
-            generator = self._generator(step, first + i)
-            pixels, targets, rows, weights = self._with_outliers(*piece, generator)
-            x, targets = self._augment(pixels, targets, rows, generator, step)
-            with nullcontext() if i == parts - 1 else self.accelerator.no_sync(self.parallel):
-                with self.accelerator.autocast():
-                    logits = self.forward(x)
-                losses = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
-                loss = (losses * weights).sum() / len(images)
-                self.accelerator.backward(loss)
-            mean += loss.detach()
-        self._move()
-        if self.average:
-            self.average.update(self.network)
-        return mean
+    def _augment(self, images: Tensor, size: int) -> Tensor:
+        """Bytes (N, C, H, W) to augmented floats (N, C, size, size)."""
+        recipe, random = self.recipe, self.random
+        if recipe.translate:
+            images = augment.translate(images, recipe.translate, random)
+        shares = {distort.CHANGES[name]: getattr(recipe, name) for name in distort.CHANGES}
+        if any(
+            shares.values()
+        ):  # in this order: the scene, the light, the lens, the chip, the file
+            x = images.float() / 255
+            for change, share in shares.items():
+                x = distort.on_a_share(x, share, random, change)
+            images = x.clamp(0, 1) * 255
+        x = augment.normalize(images, self.mean, self.std)
+        if recipe.cutout:
+            x = augment.cutout(x, recipe.cutout, random)
+        return augment.resize(x, size)  # (N, C, size, size)
 
-    def _move(self) -> None:
-        """Lets the optimizers use the gradients, and clears those.
+    def _optimizer_step(self) -> None:
+        """Lets the optimizers use the gradients, clears those, and moves the average.
 
         accelerate's own wrapper would change the scale of float16 gradients between the two.
         """
@@ -284,6 +297,8 @@ class Trainer:
             scaler.update()
         for optimizer in self.optimizers:
             optimizer.zero_grad()
+        if self.ema:
+            self.ema.update(self.network)
 
     def _check_finite(self, report: StepReport, epoch: int) -> None:
         if not torch.isfinite(torch.tensor(report.loss)):
@@ -297,9 +312,8 @@ class Trainer:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that the next epoch depends on: tensors on the CPU, and plain values."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        if self.average:
-            averaged = self.average.module.state_dict()
-            tensors |= {f"average.{k}": v for k, v in averaged.items()}
+        if self.ema:
+            tensors |= {f"average.{k}": v for k, v in self.ema.module.state_dict().items()}
         for name, optimizer, param in self._trained():
             if (buffer := optimizer.state.get(param, {}).get("momentum_buffer")) is not None:
                 tensors[f"momentum.{name}"] = buffer
@@ -327,13 +341,15 @@ class Trainer:
 
         try:
             self.network.load_state_dict(part("network."))
-            if self.average:
-                self.average.module.load_state_dict(part("average."))
+            if self.ema:
+                self.ema.module.load_state_dict(part("average."))
             saved = part("momentum.")
             for name, optimizer, param in self._trained():
                 if name in saved:  # SGD without momentum keeps none
-                    buffer = torch.empty_like(param).copy_(saved[name])
-                    optimizer.state[param]["momentum_buffer"] = buffer
+                    kept = optimizer.state[param]
+                    if kept.get("momentum_buffer") is None:
+                        kept["momentum_buffer"] = torch.empty_like(param)
+                    kept["momentum_buffer"].copy_(saved[name])  # where a graph knows it to be
             self.epochs_done = int(values["epochs_done"])
         except (KeyError, RuntimeError) as error:
             raise TrainingError(

@@ -34,7 +34,7 @@ QUICK = [
     "3",
     "--batch-size",
     "40",
-    "--accumulation",
+    "--gradient-accumulation-steps",
     "1",
     "--val-size",
     "30",
@@ -46,7 +46,7 @@ QUICK = [
     "0.7",
     "--warmup",
     "0.05",
-    "--average-decay",
+    "--ema-decay",
     "0.9",
 ]
 

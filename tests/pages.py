@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,18 @@ NewPage = Callable[..., Any]
 @contextmanager
 def served(
     *arguments: str | Path,
+    command: Sequence[str] = ("app.py",),
     folder: Path = ROOT,
     env: dict[str, str] | None = None,
     log: Path | None = None,
     out: Path | None = None,
 ) -> Iterator[Url]:
-    """Runs `python app.py ARGUMENTS` of a folder on a free port.
+    """Runs `python app.py ARGUMENTS` on a free port.
 
     Args:
         arguments: Of the program.
-        folder: Of the project.
+        command: What Python runs in the place of app.py.
+        folder: Where it runs.
         env: Added to the environment.
         log: Where its output goes; None forgets it in the end.
         out: Where its standard output goes, if apart.
@@ -44,12 +46,12 @@ def served(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), *map(str, arguments)]
+    line = [sys.executable, *command, "--port", str(port), *map(str, arguments)]
     with tempfile.TemporaryDirectory() as directory:
         log = log or Path(directory) / "log"
         with open(log, "w") as output, open(out or os.devnull, "w") as apart:
             process = subprocess.Popen(
-                command,
+                line,
                 cwd=folder,
                 stdout=apart if out else output,
                 stderr=output,

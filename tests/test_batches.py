@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from model.batches import CachedBatches, Split, channel_statistics, train_validation_split
+from model.data import InMemoryLoader, channel_statistics, train_validation_split
+from model.utils.shards import LabelledImages
 
 
-def split(count: int) -> Split:
+def split(count: int) -> LabelledImages:
     images = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8)
-    return Split(images, torch.arange(count) % 7, torch.arange(count) + 1000)
+    return LabelledImages(images, torch.arange(count) % 7, torch.arange(count) + 1000)
 
 
 def test_the_validation_split_is_stratified_and_exact() -> None:
@@ -48,7 +49,7 @@ def test_flat_channels_are_not_divided_by_zero() -> None:
 
 def test_an_epoch_shows_every_image_once_in_a_new_order() -> None:
     data = split(60)
-    batches = CachedBatches(data, 20, seed=0)
+    batches = InMemoryLoader(data, 20, seed=0)
     assert batches.steps == 3
     orders = [torch.cat([rows for _, _, rows in batches.epoch(epoch)]) for epoch in (0, 1, 0)]
     assert sorted(orders[0].tolist()) == data.indices.tolist()
@@ -60,8 +61,8 @@ def test_an_epoch_shows_every_image_once_in_a_new_order() -> None:
 
 
 def test_a_last_batch_that_is_not_full_is_left_out_but_tiny_data_still_trains() -> None:
-    assert CachedBatches(split(59), 20, seed=0).steps == 2
-    tiny = CachedBatches(split(5), 20, seed=0)
+    assert InMemoryLoader(split(59), 20, seed=0).steps == 2
+    tiny = InMemoryLoader(split(5), 20, seed=0)
     assert tiny.steps == 1
     assert len(next(iter(tiny.epoch(0)))[1]) == 5
 
@@ -69,9 +70,9 @@ def test_a_last_batch_that_is_not_full_is_left_out_but_tiny_data_still_trains() 
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_processes_share_the_same_global_batches(world: int) -> None:
     data = split(48)
-    one = [rows for _, _, rows in CachedBatches(data, 24, seed=1).epoch(2)]
+    one = [rows for _, _, rows in InMemoryLoader(data, 24, seed=1).epoch(2)]
     ranks = [
-        [rows for _, _, rows in CachedBatches(data, 24, seed=1, rank=r, world_size=world).epoch(2)]
+        [rows for _, _, rows in InMemoryLoader(data, 24, seed=1, rank=r, world_size=world).epoch(2)]
         for r in range(world)
     ]
     for step, whole in enumerate(one):

@@ -107,7 +107,7 @@ SHOWN: list[tuple[str, Any, str]] = [
     ("scope mean_auroc", 0.1512, "| **mean** | 0.151 |"),
     ("scope kept test", 0.1542, "15.4% of the test images"),
     ("scope images inside", 9988, "9,988 test images"),
-    ("photographs canvas", 257, "257 x 257"),
+    ("small_objects canvas", 257, "257 x 257"),
     ("explanations methods occlusion deletion", 0.1313, "| occlusion | 0.131 |"),
     ("latency cases", {"a": {"median": 8.04, "p90": 11.26}}, "| a | 8.0 | 11.3 |"),
     ("latency machine cpu", "Slow Processor 5", "cores (Slow Processor 5,"),
@@ -131,7 +131,7 @@ def test_tables_and_sentences(results: dict[str, Any]) -> None:
     for name, row in (("big ship", "big ship"), ("dog|<b>", "dog\\|&lt;b>")):
         numbers = report["per_class"][name]
         assert f"| {row} | {numbers['recall']:.1%} | {numbers['precision']:.1%} |" in text
-    case, both = next(iter(results["photographs"]["cases"].items()))
+    case, both = next(iter(results["small_objects"]["cases"].items()))
     assert f"| {case} | {both['whole']['right']:.1%} → {both['closer']['right']:.1%} |" in text
     bins = [row for row in report["reliability"] if row["count"]]
     stated = sum(row["count"] * row["confidence"] for row in bins) / report["count"]
@@ -143,7 +143,9 @@ def test_tables_and_sentences(results: dict[str, Any]) -> None:
             assert len({line.count("|") for line in block.strip().splitlines()}) == 1
 
 
-@pytest.mark.parametrize("key", ["calibration", "scope", "photographs", "explanations", "latency"])
+@pytest.mark.parametrize(
+    "key", ["calibration", "scope", "small_objects", "explanations", "latency"]
+)
 def test_what_was_not_measured_is_left_out(key: str, results: dict[str, Any]) -> None:
     before = body(results).count("\n## ")
     del results[key]

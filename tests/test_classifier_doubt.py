@@ -1,8 +1,6 @@
 """Verdicts, a closer look at large pictures, explanations: what a classifier does with doubt."""
 
-import dataclasses
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,11 @@ from test_classifier import NAMES, SIZE, make_network, pixels
 from torch import nn
 
 from model.hub import save_pretrained
-from model.inference import scope as scope_module
+from model.inference import ood
+from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
-from model.inference.doubt import Doubt
-from model.inference.scope import Scope
+from model.inference.crops import Picture
+from model.inference.ood import OODDetector
 from model.utils.errors import ConfigError, ImageError
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -44,10 +43,10 @@ class Colours(nn.Module):
 @pytest.fixture
 def seer() -> Classifier:
     """Confident from a probability of 0.9; none of the two below an energy of 4."""
-    known = Scope(
+    known = OODDetector(
         mean=(0.0, 0.0), std=(1.0, 1.0), energy=(0.0, 1.0), distance=(0.0, 1e9), threshold=4.0
     )
-    return Classifier(Colours(), ["rose", "elm"], Doubt(confident=0.9, scope=known))
+    return Classifier(Colours(), ["rose", "elm"], Calibration(confident=0.9, detector=known))
 
 
 def canvas(*spots: tuple[tuple[int, int, int, int], tuple[int, int, int]]) -> Image.Image:
@@ -87,10 +86,10 @@ def test_a_part_must_be_surer_than_a_whole(seer: Classifier) -> None:
 
     Either is above this classifier's 0.6, but of a part 0.95 is asked.
     """
-    known = Scope(
+    known = OODDetector(
         mean=(0.0, 0.0), std=(1.0, 1.0), energy=(0.0, 1.0), distance=(0.0, 1e9), threshold=2.0
     )
-    seer.doubt = Doubt(confident=0.6, scope=known)
+    seer.calibration = Calibration(confident=0.6, detector=known)
     assert seer(canvas(((120, 120, 170, 170), RED))).verdict == "none"
     found = seer(canvas(((120, 120, 180, 180), RED)))
     assert (found.verdict, found.box) == ("unsure", (100, 100, 200, 200))
@@ -110,6 +109,10 @@ def test_boxes_are_those_of_the_original_though_a_reduced_picture_is_read(
     found = seer(buffer.getvalue())
     assert found.label == "rose"
     assert found.box == (1600, 1600, 3200, 3200)
+    for enough in (150, 1024, 9999):  # decoded for the classifier, for a page, as it is
+        picture = Picture.read(buffer.getvalue(), at_least=enough)
+        assert seer.predict([picture]) == [seer(picture)]
+        assert seer(picture).box == found.box
     seen = seer.preprocess(buffer.getvalue(), found.box)  # (3, S, S)
     assert seen[0].float().mean() > 240
     assert seen[1].float().mean() < 15
@@ -153,13 +156,13 @@ def test_doubtful_pictures_are_looked_at_together(
     seer: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sixteen white pictures: one batch of 16 wholes and five of their 16 x 9 parts."""
-    sizes, look = [], scope_module.look
+    sizes, look = [], ood.logits_and_features
 
     def counted(network: nn.Module, x: torch.Tensor) -> Any:
         sizes.append(len(x))
         return look(network, x)
 
-    monkeypatch.setattr(scope_module, "look", counted)
+    monkeypatch.setattr(ood, "logits_and_features", counted)
     seer([canvas()] * 16)
     assert sizes == [16, *[32] * 4, 16]
 
@@ -183,11 +186,11 @@ def test_large_pictures_are_kept_small(seer: Classifier) -> None:
 
 
 def test_limits_travel_with_the_model(tmp_path: Path) -> None:
-    scope = Scope((0.0,) * 8, (1.0,) * 8, (0.0, 1.0), (0.0, 1.0), 1e6)
-    known = Doubt(temperature=0.25, confident=0.6, scope=scope)
+    scope = OODDetector((0.0,) * 8, (1.0,) * 8, (0.0, 1.0), (0.0, 1.0), 1e6)
+    known = Calibration(temperature=0.25, confident=0.6, detector=scope)
     save_pretrained(make_network(), tmp_path, label_names=NAMES, extra={"doubt": known.to_dict()})
     loaded = Classifier.from_pretrained(tmp_path)
-    assert loaded.doubt == known
+    assert loaded.calibration == known
     assert loaded.temperature == 0.25
     assert loaded(pixels()).verdict == "none"
     plain = Classifier(loaded.network, NAMES)(pixels())
@@ -199,15 +202,15 @@ def test_limits_travel_with_the_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [{"temperature": -1}, {"scope": {"mean": []}}])
 def test_damaged_limits_are_a_message(damage: dict[str, Any], tmp_path: Path) -> None:
-    content = Doubt().to_dict() | damage
+    content = Calibration().to_dict() | damage
     save_pretrained(make_network(), tmp_path, label_names=NAMES, extra={"doubt": content})
     with pytest.raises(ConfigError, match=r"cifarnet\.doubt"):
         Classifier.from_pretrained(tmp_path)
 
 
 def test_limits_of_another_network_are_a_message(tmp_path: Path) -> None:
-    scope = Scope((0.0,) * 3, (1.0,) * 3, (0.0, 1.0), (0.0, 1.0), 0.0)
-    content = json.loads(json.dumps(dataclasses.asdict(Doubt(scope=scope))))
+    scope = OODDetector((0.0,) * 3, (1.0,) * 3, (0.0, 1.0), (0.0, 1.0), 0.0)
+    content = Calibration(detector=scope).to_dict()
     save_pretrained(make_network(), tmp_path, label_names=NAMES, extra={"doubt": content})
     with pytest.raises(ConfigError, match="has 3 features, the network 8"):
         Classifier.from_pretrained(tmp_path)

@@ -43,13 +43,13 @@ def test_cifar10s_layout(tmp_path: Path) -> None:
     assert (source.image_column, source.label_column) == ("img", "label")
     assert source.label_names == ("a", "b", "c")
     assert source.name == "cifar"
-    train = source.load("train")
+    train = source.splits["train"].load()
     assert torch.equal(train.images, torch.from_numpy(pixels(30)).permute(0, 3, 1, 2))
     assert train.labels.tolist() == [i % 3 for i in range(30)]
     assert train.indices.tolist() == list(range(30))
-    test = source.load("test")
+    test = source.splits["test"].load()
     assert torch.equal(test.images, torch.from_numpy(pixels(30, seed=1)).permute(0, 3, 1, 2))
-    assert source.nbytes("train") == 30 * 3 * 32 * 32
+    assert len(train) == 30
 
 
 def test_cifar100s_layout_prefers_fine_labels(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_cifar100s_layout_prefers_fine_labels(tmp_path: Path) -> None:
 def test_fashion_mnists_layout_becomes_rgb_of_the_size(tmp_path: Path) -> None:
     folder = layout(tmp_path / "fashion", images="image", grey=True, size=28)
     source = data.open_dataset(str(folder))
-    images = source.load("train").images
+    images = source.splits["train"].load().images
     assert images.shape == (30, 3, 32, 32)
     assert torch.equal(images[:, 0], images[:, 2])
     expected = Image.fromarray(pixels(1, 28, grey=True)[0]).convert("RGB")
@@ -79,7 +79,7 @@ def test_fashion_mnists_layout_becomes_rgb_of_the_size(tmp_path: Path) -> None:
 def test_string_labels_become_classes(tmp_path: Path) -> None:
     source = data.open_dataset(str(layout(tmp_path / "d", labels={"label": Value("string")})))
     assert source.label_names == ("kind 0", "kind 1", "kind 2")
-    assert source.labels("train").tolist() == [i % 3 for i in range(30)]
+    assert source.splits["train"].labels.tolist() == [i % 3 for i in range(30)]
 
 
 def test_plain_numbers_become_classes_in_their_order(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_plain_numbers_become_classes_in_their_order(tmp_path: Path) -> None:
     source = data.open_dataset(str(tmp_path / "d"), test_fraction=0.5)
     assert source.label_names == ("3", "7", "11")
     labels = torch.full((6,), -1)
-    kept = source.load("train"), source.load("test")
+    kept = source.splits["train"].load(), source.splits["test"].load()
     by_pixels = {x.tobytes(): i for i, x in enumerate(pixels(6))}
     for part in kept:
         for image, label in zip(part.images, part.labels, strict=True):
@@ -116,7 +116,7 @@ def test_classes_described_in_the_readme(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(CARD)
     source = data.open_dataset(str(tmp_path))
     assert source.label_names == ("cat", "dog")
-    assert len(source.load("train")) + len(source.load("test")) == 6
+    assert len(source.splits["train"].load()) + len(source.splits["test"].load()) == 6
 
 
 def test_jpeg_images_are_what_a_prediction_sees(tmp_path: Path) -> None:
@@ -126,26 +126,26 @@ def test_jpeg_images_are_what_a_prediction_sees(tmp_path: Path) -> None:
     jpeg = {"bytes": content, "path": None}
     types = {"img": ImageType(), "label": ClassLabel(names=["a", "b"])}
     save(tmp_path / "d", "train", {"img": [jpeg] * 4, "label": [0, 1] * 2}, types)
-    image = data.open_dataset(str(tmp_path / "d")).load("train").images[0]
+    image = data.open_dataset(str(tmp_path / "d")).splits["train"].load().images[0]
     assert np.array_equal(image.permute(1, 2, 0).numpy(), read_square(content, 32))
 
 
 def test_rows_may_be_asked_for_in_any_order_twice_or_not_at_all(tmp_path: Path) -> None:
     source = data.open_dataset(str(layout(tmp_path / "d")))
     rows = torch.tensor([7, 2, 7, 7, 29, 2])
-    part = source.load("train", rows)
+    part = source.splits["train"].load(rows)
     assert torch.equal(part.images, torch.from_numpy(pixels(30))[rows].permute(0, 3, 1, 2))
     assert torch.equal(part.labels, rows % 3)
     none = torch.tensor([], dtype=torch.int64)
-    assert source.load("train", none).images.shape == (0, 3, 32, 32)
-    assert list(source.iter_batches("train", none, 4)) == []
+    assert source.splits["train"].load(none).images.shape == (0, 3, 32, 32)
+    assert list(source.splits["train"].iter_batches(none, 4)) == []
 
 
 def test_class_folders(shapes: Path) -> None:
     source = data.open_dataset(str(shapes))
     assert source.label_names == ("cross", "ring", "stripes")
-    assert source.labels("train").bincount().tolist() == [80, 80, 80]
-    test = source.load("test", torch.tensor([45, 0, 21]))
+    assert source.splits["train"].labels.bincount().tolist() == [80, 80, 80]
+    test = source.splits["test"].load(torch.tensor([45, 0, 21]))
     assert test.labels.tolist() == [2, 0, 1]
     first = np.asarray(Image.open(shapes / "test" / "cross" / "000.png"))
     assert np.array_equal(test.images[1].permute(1, 2, 0).numpy(), first)
@@ -153,19 +153,22 @@ def test_class_folders(shapes: Path) -> None:
 
 def test_without_a_test_split_a_stratified_part_of_train_becomes_it(shapes: Path) -> None:
     source = data.open_dataset(str(shapes / "train"), test_fraction=0.25)
-    assert source.labels("train").bincount().tolist() == [60, 60, 60]
-    assert source.labels("test").bincount().tolist() == [20, 20, 20]
-    everything = {x.numpy().tobytes() for s in ("train", "test") for x in source.load(s).images}
+    assert source.splits["train"].labels.bincount().tolist() == [60, 60, 60]
+    assert source.splits["test"].labels.bincount().tolist() == [20, 20, 20]
+    everything = {
+        x.numpy().tobytes() for s in ("train", "test") for x in source.splits[s].load().images
+    }
     assert len(everything) == 240
-    again = source.load("test", torch.tensor([59, 3]))
-    assert torch.equal(again.images, source.load("test").images[[59, 3]])
+    again = source.splits["test"].load(torch.tensor([59, 3]))
+    assert torch.equal(again.images, source.splits["test"].load().images[[59, 3]])
 
 
 def test_a_validation_split_serves_as_test(tmp_path: Path) -> None:
     folder = layout(tmp_path / "d", splits=("train", "validation"))
     source = data.open_dataset(str(folder))
     assert torch.equal(
-        source.load("test").images, torch.from_numpy(pixels(30, seed=1)).permute(0, 3, 1, 2)
+        source.splits["test"].load().images,
+        torch.from_numpy(pixels(30, seed=1)).permute(0, 3, 1, 2),
     )
 
 
@@ -173,9 +176,11 @@ def test_a_validation_split_serves_as_test(tmp_path: Path) -> None:
 def test_pieces_are_the_whole_in_order(tmp_path: Path, size: int) -> None:
     source = data.open_dataset(str(layout(tmp_path / "d")))
     wanted = torch.tensor([2, 3, 5, 8, 13, 21, 29])
-    pieces = list(source.iter_batches("train", wanted, size))
+    pieces = list(source.splits["train"].iter_batches(wanted, size))
     assert torch.equal(torch.cat([p.indices for p in pieces]), wanted)
-    assert torch.equal(torch.cat([p.images for p in pieces]), source.load("train").images[wanted])
+    assert torch.equal(
+        torch.cat([p.images for p in pieces]), source.splits["train"].load().images[wanted]
+    )
     assert all(len(piece) == size for piece in pieces[:-1])
 
 
@@ -184,8 +189,8 @@ def test_fingerprints_tell_pixels_labels_and_names_apart(tmp_path: Path) -> None
     same = data.open_dataset(str(layout(tmp_path / "b")))
     kinds = {"label": ClassLabel(names=["a", "b", "d"])}
     renamed = data.open_dataset(str(layout(tmp_path / "c", labels=kinds)))
-    prints = {s.fingerprint("train") for s in (base, renamed)} | {base.fingerprint("test")}
-    assert base.fingerprint("train") == same.fingerprint("train")
+    prints = {s.splits["train"].fingerprint for s in (base, renamed)}
+    assert base.fingerprint("train") == same.splits["train"].fingerprint
     assert len(prints) == 3
 
 
@@ -194,15 +199,15 @@ def test_the_test_split_is_not_read_before_it_is_asked_for(tmp_path: Path) -> No
     source = data.open_dataset(str(folder))
     for shard in folder.glob("test-*"):
         shard.unlink()
-    assert len(source.load("train")) == 30
+    assert len(source.splits["train"].load()) == 30
     with pytest.raises(DataError, match="a file is missing or damaged"):
-        source.load("test")
+        source.splits["test"].load()
 
 
 @pytest.mark.skipif(not REAL, reason="CIFARNET_TEST_DATA names no folder with CIFAR-10")
 def test_real_cifar10() -> None:
     source = data.open_dataset(str(REAL))
-    train = source.load("train")
+    train = source.splits["train"].load()
     assert train.labels.bincount().tolist() == [5000] * 10
     mean, std = data.channel_statistics(train.images)
     # The values that every CIFAR-10 recipe quotes.

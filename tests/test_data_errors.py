@@ -17,7 +17,7 @@ from datasets import ClassLabel, Value
 from datasets import Image as ImageType
 from hub_layout import encoded, layout, pixels, save
 
-from model import data, splits
+from model import data
 from model.recipe import DataOptions, Recipe
 from model.utils.errors import DataError
 
@@ -93,9 +93,9 @@ def test_an_unlabelled_test_split_does_not_keep_training_from_its_labels(tmp_pat
     save(tmp_path / "d", "train", {"img": images, "label": [0, 1] * 3}, types)
     save(tmp_path / "d", "test", {"img": images, "label": [-1] * 6}, types)
     source = data.open_dataset(str(tmp_path / "d"))
-    assert source.labels("train").tolist() == [0, 1] * 3
+    assert source.splits["train"].labels.tolist() == [0, 1] * 3
     with pytest.raises(DataError, match="Row 0 of the test split of d has no valid label"):
-        source.labels("test")
+        source.splits["test"].labels
 
 
 def test_a_label_that_only_the_test_split_has(tmp_path: Path) -> None:
@@ -118,15 +118,15 @@ def test_a_damaged_file_is_one_message(
 
 def test_files_that_vanish_or_change_while_they_are_read(tmp_path: Path) -> None:
     source = data.open_dataset(str(layout(tmp_path / "d")))
-    source.labels("train")
+    source.splits["train"].labels
     shorter, first = layout(tmp_path / "e"), tmp_path / "d" / "train-00000-of-00002.parquet"
     rows = pq.read_table(shorter / first.name)
     pq.write_table(rows.slice(0, 9), first)
     with pytest.raises(DataError, match="changed while it was read"):
-        source.load("train")
+        source.splits["train"].load()
     first.unlink()
     with pytest.raises(DataError, match="a file is missing or damaged"):
-        source.load("train")
+        source.splits["train"].load()
 
 
 def test_several_configurations_are_named(tmp_path: Path) -> None:
@@ -186,9 +186,10 @@ def test_a_hub_that_does_not_help(
 ) -> None:
     """One line, with the remedy, at once: no retries that take longer and longer."""
     code = (
-        "from model import data, reading\n"
+        "from model import data\n"
+        "from model.utils import streams\n"
         "from model.utils import errors\n"
-        "reading.HUB_TIMEOUT = 0.5\n"
+        "streams.HUB_TIMEOUT = 0.5\n"
         "with errors.exit_on_error(): data.open_dataset('nobody/nothing')\n"
     )
     done = program("-c", code, env={"HF_ENDPOINT": hubs[hub], "HF_HUB_OFFLINE": offline})
@@ -206,7 +207,7 @@ def test_a_class_without_training_images_is_named(tmp_path: Path) -> None:
         save(tmp_path / "d", split, columns, types)
     options = DataOptions(str(tmp_path / "d"))
     with pytest.raises(DataError, match=r"no image to train on of 1 of its 3 classes \(bee\)"):
-        splits.prepare(options, Recipe(), cache_limit=1, device=torch.device("cpu"))
+        data.load_training_data(options, Recipe(), cache_limit=1, device=torch.device("cpu"))
 
 
 def damaged_shapes(shapes: Path, folder: Path, *names: str) -> Path:

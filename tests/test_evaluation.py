@@ -13,9 +13,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
-from model.data import Split
+from model.data import LabelledImages
 from model.evaluation.report import evaluate_split, report
-from model.inference.doubt import Doubt
+from model.inference.calibration import Calibration
 from model.inference.logits import predict_logits
 from model.utils.errors import DataError, WeightsError
 
@@ -62,9 +62,9 @@ def shift(images: Tensor, by: int) -> Tensor:
     return images[:, :, at][:, :, :, at]
 
 
-def make_split(n: int, classes: int = 3) -> Split:
+def make_split(n: int, classes: int = 3) -> LabelledImages:
     labels = torch.arange(n) % classes
-    return Split(images=some_images(n), labels=labels, indices=torch.arange(n) * 10 + 3)
+    return LabelledImages(images=some_images(n), labels=labels, indices=torch.arange(n) * 10 + 3)
 
 
 def test_plain_logits_follow_the_definition() -> None:
@@ -248,7 +248,9 @@ def test_evaluate_split_reports_both_ways() -> None:
 def test_a_classifiers_answers_are_reported_too() -> None:
     """The mean over image and mirror image, divided by the temperature."""
     network, split = Patchwork(), make_split(30)
-    found = evaluate_split(network, split, NAMES, limits=Doubt(temperature=0.5, confident=0.6))
+    found = evaluate_split(
+        network, split, NAMES, calibration=Calibration(temperature=0.5, confident=0.6)
+    )
     mirrored = by_hand(network, split.images) + by_hand(network, split.images.flip(-1))
     wanted = report(mirrored, split.labels, NAMES, split.indices)  # / 2 and / 0.5 cancel out
     sure = found["calibrated"].pop("confident")
@@ -263,7 +265,9 @@ def test_a_classifiers_answers_are_reported_too() -> None:
 
 
 def test_nobody_is_sure_enough() -> None:
-    found = evaluate_split(Patchwork(), make_split(9), NAMES, limits=Doubt(confident=1.0))
+    found = evaluate_split(
+        Patchwork(), make_split(9), NAMES, calibration=Calibration(confident=1.0)
+    )
     sure = {"threshold": 1.0, "share": 0.0, "accuracy": None}
     assert found["calibrated"]["confident"] == sure
 
@@ -271,7 +275,9 @@ def test_nobody_is_sure_enough() -> None:
 def test_pieces_of_a_split_give_the_numbers_of_the_whole() -> None:
     network, whole = Patchwork(), make_split(50)
     pieces = [
-        Split(whole.images[i : i + 20], whole.labels[i : i + 20], whole.indices[i : i + 20])
+        LabelledImages(
+            whole.images[i : i + 20], whole.labels[i : i + 20], whole.indices[i : i + 20]
+        )
         for i in (0, 20, 40)
     ]
     assert evaluate_split(network, iter(pieces), NAMES, batch_size=10) == evaluate_split(

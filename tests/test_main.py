@@ -14,10 +14,11 @@ from PIL import Image
 
 import model
 from model import __main__ as program
-from model.hub import from_pretrained, save_pretrained
+from model.hub import from_pretrained, save_pretrained, snapshot
+from model.hub.snapshot import default_model
+from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
-from model.inference.doubt import Doubt
-from model.inference.scope import Scope
+from model.inference.ood import OODDetector
 
 NAMES = ["100% wool", "bee", "cat", "dog", "elk", "fox", "gnu"]
 ROOT = Path(model.__file__).parent.parent
@@ -51,8 +52,10 @@ def test_what_is_none_of_the_classes_is_only_close_to_them(
     saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = from_pretrained(saved)
-    scope = Scope((0.0,) * 8, (1.0,) * 8, energy=(0.0, 1.0), distance=(0.0, 1.0), threshold=1e9)
-    extra = {"doubt": Doubt(scope=scope).to_dict()}
+    scope = OODDetector(
+        (0.0,) * 8, (1.0,) * 8, energy=(0.0, 1.0), distance=(0.0, 1.0), threshold=1e9
+    )
+    extra = {"doubt": Calibration(detector=scope).to_dict()}
     save_pretrained(network, "strict", label_names=NAMES, extra=extra)
     program.main(["a.png", "--model", "strict", "--top", "1"])
     line = r"a\.png: None of the 7 classes\. \(closest: [\w% ]+ \d+\.\d %\)\n"
@@ -115,8 +118,8 @@ def test_bad_models_are_one_message(
 def test_default_model(
     saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert program.ROOT == ROOT
-    monkeypatch.setattr(program, "ROOT", saved)
+    assert default_model() == ROOT
+    monkeypatch.setattr(snapshot, "ROOT", saved)
     assert program.main(["a.png"]) == 0
     assert capsys.readouterr().out.startswith("a.png: ")
 
@@ -124,7 +127,7 @@ def test_default_model(
 def test_missing_default_model(
     saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(program, "ROOT", saved.parent)
+    monkeypatch.setattr(snapshot, "ROOT", saved.parent)
     with pytest.raises(SystemExit) as caught:
         program.main(["a.png"])
     assert caught.value.code == 2

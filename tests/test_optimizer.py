@@ -10,7 +10,7 @@ from torch import nn
 
 import model  # noqa: F401  (registers the networks)
 from model import optimizer
-from model.optimizer import Muon, build_optimizers, orthogonal, triangle
+from model.optimizer import Muon, build_optimizers, linear_warmup_decay, orthogonal
 from model.recipe import Recipe
 
 
@@ -91,6 +91,6 @@ def test_weight_decay_takes_the_recipes_share(batch: int, left: float) -> None:
 
 
 def test_triangle_climbs_then_falls_to_zero() -> None:
-    rates = [triangle(step, 9, warmup=0.2) for step in range(9)]
+    rates = [linear_warmup_decay(step, 9, warmup=0.2) for step in range(9)]
     assert rates == pytest.approx([0.5, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
-    assert triangle(0, 9, warmup=0.0) == pytest.approx(0.9)
+    assert linear_warmup_decay(0, 9, warmup=0.0) == pytest.approx(0.9)

@@ -1,69 +1,210 @@
-"""The default weights look at parts of a large photo: a small subject in a corner is found."""
+"""Photographs of the classes and of strangers: the numbers by hand, and the program on a few."""
 
-import os
+import io
+import json
 from pathlib import Path
+from typing import Any
 
+import datasets
 import numpy as np
 import pytest
-import torch
+from conftest import NAMES, Program, picture
 from PIL import Image
 
-from model import data
-from model.inference.classifier import Classifier
-
-ROOT = Path(__file__).resolve().parent.parent
-GREY = (128, 128, 128)
-CORNERS = ((0, 0), (160, 0), (80, 160), (20, 130))
+from benchmarks._shares import ccr, ece, share, wilson
+from benchmarks.photographs import Answer, Photo, draw, measure, read, summary, worst
+from model import Prediction
+from model.utils.errors import DataError
 
 
-@pytest.fixture(scope="module")
-def classifier() -> Classifier:
-    return Classifier.from_pretrained(ROOT)
+def answer(truth: str, said: str, probability: float, verdict: Any, scope: float = 0.0) -> Answer:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), (200, 90, 10)).save(file, "PNG")
+    prediction = Prediction(
+        label=said,
+        probability=probability,
+        probabilities={said: probability},
+        verdict=verdict,
+        sentence="",
+        scope=scope,
+        box=(0, 0, 30, 30),
+    )
+    return Answer(Photo(file.getvalue(), truth, truth), prediction, said, probability)
 
 
-def composed(picture: Image.Image, corner: tuple[int, int]) -> Image.Image:
-    canvas = Image.new("RGB", (256, 256), GREY)
-    canvas.paste(picture.resize((96, 96), Image.Resampling.BICUBIC), corner)
-    return canvas
+ANSWERS = [
+    answer("dog", "dog", 0.9, "confident", 9),
+    answer("dog", "cat", 0.8, "confident", 7),
+    answer("dog", "dog", 0.4, "unsure", 5),
+    answer("bird", "bird", 0.6, "none", 1),
+    answer("ship", "ship", 0.7, "confident", 3),
+    answer("other", "frog", 0.95, "confident", 4),
+    answer("other", "ship", 0.85, "confident", 2),
+    answer("other", "dog", 0.5, "unsure", 0),
+    answer("other", "cat", 0.3, "none", -1),
+]
 
 
-@pytest.mark.parametrize("label", ["airplane", "ship"])
-def test_a_subject_in_a_corner_is_found(classifier: Classifier, label: str) -> None:
-    with Image.open(ROOT / "examples" / f"{label}.png") as image:
-        picture = image.convert("RGB")
-    for left, top in CORNERS:
-        photo = composed(picture, (left, top))
-        classifier.look_closer = False
-        assert classifier(photo).verdict == "none"
-        classifier.look_closer = True
-        answer = classifier(photo)
-        assert answer.label == label
-        assert answer.verdict == "unsure"
-        assert answer.sentence.startswith("Perhaps a")
-        x0, y0, x1, y1 = answer.box  # the part that answered holds most of the subject
-        inside = (min(x1, left + 96) - max(x0, left)) * (min(y1, top + 96) - max(y0, top))
-        assert inside > 0.5 * (x1 - x0) * (y1 - y0)
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"),
+    [  # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_intervals_are_wilsons(right: int, count: int, low: float, high: float) -> None:
+    assert wilson(right, count) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_an_empty_canvas_is_nothing(classifier: Classifier) -> None:
-    assert classifier(Image.new("RGB", (256, 256), GREY)).verdict == "none"
+def test_a_share_of_nothing_is_none() -> None:
+    assert share(np.array([], bool)) == {
+        "count": 0,
+        "right": 0,
+        "share": None,
+        "low": None,
+        "high": None,
+    }
+    assert share(np.array([True, False, True, True]))["share"] == 0.75
 
 
-@pytest.mark.skipif("CIFARNET_TEST_DATA" not in os.environ, reason="needs the real images")
-def test_it_helps_with_real_images(classifier: Classifier) -> None:
-    """Of 100 test images in corners at least 40 more are named than by the whole canvas alone."""
-    source = data.open_dataset(os.environ["CIFARNET_TEST_DATA"])
-    split = source.load("test", torch.arange(0, 10_000, 100))
-    rows = split.images.permute(0, 2, 3, 1).numpy()  # (100, 32, 32, 3)
-    pictures = [composed(Image.fromarray(row), CORNERS[i % 4]) for i, row in enumerate(rows)]
-    truth = [source.label_names[int(i)] for i in split.labels]
+def test_ccr_by_hand() -> None:
+    strangers = np.arange(20.0)  # 5 %: one may pass, 19; so 18 is the threshold
+    known = np.array([18.0, 18.5, 30.0, 25.0, 5.0])
+    right = np.array([True, True, True, False, True])
+    assert ccr(known, right, strangers, 0.05) == 0.4  # 18.5 and 30; 18 does not exceed
+    assert ccr(known, right, strangers, 0.10) == 0.6  # two may pass: above 17
+    assert ccr(known, right, strangers, 0.0) == 0.2  # only 30 exceeds all
+    assert ccr(known, right, strangers, 1.0) == 0.8  # all that are named right
+    assert ccr(known, right, np.full(3, 40.0), 0.05) == 0.0
+    assert ccr(known, right, np.full(20, 18.0), 0.05) == 0.4  # ties do not pass
 
-    def right(closer: bool) -> int:
-        classifier.look_closer = closer
-        answers = classifier([*pictures])
-        return int(np.sum([one.label == name for one, name in zip(answers, truth, strict=True)]))
 
-    try:
-        assert right(True) >= right(False) + 40
-    finally:
-        classifier.look_closer = True
+def test_the_calibration_error_by_hand() -> None:
+    probability = np.array([0.95, 0.95, 0.95, 0.5, 0.5])
+    right = np.array([True, True, False, True, False])
+    # Three at 0.95 of which 2/3 come true, two at 0.5 of which one does.
+    assert ece(probability, right) == pytest.approx(3 / 5 * (0.95 - 2 / 3), abs=1e-6)
+    assert ece(np.array([1.0]), np.array([True])) == 0
+
+
+def test_all_numbers_by_hand() -> None:
+    found = measure(ANSWERS)
+    assert found["images"] == {"of the classes": 5, "strangers": 4}
+    named = {name: (one["right"], one["count"]) for name, one in found["named_right"].items()}
+    assert named == {"all": (4, 5), "dogs": (2, 3), "birds": (1, 1), "the rest": (1, 1)}
+    assert (found["confident"]["right"], found["confident"]["count"]) == (3, 5)
+    sure = found["right_when_confident"]
+    assert (sure["right"], sure["count"]) == (2, 3)
+    assert (sure["low"], sure["high"]) == pytest.approx(wilson(2, 3), abs=1e-6)
+    assert found["strangers_confident"]["share"] == 0.5
+    with_strangers = found["right_when_confident_strangers_included"]
+    assert (with_strangers["right"], with_strangers["count"]) == (2, 5)
+    assert found["verdicts"]["of the classes"] == {"confident": 3, "unsure": 1, "none": 1}
+    assert found["verdicts"]["strangers"] == {"confident": 2, "unsure": 1, "none": 1}
+    # No stranger may pass at these rates: scores above 4 are 9 and 5 (right) and 7 (wrong); no
+    # confident answer is surer than the stranger's 0.95.
+    score = found["ccr"]["the classifier's score"]
+    assert score == {"at 5% FPR": 0.4, "at 10% FPR": 0.4}
+    assert found["ccr"]["its verdict, then its probability"]["at 5% FPR"] == 0
+    assert found["ccr"]["largest softmax, one view"]["at 5% FPR"] == 0
+    errors = abs(0.9 - 1) + abs(0.8 - 0) + abs(0.4 - 1) + abs(0.6 - 1) + abs(0.7 - 1)
+    assert found["ece"] == pytest.approx(errors / 5)  # each in a bin of its own
+    assert [one["said"] for one in found["mistakes"]] == ["cat", "frog", "ship"]
+    assert "right when confident          66.7%  (2 of 3" in summary(found)
+
+
+def test_a_verdict_counts_more_than_a_probability() -> None:
+    known = [answer("dog", "dog", 0.6, "confident"), answer("dog", "dog", 0.99, "unsure")]
+    strangers = [answer("other", "cat", 0.7, "unsure")]
+    found = measure([*known, *strangers])["ccr"]["its verdict, then its probability"]
+    assert found["at 5% FPR"] == 1  # both above the stranger, 0.6 by its verdict
+
+
+def test_the_worst_come_first_and_strangers_have_half_of_the_places() -> None:
+    many = [answer("dog", "cat", 0.5 + i / 100, "confident") for i in range(10)]
+    others = [answer("other", "cat", 0.9 + i / 100, "confident") for i in range(5)]
+    shown = worst([*many, *others, answer("dog", "cat", 1.0, "unsure")], 8)
+    assert [round(one.said.probability, 2) for one in shown] == [
+        *(0.59, 0.58, 0.57, 0.56),
+        *(0.94, 0.93, 0.92, 0.91),
+    ]
+    assert len(worst([*many, *others], 100)) == 15
+    assert [one.photo.truth for one in worst([*many, *others[:1]], 8)] == ["dog"] * 7 + ["other"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_the_sheet_shows_any_number_of_mistakes(count: int) -> None:
+    wrong = [answer("dog", "a class with a long name", 0.99, "confident")] * count
+    found = measure([*wrong, *ANSWERS])
+    assert len(draw(wrong, found).axes) == max(1, -(-count // 6)) * 6
+
+
+def test_both_sorts_are_needed() -> None:
+    with pytest.raises(DataError, match="5 photographs of the classes and 0 of"):
+        measure(ANSWERS[:5])
+    with pytest.raises(DataError, match="0 photographs of the classes"):
+        measure(ANSWERS[5:])
+
+
+def photographs(folder: Path, truths: list[str], **columns: list[str]) -> Path:
+    """A dataset in the hub's layout: enlarged pictures of the classes, and noise."""
+    rng = np.random.default_rng(0)
+    images = []
+    for truth in truths:
+        small = rng.integers(0, 256, (32, 32, 3), np.uint8)
+        if truth in NAMES:
+            small = picture(NAMES.index(truth), rng)
+        images.append(Image.fromarray(small).resize((150, 120)))
+    folder.mkdir()
+    rows = {"image": images, "truth": truths, **columns}
+    columns_ = datasets.Features(
+        {name: datasets.Image() if name == "image" else datasets.Value("string") for name in rows}
+    )
+    made = datasets.Dataset.from_dict(rows, features=columns_)
+    made.to_parquet(folder / "test-00000-of-00001.parquet")
+    return folder
+
+
+def test_photographs_are_read_as_they_are_stored(tmp_path: Path) -> None:
+    subjects = ["a wheel", "", "soup"]
+    folder = photographs(tmp_path / "p", ["ring", "cross", "other"], subject=subjects)
+    found = list(read(str(folder), NAMES))
+    assert [one.truth for one in found] == ["ring", "cross", "other"]
+    assert [one.subject for one in found] == ["a wheel", "cross", "soup"]
+    for one in found:
+        with Image.open(io.BytesIO(one.content)) as image:
+            assert image.size == (150, 120)
+
+
+def test_what_is_wrong_with_a_dataset_is_named(tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "unknown", ["ring", "wolf"])
+    with pytest.raises(DataError, match="'wolf'"):
+        list(read(str(folder), NAMES))
+    other = tmp_path / "labels"
+    other.mkdir()
+    datasets.Dataset.from_dict({"image": [1], "label": [2]}).to_parquet(other / "test.parquet")
+    with pytest.raises(DataError, match="image and truth; it has image, label"):
+        list(read(str(other), NAMES))
+    with pytest.raises(DataError, match="--photos"):
+        list(read(str(tmp_path / "nowhere"), NAMES))
+
+
+def test_the_program_measures_a_run(trained: Path, program: Program, tmp_path: Path) -> None:
+    truths = ["cross", "ring", "stripes"] * 12 + ["other"] * 9
+    folder = photographs(tmp_path / "mine", truths)
+    line = ["-m", "benchmarks.photographs", trained, "--photos", folder]
+    done = program(*line, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out" / "photographs.json").read_text())
+    assert found["photographs"] == "mine"
+    assert found["images"] == {"of the classes": 36, "strangers": 9}
+    assert found["named_right"]["dogs"]["count"] == 0
+    assert found["named_right"]["all"]["count"] == 36
+    assert sum(found["verdicts"]["strangers"].values()) == 9
+    assert str(tmp_path) not in (tmp_path / "out" / "photographs.json").read_text()
+    assert (tmp_path / "out" / "photographs.png").stat().st_size > 1000
+    assert "named right, all" in done.stdout
+    dogs = next(line for line in done.stdout.splitlines() if line.startswith("named right, dogs"))
+    assert dogs.split()[-1] == "none"

@@ -13,7 +13,7 @@ from conftest import QUICK, ROOT, Program, kill_when
 
 # So that the first layer freezes on the way, and gradients are exchanged once a batch only. In full
 # precision: what differs in the last digit grows.
-MORE = ["--stem-bias-epochs", "1", "--accumulation", "4", "--mixed-precision", "no"]
+MORE = ["--stem-bias-epochs", "1", "--gradient-accumulation-steps", "4", "--mixed-precision", "no"]
 ENV = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
 LAUNCH += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0", "train.py"]

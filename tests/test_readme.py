@@ -30,7 +30,8 @@ COMMANDS = [
 CODE = re.findall(r"```python\n(.*?)```", HAND_WRITTEN, re.DOTALL)
 # What makes a real training run short enough for a test, without changing what is run.
 SHORT = (
-    "--dataset {data} --network cifarnet_nano --epochs 1 --batch-size 40 --accumulation 1 "
+    "--dataset {data} --network cifarnet_nano --epochs 1 --batch-size 40 "
+    "--gradient-accumulation-steps 1 "
     "--output {output}"
 )
 

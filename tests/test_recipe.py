@@ -25,7 +25,7 @@ def test_a_recipe_cannot_be_changed() -> None:
     [
         ("epochs", 0),
         ("batch_size", 0),
-        ("accumulation", 0),
+        ("gradient_accumulation_steps", 0),
         ("val_size", -2),
         ("momentum", 1.0),
         ("label_smoothing", 1.5),
@@ -64,6 +64,15 @@ def test_missing_fields_are_named() -> None:
     del content["epochs"]
     with pytest.raises(ConfigError, match="epochs"):
         Recipe.from_dict(content)
+
+
+def test_a_recipe_from_before_some_fields_existed_does_without_them() -> None:
+    content = Recipe(ema_decay=0.9).to_dict()
+    for name in ("warp", "jpeg", "final_rate"):
+        del content[name]
+    content["accumulation"] = content.pop("gradient_accumulation_steps")
+    content["average_decay"] = content.pop("ema_decay")
+    assert Recipe.from_dict(content) == Recipe(ema_decay=0.9)
 
 
 def test_resolution_grows_at_its_shares() -> None:

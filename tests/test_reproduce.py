@@ -14,8 +14,8 @@ from model import data, hub
 from model.checkpoint import save_checkpoint
 from model.evaluation import reproduce
 from model.evaluation.report import evaluate_split
-from model.inference import doubt
-from model.inference.logits import look_at
+from model.inference.calibration import Calibration
+from model.inference.logits import predict_with_features
 from model.recipe import Recipe
 from model.utils import files
 
@@ -87,8 +87,8 @@ def trained(pictures: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = timm.create_model(RECIPE_NETWORK, num_classes=len(names)).eval()
     recipe = Recipe(network=RECIPE_NETWORK, val_size=9, seed=3)
-    _, held_back = data.train_validation_split(source.labels("train"), 9, 3)
-    fingerprint = {split: source.fingerprint(split) for split in ("train", "test")}
+    _, held_back = data.train_validation_split(source.splits["train"].labels, 9, 3)
+    fingerprint = {split: source.splits[split].fingerprint for split in ("train", "test")}
     extra = {
         "recipe": recipe.to_dict(),
         "data": {
@@ -99,14 +99,18 @@ def trained(pictures: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "fingerprint": fingerprint["train"],
         },
     }
-    validation = source.load("train", held_back)
-    limits = doubt.fit(*look_at(network, validation.images), validation.labels)
-    extra["doubt"] = limits.to_dict()
+    validation = source.splits["train"].load(held_back)
+    calibration = Calibration.fit(
+        *predict_with_features(network, validation.images), validation.labels
+    )
+    extra["doubt"] = calibration.to_dict()
     hub.save_pretrained(network, directory, label_names=names, extra=extra)
     results = {
         "dataset": {"name": source.name, "label_names": names, "fingerprint": fingerprint},
-        "test": evaluate_split(network, source.load("test"), names, limits=limits),
-        "validation": evaluate_split(network, validation, names, limits=limits),
+        "test": evaluate_split(
+            network, source.splits["test"].load(), names, calibration=calibration
+        ),
+        "validation": evaluate_split(network, validation, names, calibration=calibration),
     }
     files.write_json(directory / "results.json", results)
     return directory

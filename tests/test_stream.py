@@ -16,9 +16,9 @@ from model.utils.errors import DataError
 def test_streamed_batches_have_the_distribution_of_cached_ones(shapes: Path) -> None:
     """Every image once an epoch, in an order that tells nothing of the place, classes mixed."""
     source = data.open_dataset(str(shapes))
-    every = source.load("train")
-    cached = data.CachedBatches(every, 40, seed=0)
-    streamed = data.StreamedBatches(source, torch.arange(240), 40, seed=0)
+    every = source.splits["train"].load()
+    cached = data.InMemoryLoader(every, 40, seed=0)
+    streamed = data.StreamingLoader(source.splits["train"], torch.arange(240), 40, seed=0)
     assert streamed.steps == cached.steps == 6
     shares, seen = {}, {}
     for name, batches in (("cached", cached), ("streamed", streamed)):
@@ -49,8 +49,14 @@ def test_streams_are_shared_by_processes(tmp_path: Path, world: int, buffer: int
     source = data.open_dataset(str(layout(tmp_path / "d")))
     wanted = torch.tensor([i for i in range(30) if i % 5])  # 24 of 30
     ranks = [
-        data.StreamedBatches(
-            source, wanted, 12, seed=0, rank=rank, world_size=world, buffer_size=buffer
+        data.StreamingLoader(
+            source.splits["train"],
+            wanted,
+            12,
+            seed=0,
+            rank=rank,
+            world_size=world,
+            buffer_size=buffer,
         )
         for rank in range(world)
     ]
@@ -68,8 +74,10 @@ def test_a_buffer_smaller_than_the_dataset_still_mixes_it(tmp_path: Path) -> Non
     images = [encoded(x) for x in pixels(600, 4)]
     save(tmp_path / "d", "train", {"img": images, "label": labels}, types, group=10)
     source = data.open_dataset(str(tmp_path / "d"), test_fraction=0.01)
-    count = len(source.labels("train"))
-    batches = data.StreamedBatches(source, torch.arange(count), 60, seed=0, buffer_size=120)
+    count = len(source.splits["train"].labels)
+    batches = data.StreamingLoader(
+        source.splits["train"], torch.arange(count), 60, seed=0, buffer_size=120
+    )
     epochs = [list(batches.epoch(epoch)) for epoch in range(8)]
     rows = torch.stack([torch.stack([i for _, _, i in batch]) for batch in epochs]).double()
     place = torch.arange(rows[0].numel()).expand(8, -1)
@@ -84,7 +92,9 @@ def test_a_buffer_smaller_than_the_dataset_still_mixes_it(tmp_path: Path) -> Non
 def test_files_sorted_into_class_folders_are_mixed_beyond_the_buffer(shapes: Path) -> None:
     """Only their paths are kept, so that 20 encoded images' worth of buffer holds all 240."""
     source = data.open_dataset(str(shapes))
-    batches = data.StreamedBatches(source, torch.arange(240), 40, seed=0, buffer_size=20)
+    batches = data.StreamingLoader(
+        source.splits["train"], torch.arange(240), 40, seed=0, buffer_size=20
+    )
     for _, labels, _ in batches.epoch(0):
         assert int(labels.bincount(minlength=3).min()) >= 3
 
@@ -97,4 +107,4 @@ def test_an_unreadable_image_ends_the_epoch_with_its_name(tmp_path: Path) -> Non
         save(tmp_path / "d", split, {"img": images, "label": [0, 1] * 4}, types)
     source = data.open_dataset(str(tmp_path / "d"))
     with pytest.raises(DataError, match="Image 5 of the train split"):
-        list(data.StreamedBatches(source, torch.arange(8), 4, seed=0).epoch(0))
+        list(data.StreamingLoader(source.splits["train"], torch.arange(8), 4, seed=0).epoch(0))

@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from model import data
-from model.synthetic import NAMES, picture
+from model.utils.synthetic import NAMES, picture
 
 
 def test_synthetic_is_balanced_and_the_same_every_time() -> None:
     first, second = (data.open_dataset("synthetic") for _ in range(2))
-    assert first.labels("train").bincount().tolist() == [400] * 10
-    assert first.labels("test").bincount().tolist() == [100] * 10
-    assert first.fingerprint("train") == second.fingerprint("train")
-    assert first.fingerprint("train") != first.fingerprint("test")
-    assert first.load("test", torch.arange(3)).images.shape == (3, 3, 32, 32)
+    assert first.splits["train"].labels.bincount().tolist() == [400] * 10
+    assert first.splits["test"].labels.bincount().tolist() == [100] * 10
+    assert first.splits["train"].fingerprint == second.splits["train"].fingerprint
+    assert first.splits["train"].fingerprint != first.splits["test"].fingerprint
+    assert first.splits["test"].load(torch.arange(3)).images.shape == (3, 3, 32, 32)
 
 
 @pytest.mark.parametrize("label", range(10))
@@ -32,7 +32,7 @@ def test_pictures_of_a_class_differ_and_show_something(label: int) -> None:
 def test_the_mean_picture_of_a_class_does_not_give_it_away() -> None:
     """Comparing pixels with class means is near chance: a network has to look at shapes."""
     source = data.open_dataset("synthetic")
-    train, test = source.load("train"), source.load("test")
+    train, test = source.splits["train"].load(), source.splits["test"].load()
     means = torch.stack(
         [train.images[train.labels == k].float().mean(0).flatten() for k in range(len(NAMES))]
     )

@@ -80,8 +80,10 @@ def test_a_run_knows_its_limits(trained: Path) -> None:
     assert found["temperature"] == classifier.temperature != 1
     assert found["images"] == 30
     assert found["test"]["ece"] == calibrated["ece"]
-    assert found["confident"]["threshold"] == pytest.approx(classifier.doubt.confident, abs=1e-6)
-    assert classifier.doubt.scope is None  # for that 30 images are too few
+    assert found["confident"]["threshold"] == pytest.approx(
+        classifier.calibration.confident, abs=1e-6
+    )
+    assert classifier.calibration.detector is None  # for that 30 images are too few
     assert "temperature of" in (trained / "README.md").read_text()
 
 

@@ -18,8 +18,8 @@ from conftest import ROOT
 import model.training
 from model.inference.classifier import Classifier
 from model.recipe import RECIPES
-from model.synthetic import NAMES
 from model.utils.errors import TrainingError
+from model.utils.synthetic import NAMES
 from web import learn
 from web.trainings import Job, State, Trainings, after
 from web.worker import Lesson

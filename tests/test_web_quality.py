@@ -24,7 +24,7 @@ SECTIONS = (
     doubts.out_of_scope,
     doubts.verdicts,
     doubts.explanations,
-    doubts.photographs,
+    doubts.small_objects,
     matrix.matrix,
 )
 CALIBRATION = {
@@ -164,14 +164,14 @@ def looked(right: float, wrong: float) -> dict[str, float]:
 
 
 def test_what_a_closer_look_gains_shows_where_it_was_measured() -> None:
-    assert doubts.photographs({k: v for k, v in RESULTS.items() if k != "photographs"}) == ""
+    assert doubts.small_objects({k: v for k, v in RESULTS.items() if k != "small_objects"}) == ""
     cases = {
         "96 px on plain": {"whole": looked(0.3, 0.1), "closer": looked(0.7, 0.2)},
         "256 px on plain": {"whole": looked(0.9, 0.06), "closer": looked(0.9, 0.1)},
         "nothing but ground": {"whole": looked(0.0, 0.1), "closer": looked(0.0, 0.2)},
     }
     found = {"images": 200, "canvas": 320, "cases": cases}
-    text = words(doubts.photographs(with_(photographs=found)))
+    text = words(doubts.small_objects(with_(small_objects=found)))
     assert "96 px on plain 30.0 % 70.0 %" in text
     assert "finds 80 % instead of 60 %" in text
     assert "a wrong name in 15 % instead of 8 %" in text

@@ -10,8 +10,8 @@ import pytest
 from tiny_model import NAMES, make_network
 
 from model.inference.classifier import Classifier
+from model.inference.crops import Picture
 from model.inference.prediction import Prediction
-from model.inference.views import Opened
 from model.utils.errors import ImageError
 from web.together import Together
 
@@ -27,7 +27,7 @@ class Gated(Classifier):
         self.go = threading.Event()
         self.failing = False
 
-    def predict(self, pictures: Sequence[Opened]) -> list[Prediction]:
+    def predict(self, pictures: Sequence[Picture]) -> list[Prediction]:
         self.sizes.append(len(pictures))
         if len(self.sizes) == 1:
             self.go.wait(30)

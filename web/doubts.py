@@ -123,9 +123,9 @@ def explanations(results: Results) -> str:
     return charts.figure("The heat-map marks what counts", _table(head, bars), note)
 
 
-def photographs(results: Results) -> str:
+def small_objects(results: Results) -> str:
     """What a closer look at parts of a large picture gains."""
-    found = results.get("photographs")
+    found = results.get("small_objects")
     if not found:
         return ""
     cases = [(name, row) for name, row in found["cases"].items() if row["whole"]["right"] > 0]

@@ -46,7 +46,7 @@ def tab(site: Site) -> None:
         doubts.verdicts,
         doubts.out_of_scope,
         doubts.explanations,
-        doubts.photographs,
+        doubts.small_objects,
     )
     drawn = "".join(f"<div>{part}</div>" for write in parts if (part := section(write, results)))
     curves = section(report.learning_curves, results)

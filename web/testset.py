@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.data import Source, open_dataset
+from model.data import ImageDataset, open_dataset
 from model.inference.classifier import Classifier
 from model.inference.logits import predict_logits
 from model.utils.errors import CifarnetError, DataError
@@ -59,7 +59,7 @@ class TestSet:
     ) -> None:
         self._dataset, self._results, self._classifier = dataset, results, classifier
         self._lock = threading.Lock()
-        self._source: Source | None = None
+        self._source: ImageDataset | None = None
         self._refusal: str | None = None
         self._answers: dict[int, _Answers] = {}
 
@@ -90,10 +90,10 @@ class TestSet:
         """
         with self._lock:
             source = self._opened()
-            images = source.load("test", torch.tensor(indices, dtype=torch.int64)).images
+            images = source.splits["test"].load(torch.tensor(indices, dtype=torch.int64)).images
         return list(images.permute(0, 2, 3, 1).numpy())
 
-    def _opened(self) -> Source:
+    def _opened(self) -> ImageDataset:
         """The dataset; a reason against it is found once and then repeated."""
         if self._refusal:
             raise DataError(self._refusal)
@@ -105,7 +105,7 @@ class TestSet:
                 raise
         return self._source
 
-    def _open(self) -> Source:
+    def _open(self) -> ImageDataset:
         size = self._classifier().image_size
         source = open_dataset(self._dataset, image_size=size)
         expected = self._results["dataset"]
@@ -114,7 +114,7 @@ class TestSet:
         if (
             split != "test"
             or not same
-            or source.fingerprint("test") != expected["fingerprint"]["test"]
+            or source.splits["test"].fingerprint != expected["fingerprint"]["test"]
         ):
             raise DataError(
                 "The pictures of --dataset are not those that the numbers come from, so only the "
@@ -122,10 +122,10 @@ class TestSet:
             )
         return source
 
-    def _classify(self, source: Source, true: int, progress: Progress | None) -> _Answers:
-        labels = source.labels("test")
+    def _classify(self, source: ImageDataset, true: int, progress: Progress | None) -> _Answers:
+        labels = source.splits["test"].labels
         rows = (labels == true).nonzero().flatten()[:MOST_IMAGES]
-        split = source.load("test", rows)
+        split = source.splits["test"].load(rows)
         classifier = self._classifier()
         card: Any = classifier.network.pretrained_cfg
         done = 0
@@ -140,6 +140,6 @@ class TestSet:
             classifier.network, split.images, mean=card["mean"], std=card["std"], progress=report
         )
         named = logits.argmax(dim=1)  # (n,)
-        probability = classifier.doubt.probabilities(logits).amax(dim=1)  # (n,)
+        probability = classifier.calibration.probabilities(logits).amax(dim=1)  # (n,)
         images = split.images.permute(0, 2, 3, 1).numpy()
         return _Answers(images, rows.numpy(), named.numpy(), probability.numpy())

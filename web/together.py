@@ -5,8 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from model.inference.classifier import BATCH_SIZE, Classifier
+from model.inference.crops import Picture
 from model.inference.prediction import Prediction
-from model.inference.views import Opened
 from model.utils.images import Pixels
 
 
@@ -15,7 +15,7 @@ class _Ticket:
     """A question that waits for the network."""
 
     classifier: Classifier
-    picture: Opened
+    picture: Picture
     answer: Future[Prediction] = field(default_factory=Future)
 
 

@@ -20,7 +20,8 @@ from accelerate import Accelerator, PartialState
 from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
-from model import augment, data, hub, splits, training
+from model import augment, hub, training
+from model.data import Loader, load_training_data
 from model.evaluation import finish
 from model.inference.logits import predict_logits
 from model.recipe import RECIPES, DataOptions
@@ -71,10 +72,10 @@ class Lesson:
                 raise
             self._validate(None)
         self.say("saving")
-        names = list(self.data.source.label_names)
-        limits = finish.doubt_of(self.trainer.result, self.data)
-        extra = {"doubt": limits.to_dict()} if limits else None
-        network, output = self.trainer.result, self._job["output"]
+        names = list(self.data.dataset.label_names)
+        network, output = self.trainer.ema_or_model, self._job["output"]
+        calibration = finish.fit_calibration(network, self.data)
+        extra = {"doubt": calibration.to_dict()} if calibration else None
         hub.save_pretrained(network, output, label_names=names, extra=extra)
         self.say("saved")
 
@@ -82,10 +83,11 @@ class Lesson:
         recipe = dataclasses.replace(RECIPES[self._job["recipe"]], network=self._job["network"])
         precision = resolve_mixed_precision(recipe.mixed_precision, PartialState().device)
         accelerator = Accelerator(
-            mixed_precision=precision, gradient_accumulation_steps=recipe.accumulation
+            mixed_precision=precision,
+            gradient_accumulation_steps=recipe.gradient_accumulation_steps,
         )
         self.recipe = recipe
-        self.data = splits.prepare(
+        self.data = load_training_data(
             DataOptions(self._job["dataset"]),
             recipe,
             cache_limit=CACHE_LIMIT,
@@ -94,14 +96,14 @@ class Lesson:
         )
         torch.manual_seed(recipe.seed)
         network: Any = timm.create_model(
-            recipe.network, num_classes=len(self.data.source.label_names)
+            recipe.network, num_classes=len(self.data.dataset.label_names)
         )
-        size = self.data.source.image_size
+        size = self.data.dataset.image_size
         statistics: Any = dict(mean=self.data.mean, std=self.data.std)
         network.pretrained_cfg |= dict(input_size=(3, size, size), **statistics)
         network.init_whitening(augment.normalize(self.data.sample, **statistics).cpu())
         self.trainer = training.Trainer(
-            network, recipe, Watched(self.data.batches, self), accelerator=accelerator, **statistics
+            network, recipe, Watched(self.data.loader, self), accelerator=accelerator, **statistics
         )
         self._introduce()
 
@@ -114,7 +116,7 @@ class Lesson:
             rows.append(labels.index(label))
         rows = rows[:SHOWN]
         self.shown: Tensor = held.images[rows]  # (6, 3, S, S)
-        names = self.data.source.label_names
+        names = self.data.dataset.label_names
         self.say(
             "started",
             images=[data_uri(one) for one in self.shown.cpu().permute(0, 2, 3, 1).numpy()],
@@ -122,7 +124,7 @@ class Lesson:
             sizes=self.data.sizes,
             classes=len(names),
             epochs=self.recipe.epochs,
-            steps=self.data.batches.steps,
+            steps=self.data.loader.steps,
         )
 
     def check(self) -> None:
@@ -148,7 +150,7 @@ class Lesson:
         """Reports what the network says to the pictures by now."""
         logits = self._logits(self.shown)  # (6, C)
         top = logits.softmax(dim=1).topk(min(3, logits.shape[1]), dim=1)
-        names = self.data.source.label_names
+        names = self.data.dataset.label_names
         answers = [
             [[names[i], p] for i, p in zip(classes, row, strict=True)]
             for classes, row in zip(top.indices.tolist(), top.values.tolist(), strict=True)
@@ -168,7 +170,9 @@ class Lesson:
         self._answer()
 
     def _logits(self, images: Tensor) -> Tensor:
-        return predict_logits(self.trainer.result, images, mean=self.data.mean, std=self.data.std)
+        return predict_logits(
+            self.trainer.ema_or_model, images, mean=self.data.mean, std=self.data.std
+        )
 
     def _due(self) -> bool:
         now = time.monotonic()
@@ -182,10 +186,10 @@ class Lesson:
         print(json.dumps({"kind": kind, **content}), file=self._out, flush=True)
 
 
-class Watched:
+class Watched(Loader):
     """Batches that stop between two steps when they are asked to."""
 
-    def __init__(self, batches: data.Batches, lesson: Lesson) -> None:
+    def __init__(self, batches: Loader, lesson: Lesson) -> None:
         self._batches, self._lesson = batches, lesson
         self.steps = batches.steps
 

@@ -9,14 +9,13 @@ import torch
 from torch import nn
 
 from .. import hub
-from ..inference import doubt
-from ..inference.doubt import Doubt
-from ..inference.logits import look_at
+from ..data import TrainingData
+from ..inference.calibration import Calibration
+from ..inference.logits import predict_with_features
 from ..recipe import DataOptions, Recipe
-from ..splits import TrainingData
 from ..utils.machine import machine, versions
 from . import figures
-from .cost import describe
+from .flops import describe
 from .report import evaluate_split
 
 PIECE = 5000  # images of the test split at a time: bounded memory whatever its size
@@ -26,7 +25,7 @@ def measure(
     network: nn.Module,
     data: TrainingData,
     recipe: Recipe,
-    limits: Doubt | None,
+    calibration: Calibration | None,
     *,
     history: list[dict[str, Any]],
     seconds: float,
@@ -41,7 +40,7 @@ def measure(
         network: The result of training.
         data: What it was trained on; its test split is read here for the first time.
         recipe: As resolved for this run.
-        limits: What `doubt_of` gave.
+        calibration: What `fit_calibration` gave.
         history: One row an epoch.
         seconds: Spent in training and validation.
         peak_memory_mib: Most memory that the first process held.
@@ -49,9 +48,9 @@ def measure(
         processes: That trained together.
         bad_images: Rows of the training split that could not be decoded and were left out.
     """
-    names = data.source.label_names
-    shared: dict[str, Any] = dict(device=device, limits=limits)
-    pieces = data.source.iter_batches("test", None, PIECE, device)
+    names = data.dataset.label_names
+    shared: dict[str, Any] = dict(device=device, calibration=calibration)
+    pieces = data.dataset.splits["test"].iter_batches(None, PIECE, device)
     test = evaluate_split(network, pieces, names, **shared)
     validation = (
         evaluate_split(network, data.validation, names, **shared) if data.validation else None
@@ -61,14 +60,14 @@ def measure(
         "version": 1,
         "model": describe(network),
         "dataset": {
-            "name": data.source.name,
+            "name": data.dataset.name,
             "label_names": list(names),
-            "fingerprint": {split: data.source.fingerprint(split) for split in ("train", "test")},
+            "fingerprint": {kind: split.fingerprint for kind, split in data.dataset.splits.items()},
             "sizes": {**data.sizes, "test": test["plain"]["count"]},
         },
         "validation": validation,
         "test": test,
-        "calibration": limits and _calibration(limits, test, validation),
+        "calibration": calibration and _calibration(calibration, test, validation),
         "training": {
             "recipe": recipe.to_dict(),
             "seconds": round(seconds, 2),
@@ -84,16 +83,16 @@ def measure(
     }
 
 
-def doubt_of(network: nn.Module, data: TrainingData) -> Doubt | None:
+def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | None:
     """Fits temperature and thresholds on the validation images; None without any."""
     if data.validation is None or len(data.validation.labels) == 0:
         return None
-    logits, features = look_at(network, data.validation.images)
-    return doubt.fit(logits, features, data.validation.labels.cpu())
+    logits, features = predict_with_features(network, data.validation.images)
+    return Calibration.fit(logits, features, data.validation.labels.cpu())
 
 
 def _calibration(
-    limits: Doubt, test: dict[str, Any], validation: dict[str, Any] | None
+    calibration: Calibration, test: dict[str, Any], validation: dict[str, Any] | None
 ) -> dict[str, Any]:
     """How far a classifier's answers can be believed, in short."""
 
@@ -101,7 +100,7 @@ def _calibration(
         return split and {name: split["calibrated"][name] for name in names}
 
     return {
-        "temperature": limits.temperature,
+        "temperature": calibration.temperature,
         "images": validation["calibrated"]["count"] if validation else 0,
         "validation": short(validation, "accuracy", "ece", "nll"),
         "test": short(test, "accuracy", "ece", "nll", "reliability"),
@@ -115,11 +114,11 @@ def save_network(
     data: TrainingData,
     options: DataOptions,
     recipe: Recipe,
-    limits: Doubt | None,
+    calibration: Calibration | None,
     results: dict[str, Any] | None = None,
 ) -> None:
     """Writes weights and config card and, where there are results, those and the model card."""
-    source = data.source
+    source = data.dataset
     extra = {
         "recipe": recipe.to_dict(),
         "data": {
@@ -129,11 +128,11 @@ def save_network(
             "image_size": options.image_size,
             "cached": data.cached,
             "max_bad_images": options.max_bad_images,
-            "fingerprint": source.fingerprint("train"),
+            "fingerprint": source.splits["train"].fingerprint,
         },
     }
-    if limits:
-        extra["doubt"] = limits.to_dict()
+    if calibration:
+        extra["doubt"] = calibration.to_dict()
     names = list(source.label_names)
     hub.save_pretrained(network, directory, label_names=names, results=results, extra=extra)
 
@@ -144,17 +143,17 @@ def save(
     data: TrainingData,
     options: DataOptions,
     recipe: Recipe,
-    limits: Doubt | None,
+    calibration: Calibration | None,
     results: dict[str, Any],
 ) -> None:
     """Writes the hub's layout: figures, results, card, weights and, last, the config card."""
 
     def images_of(indices: list[int]) -> np.ndarray:
-        rows = data.source.load("test", torch.tensor(indices)).images
+        rows = data.dataset.splits["test"].load(torch.tensor(indices)).images
         return rows.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
 
     figures.write_figures(directory, results, images_of)
-    save_network(network, directory, data, options, recipe, limits, results)
+    save_network(network, directory, data, options, recipe, calibration, results)
 
 
 def summary(results: dict[str, Any]) -> str:

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import Split
-from ..inference.doubt import Doubt
+from ..data import LabelledImages
+from ..inference.calibration import Calibration
 from ..inference.logits import BATCH_SIZE, Progress, predict_views
 from ..utils.errors import DataError
 from . import metrics
@@ -21,7 +21,7 @@ DIGITS = 6
 @torch.inference_mode()
 def evaluate_split(
     network: nn.Module,
-    split: Split | Iterable[Split],
+    split: LabelledImages | Iterable[LabelledImages],
     label_names: Sequence[str],
     *,
     mean: Sequence[float] | None = None,
@@ -29,13 +29,13 @@ def evaluate_split(
     batch_size: int = BATCH_SIZE,
     device: str | torch.device | None = None,
     progress: Progress | None = None,
-    limits: Doubt | None = None,
+    calibration: Calibration | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Reports on a network over a split, with and without test-time augmentation.
 
     Args:
         network: As `predict_logits` takes it.
-        split: The images, or pieces of them as `Source.iter_batches` gives; pieces of a multiple
+        split: The images, or pieces of them as `ShardedSplit.iter_batches` gives; pieces of a multiple
             of `batch_size` images give exactly the numbers of the whole.
         label_names: Of all classes, in the order of the logits.
         mean: Of each channel, in [0, 1]; None takes the network's `pretrained_cfg`.
@@ -43,13 +43,13 @@ def evaluate_split(
         batch_size: Images at a time.
         device: Where to compute; None takes the network's.
         progress: Called with the number of images just done.
-        limits: What a classifier knows about its limits; None leaves its answers out.
+        calibration: Of a classifier; None leaves its answers out.
 
     Returns:
-        {"plain": REPORT, "tta": REPORT}, each as `report` makes it, and with limits "calibrated":
-        the report on a classifier's answers, from the mean logits of image and mirror image. Its
-        key "confident" holds the share of confident answers and how many of those are right,
-        without regard to the scope.
+        {"plain": REPORT, "tta": REPORT}, each as `report` makes it, and with a calibration
+        "calibrated": the report on a classifier's answers, from the mean logits of image and mirror
+        image. Its key "confident" holds the share of confident answers and how many of those are
+        right, without regard to the OOD detector.
 
     Raises:
         DataError: If there are no images, or the labels do not fit the network.
@@ -59,7 +59,7 @@ def evaluate_split(
     mean, std = mean or config["mean"], std or config["std"]
     where = torch.device(device or next(network.parameters()).device)
     logits, labels, indices = [], [], []
-    for part in [split] if isinstance(split, Split) else split:
+    for part in [split] if isinstance(split, LabelledImages) else split:
         logits.append(
             predict_views(network, part.images, True, mean, std, batch_size, where, progress)
         )
@@ -69,12 +69,12 @@ def evaluate_split(
         raise DataError("There are no images to evaluate; check the split's name and size.")
     plain, mirrored, averaged = torch.cat(logits, dim=1)  # (N, C), (N, C), (N, C)
     answers = {"plain": plain, "tta": averaged}
-    if limits:
-        answers["calibrated"] = mirrored.double() / limits.temperature
+    if calibration:
+        answers["calibrated"] = mirrored.double() / calibration.temperature
     truth, rows = torch.cat(labels), torch.cat(indices)  # (N,), (N,)
     found = {name: report(values, truth, label_names, rows) for name, values in answers.items()}
-    if limits:
-        sure = _confident(answers["calibrated"], truth, limits.confident)
+    if calibration:
+        sure = _confident(answers["calibrated"], truth, calibration.confident)
         found["calibrated"]["confident"] = _rounded(sure)
     return found
 
@@ -102,10 +102,7 @@ def report(
         DataError: If there are no images, or labels and names do not fit the logits.
     """
     _check(logits, labels, label_names)
-    suite = metrics.suite(len(label_names))
-    for x, y in zip(logits.split(1000), labels.split(1000), strict=True):
-        suite.add_batch(predictions=x, references=y)
-    values = suite.compute()
+    values = metrics.ClassifierMetric().compute(predictions=logits, references=labels)
     columns = {name: values.pop(name) for name in ("precision", "recall", "f1", "support")}
     reliability, matrix = values.pop("reliability"), values.pop("confusion_matrix")
     values["per_class"] = {

@@ -128,7 +128,8 @@ def _config_of(
     """The config card, as timm writes it, with our key at the end."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / config.NAME
-        save_config_for_hf(network, path)  # type: ignore[arg-type]  # a str fails in 1.0.29
+        where: Any = path  # older versions of timm open it, whatever their annotation says
+        save_config_for_hf(network, where)
         content = files.read_json(path)
     # Said at the root already; transformers' wrapper refuses to be told twice.
     content.get("model_args", {}).pop("num_classes", None)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ..utils import files
 from ..utils.errors import ConfigError, exit_on_error
+from ..utils.root import ROOT
 from . import card, config, measured
 from .pretrained import from_pretrained, public_figures
 
-ROOT = Path(__file__).resolve().parents[2]
 # Front matter by which the folder is a Space too; it is written by hand, and kept.
 SPACE_KEYS = (
     "title|emoji|colorFrom|colorTo|sdk|sdk_version|python_version|app_file|pinned|short_description"

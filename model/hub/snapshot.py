@@ -17,6 +17,7 @@ from huggingface_hub.utils.sha import git_hash
 
 from ..utils import files
 from ..utils.errors import ConfigError, HubError
+from ..utils.root import ROOT
 from . import config
 from .errors import asking, retry
 
@@ -71,18 +72,18 @@ def find_beside(model: str, card: Path, name: str, most: int = MAX_BYTES) -> Pat
     return fetch(model, name, card.parent.name, most=most)
 
 
-def default_model(root: Path) -> Path:
+def default_model() -> Path:
     """The folder of the weights that come with the code.
 
     Raises:
         ConfigError: If none came with it.
     """
-    if not (root / WEIGHTS_NAME).is_file():
+    if not (ROOT / WEIGHTS_NAME).is_file():
         raise ConfigError(
             "No weights came with this code; train some with `accelerate launch train.py`, then "
             "name their folder or a hub id by --model."
         )
-    return root
+    return ROOT
 
 
 def fetch(

@@ -1,24 +1,110 @@
-"""Temperature scaling: probabilities that say how often the network is right.
+"""Calibration: how probable answers are, which of them count as sure, and what is out of reach.
 
-One number, fitted on images that the network did not learn from, divides all logits: which class
-comes first never changes. Source of the scaling: Guo et al., "On calibration of modern neural
+Everything here is fitted on images that the network was not trained on, and kept in config.json
+under `cifarnet.doubt`. One number, the temperature, divides all logits, which never changes the
+class that comes first. Source of the scaling: Guo et al., "On calibration of modern neural
 networks", ICML 2017, arXiv:1706.04599; of how the number is fitted here: Clarté et al.,
 "Expectation consistency for calibration of neural networks", UAI 2023, arXiv:2303.02644.
 """
 
 import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
-LOWEST, HIGHEST = 0.01, 100.0
+from ..utils.errors import ConfigError
+from .ood import FEWEST, OODDetector
+
+LOWEST, HIGHEST = 0.01, 100.0  # temperatures
 HALVINGS = 60
+SURE = 0.98  # share of the confident answers that should be right
+Verdict = Literal["confident", "unsure", "none"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far a network's answers can be believed; the defaults change no answer.
+
+    Attributes:
+        temperature: Divides the logits before softmax, above 0.
+        confident: Probability, 0 to 1, from which an answer counts as sure.
+        detector: Tells pictures of none of the classes; None: no picture is taken for one.
+    """
+
+    temperature: float = 1.0
+    confident: float = 0.75
+    detector: OODDetector | None = None
+
+    @classmethod
+    def fit(cls, logits: Tensor, features: Tensor, labels: Tensor) -> "Calibration":
+        """Fits everything to the validation images; with fewer than `FEWEST`, no detector.
+
+        Args:
+            logits: As `ood.logits_and_features` gives them, (N, C).
+            features: As `ood.logits_and_features` gives them, (N, D).
+            labels: True classes, int64 (N,).
+
+        Raises:
+            ValueError: If there are no images.
+        """
+        temperature = fit_temperature(logits, labels)
+        best, predicted = (logits.double() / temperature).softmax(dim=1).max(dim=1)  # (N,), (N,)
+        return cls(
+            temperature=temperature,
+            confident=_confident(best, predicted == labels),
+            detector=OODDetector.fit(logits, features) if len(labels) >= FEWEST else None,
+        )
+
+    @classmethod
+    def from_dict(cls, content: Any, where: str) -> "Calibration":
+        """Reads what `to_dict` wrote; None gives the defaults.
+
+        Raises:
+            ConfigError: naming the key, its value and the remedy.
+        """
+        if content is None:
+            return cls()
+        limits = {"temperature": (1e-3, 1e3), "confident": (0.0, 1.0)}
+        if not isinstance(content, dict) or content.keys() != {*limits, "scope"}:
+            raise _wrong(where, "", content)
+        for name, (low, high) in limits.items():
+            if not _is_number(content[name]) or not low <= content[name] <= high:
+                raise _wrong(where, f".{name}", content[name])
+        numbers = {name: float(content[name]) for name in limits}
+        return cls(**numbers, detector=_detector(content["scope"], where))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry `cifarnet.doubt` of config.json."""
+        return {
+            "temperature": self.temperature,
+            "confident": self.confident,
+            "scope": self.detector and asdict(self.detector),
+        }
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Calibrated probabilities, float64 (N, C), from logits (N, C)."""
+        return (logits.double() / self.temperature).softmax(dim=1)
+
+    def scores(self, logits: Tensor, features: Tensor) -> Tensor:
+        """Scores of the detector, float64 (N,), high for known pictures; all 0 without one."""
+        if self.detector is None:
+            return torch.zeros(len(logits), dtype=torch.float64)
+        return self.detector(logits, features)
+
+    def verdict(self, probability: float, score: float) -> Verdict:
+        """Judges one picture by the probability of its best class and the detector's score."""
+        if self.detector is not None and score < self.detector.threshold:
+            return "none"
+        return "confident" if probability >= self.confident else "unsure"
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Finds the temperature at which the network claims on average what it reaches.
+    """Finds the temperature at which the mean confidence of the answers is their accuracy.
 
-    That is, the mean probability of its answers equals the share of them that is right. This share
-    is taken as (right + 1) / (N + 2), Laplace's rule, so that nobody is ever quite certain.
+    The accuracy is taken as (right + 1) / (N + 2), Laplace's rule, so that nobody is ever quite
+    certain.
 
     Args:
         logits: Floats (N, C) of images that the network was not trained on.
@@ -34,10 +120,52 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         raise ValueError("A temperature needs at least one image; there are none.")
     logits, labels = logits.cpu().double(), labels.cpu()
     right = int((logits.argmax(dim=1) == labels).sum())
-    share = (right + 1) / (len(labels) + 2)
+    accuracy = (right + 1) / (len(labels) + 2)
     low, high = math.log(LOWEST), math.log(HIGHEST)
-    for _ in range(HALVINGS):  # the mean probability falls as the temperature rises
+    for _ in range(HALVINGS):  # the mean confidence falls as the temperature rises
         middle = (low + high) / 2
-        claimed = (logits / math.exp(middle)).softmax(dim=1).amax(dim=1).mean()
-        low, high = (middle, high) if claimed > share else (low, middle)
+        confidence = (logits / math.exp(middle)).softmax(dim=1).amax(dim=1).mean()
+        low, high = (middle, high) if confidence > accuracy else (low, middle)
     return round(math.exp(high), 6)
+
+
+def _confident(probability: Tensor, right: Tensor) -> float:
+    """The lowest probability from which the share `SURE` of answers is right, at least 0.5.
+
+    Counted by Laplace's rule, as for the temperature. 1 where no such probability exists: then
+    nothing is called sure.
+    """
+    falling, order = probability.sort(descending=True)  # (N,), (N,)
+    count = torch.arange(1, len(order) + 1)  # (N,)
+    share = (right[order].double().cumsum(0) + 1) / (count + 2)  # (N,)
+    last = torch.cat((falling[1:] < falling[:-1], torch.tensor([True])))  # of equal ones, (N,)
+    good = ((share >= SURE) & last).nonzero().flatten()
+    return max(float(falling[good[-1]]), 0.5) if len(good) else 1.0
+
+
+def _detector(content: Any, where: str) -> OODDetector | None:
+    if content is None:
+        return None
+    lists = ("mean", "std", "energy", "distance")
+    if not isinstance(content, dict) or content.keys() != {*lists, "threshold"}:
+        raise _wrong(where, ".scope", content)
+    for name in lists:
+        values = content[name]
+        if not isinstance(values, list | tuple) or not values or not all(map(_is_number, values)):
+            raise _wrong(where, f".scope.{name}", values)
+    spreads = [*content["std"], *content["energy"][1:], *content["distance"][1:]]
+    sizes = [len(content[name]) for name in lists]
+    if sizes[0] != sizes[1] or sizes[2:] != [2, 2] or min(spreads) <= 0:
+        raise _wrong(where, ".scope", content)
+    if not _is_number(content["threshold"]):
+        raise _wrong(where, ".scope.threshold", content["threshold"])
+    numbers: Any = {name: tuple(content[name]) for name in lists}
+    return OODDetector(**numbers, threshold=content["threshold"])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _wrong(where: str, key: str, value: Any) -> ConfigError:
+    return ConfigError(f"{where}: cifarnet.doubt{key} is {value!r:.80}; restore the file.")

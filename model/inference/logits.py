@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..augment import normalize
 from ..utils.errors import WeightsError
-from . import scope
+from . import ood
 
 BATCH_SIZE = 500
 
@@ -56,7 +56,7 @@ def predict_logits(
     return predict_views(network, images, tta, mean, std, batch_size, where, progress)[-1]  # (N, C)
 
 
-def look_at(
+def predict_with_features(
     network: nn.Module,
     images: Tensor,
     *,
@@ -64,7 +64,7 @@ def look_at(
     std: Sequence[float] | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> tuple[Tensor, Tensor]:
-    """Runs `scope.look` over images, in full precision, without changing the network.
+    """Runs `ood.logits_and_features` over images, in full precision, without changing the network.
 
     Args:
         network: A cifarnet, on any device, in any mode.
@@ -84,7 +84,10 @@ def look_at(
     device = next(network.parameters()).device
     with torch.inference_mode(), exactly(network, device) as run:
         seen = [
-            [part.cpu() for part in scope.look(run, normalize(batch.to(device), mean, std))]
+            [
+                part.cpu()
+                for part in ood.logits_and_features(run, normalize(batch.to(device), mean, std))
+            ]
             for batch in images.split(batch_size)
         ]
     logits, features = zip(*seen, strict=True)

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from ..layers import PooledConv, pad_for_pooling
-from ..network import CifarNet
+from ..network import CifarNet, PooledConv, pad_for_pooling
 
 TOLERANCE = 1e-3  # of logits; reordered sums differ by about 1e-6
 
 
-def ready(network: nn.Module) -> nn.Module:
+def optimize_for_inference(network: nn.Module) -> nn.Module:
     """Copies a network in evaluation mode into the form that answers fastest here.
 
     Normalisation becomes part of the convolutions; maps are in channels_last order; on CPUs,

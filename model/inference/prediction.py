@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .doubt import Verdict
-from .views import Box
+from .calibration import Verdict
+from .crops import Box
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,10 @@ class Prediction:
         probabilities: Of all classes, the most probable first; they sum to 1.
         verdict: "confident", "unsure", or "none" for a picture of none of the classes.
         sentence: The verdict in words.
-        scope: How much the picture is like the known ones; 0 where the model cannot tell.
-        box: Left, top, right and bottom, in pixels of the upright picture, of the part that the
-            answer rests on.
+        scope: Score of the OOD detector, the higher the more the picture is like those of the
+            classes; 0 where the model has none.
+        box: Left, top, right and bottom of the part that the answer rests on, in pixels of the
+            original upright picture, however many of them were decoded.
     """
 
     label: str

@@ -1,12 +1,37 @@
 """How to use a device well: its number format, and a processor's cores."""
 
 import os
+from dataclasses import dataclass
 
 import torch
 
 from .machine import cores
 
 WORTH_COMPILING = 5_000_000  # images in all
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """What training does differently from one device to the next; all of it stands here."""
+
+    whole_batches: bool
+    """A step takes its batch at once: parts of it save memory, and fit the caches of a CPU."""
+    graphs: bool
+    """Steps are recorded as CUDA graphs, see `GraphedStep`."""
+    save_every: float
+    """Seconds between checkpoints, at least; epochs can be shorter than writing one takes."""
+
+
+def plan_for(device: torch.device, processes: int, scaled: bool) -> DevicePlan:
+    """How to train on a device.
+
+    Args:
+        device: Where.
+        processes: That share each batch; they talk to each other in ways that graphs cannot hold.
+        scaled: Whether float16 gradients are scaled, which waits for the device in each step.
+    """
+    cuda = device.type == "cuda"
+    return DevicePlan(cuda, cuda and processes == 1 and not scaled, 10.0 if cuda else 0.0)
 
 
 def resolve_mixed_precision(asked: str, device: torch.device) -> str:

@@ -1,6 +1,6 @@
-"""Parts of a large photo that are worth a look of their own.
+"""A decoded picture, and the square crops of it that the network looks at.
 
-A network that sees 32 x 32 pixels misses what is small in a photo. `benchmarks/photographs.py`
+A network that sees 32 x 32 pixels misses what is small in a photo. `benchmarks/small_objects.py`
 measures how much looking at parts helps.
 """
 
@@ -10,29 +10,55 @@ import numpy as np
 from PIL import Image
 
 from ..utils.errors import ImageError
-from ..utils.images import to_square
+from ..utils.images import MAX_PIXELS, Pixels, read_image, to_square
 
 Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels."""
+"""Left, top, right and bottom in pixels of the original upright picture, never of a reduced one."""
 
 LARGE = 3  # times the network's size: below, parts show nothing that the whole does not
-OBLONG = 1.2  # longer to shorter side from which the ends get views of their own
-GRID = 3  # views of half size, along each side
+OBLONG = 1.2  # longer to shorter side from which the ends get crops of their own
+GRID = 3  # crops of half size, along each side
 
 
 @dataclass(frozen=True)
-class Opened:
-    """An upright RGB picture, perhaps reduced, and its width and height before that."""
+class Picture:
+    """An upright RGB picture, decoded once.
+
+    Attributes:
+        image: Its pixels, perhaps fewer than the original has.
+        size: Width and height of the original.
+    """
 
     image: Image.Image
     size: tuple[int, int]
 
-    def inner(self, box: Box) -> Box:
-        """A square of the full picture in pixels of the reduced one, at least one wide.
+    @classmethod
+    def read(cls, source: Pixels, at_least: int, max_pixels: int = MAX_PIXELS) -> "Picture":
+        """Decodes a picture; large files are reduced, but no side below `at_least` pixels.
 
         Raises:
-            ImageError: If it is no square inside of the picture.
+            ImageError: See `utils.images.read_image`.
         """
+        image = read_image(source, at_least=at_least, max_pixels=max_pixels)
+        return cls(image, image.info.get("full_size", image.size))
+
+    def reduced(self, at_least: int) -> "Picture":
+        """The same with as few pixels as leave each side `at_least` long."""
+        by = min(self.image.size) // at_least
+        return Picture(self.image.reduce(by), self.size) if by > 1 else self
+
+    def crop(self, box: Box, size: int) -> np.ndarray:
+        """What the network sees of a square part: uint8 (size, size, 3).
+
+        Raises:
+            ImageError: If the box is no square inside of the picture.
+        """
+        inner = self._inner(box)
+        whole = inner == (0, 0, *self.image.size)
+        return to_square(self.image if whole else self.image.crop(inner), size)
+
+    def _inner(self, box: Box) -> Box:
+        """The same square in pixels of `image`, at least one wide."""
         (width, height), (small_width, small_height) = self.size, self.image.size
         left, top, right, bottom = box
         if not (0 <= left < right <= width and 0 <= top < bottom <= height) or (
@@ -46,7 +72,7 @@ class Opened:
         side = min(side, small_width, small_height)  # reduced sides were rounded
         left = min(round(left * small_width / width), small_width - side)
         top = min(round(top * small_height / height), small_height - side)
-        return left, top, left + side, top + side
+        return _square(left, top, side)
 
 
 def centre(width: int, height: int) -> Box:
@@ -77,12 +103,6 @@ def parts(width: int, height: int, size: int) -> list[Box]:
         for left in np.linspace(0, width - half, GRID).astype(int).tolist():
             found.append(_square(left, top, half))
     return found
-
-
-def cut(image: Image.Image, box: Box, size: int) -> np.ndarray:
-    """What the network sees of a part of an RGB picture: uint8 (size, size, 3)."""
-    whole = box == (0, 0, *image.size)
-    return to_square(image if whole else image.crop(box), size)
 
 
 def _square(left: int, top: int, side: int) -> Box:

@@ -4,26 +4,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.inference import views
+from model.inference import crops
+from model.inference.crops import Picture
 
 
 @pytest.mark.parametrize(
     ("size", "box"),
     [((50, 50), (0, 0, 50, 50)), ((100, 40), (30, 0, 70, 40)), ((1, 3), (0, 1, 1, 2))],
 )
-def test_centre(size: tuple[int, int], box: views.Box) -> None:
-    assert views.centre(*size) == box
+def test_centre(size: tuple[int, int], box: crops.Box) -> None:
+    assert crops.centre(*size) == box
 
 
 def test_small_pictures_have_no_parts() -> None:
-    assert views.parts(95, 400, 32) == []
-    assert views.parts(1, 1, 32) == []
+    assert crops.parts(95, 400, 32) == []
+    assert crops.parts(1, 1, 32) == []
 
 
 def test_parts_are_squares_inside_that_cover_the_picture() -> None:
     for width, height in ((96, 96), (400, 300), (150, 500)):
         covered = np.zeros((height, width), bool)
-        for left, top, right, bottom in views.parts(width, height, 32):
+        for left, top, right, bottom in crops.parts(width, height, 32):
             assert 0 <= left < right <= width
             assert 0 <= top < bottom <= height
             assert right - left == bottom - top >= 48
@@ -33,17 +34,17 @@ def test_parts_are_squares_inside_that_cover_the_picture() -> None:
 
 
 def test_oblong_pictures_have_their_ends() -> None:
-    found = views.parts(400, 300, 32)
+    found = crops.parts(400, 300, 32)
     assert (0, 0, 300, 300) in found
     assert (100, 0, 400, 300) in found
-    assert (0, 0, 300, 300) not in views.parts(320, 300, 32)
+    assert (0, 0, 300, 300) not in crops.parts(320, 300, 32)
 
 
-def test_cut_scales_a_part() -> None:
+def test_a_crop_scales_a_part() -> None:
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[32:, 32:] = (10, 20, 30)
-    found = views.cut(Image.fromarray(pixels), (32, 32, 64, 64), 16)
+    picture = Picture(Image.fromarray(pixels), (64, 64))
+    found = picture.crop((32, 32, 64, 64), 16)
     assert found.shape == (16, 16, 3)
     assert (found == (10, 20, 30)).all()
-    whole = views.cut(Image.fromarray(pixels), (0, 0, 64, 64), 64)
-    assert (whole == pixels).all()
+    assert (picture.crop((0, 0, 64, 64), 64) == pixels).all()

@@ -1,9 +1,9 @@
 """Is this a picture of one of the classes at all? Scores that fall on pictures of something else.
 
 Every score is one number a picture; the higher, the more it is like the training images. The one in
-use, `Scope`, adds two that fail on different pictures: energy looks at the answer and misses what
-is drawn or printed, the distance looks at colours and edges and misses what is only put together
-wrongly. `benchmarks/out_of_scope.py` compares them.
+use, `OODDetector`, adds two that fail on different pictures: energy looks at the answer and misses
+what is drawn or printed, the distance looks at colours and edges and misses what is only put
+together wrongly. `benchmarks/out_of_scope.py` compares them.
 """
 
 import math
@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-KEPT = 0.95  # share of validation images that the threshold lets through
+TARGET_TPR = 0.95  # true positive rate: share of validation images above the threshold
 FEWEST = 100  # images to fit to: fitted to fewer, it turns many known pictures away
 
 
-def look(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def logits_and_features(network: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """What the network answers about pictures, and what it saw in them at first.
 
     Args:
@@ -75,7 +75,7 @@ def distance(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Scope:
+class OODDetector:
     """Energy and feature distance together, each in standard deviations of known pictures.
 
     Attributes:
@@ -93,7 +93,7 @@ class Scope:
     threshold: float
 
     def __call__(self, logits: Tensor, features: Tensor) -> Tensor:
-        """Scores pictures by what `look` gave: float64 (N,)."""
+        """Scores pictures by what `logits_and_features` gave: float64 (N,)."""
         high = (energy(logits) - self.energy[0]) / self.energy[1]  # (N,)
         far = self._log_distance(features)  # (N,)
         return high - (far - self.distance[0]) / self.distance[1]
@@ -108,25 +108,25 @@ class Scope:
         return mean, std
 
     @classmethod
-    def fit(cls, logits: Tensor, features: Tensor) -> "Scope":
-        """Fits everything to what `look` gave for known pictures that were not trained on.
+    def fit(cls, logits: Tensor, features: Tensor) -> "OODDetector":
+        """Fits everything to known pictures that the network was not trained on.
 
         Args:
-            logits: (N, C).
-            features: (N, D).
+            logits: As `logits_and_features` gives them, (N, C).
+            features: As `logits_and_features` gives them, (N, D).
 
         Raises:
             ValueError: If there are fewer than `FEWEST` pictures.
         """
         if len(logits) < FEWEST:
-            raise ValueError(f"A scope needs {FEWEST} images; there are {len(logits)}.")
+            raise ValueError(f"An OODDetector needs {FEWEST} images; there are {len(logits)}.")
         known = features.double()
         mean, std = known.mean(dim=0), known.std(dim=0).clamp(min=1e-6)  # (D,), (D,)
         draft = cls(_rounded(mean), _rounded(std), (0.0, 1.0), (0.0, 1.0), -math.inf)
         values, far = energy(logits), draft._log_distance(features)  # (N,), (N,)
         parts = dict(energy=_spread(values), distance=_spread(far))
         score = cls(draft.mean, draft.std, **parts, threshold=0.0)(logits, features)  # (N,)
-        return cls(draft.mean, draft.std, **parts, threshold=float(score.quantile(1 - KEPT)))
+        return cls(draft.mean, draft.std, **parts, threshold=float(score.quantile(1 - TARGET_TPR)))
 
 
 def _spread(values: Tensor) -> tuple[float, float]:
