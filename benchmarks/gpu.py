@@ -5,7 +5,7 @@
 
 Both have their images on the device before the clock starts, and have trained once before to
 compile and record what they do; both report the accuracy over six views. The other program runs as
-its authors wrote it. Without --peer ours runs alone. Then a short run on generated pictures is taken
+its authors wrote it. Without --peer ours runs alone. Then a run on generated pictures is taken
 up half-way and saved, and its logits on the GPU are compared with those on the CPU. Writes gpu.json
 and gpu.png to benchmarks/results.
 """
