@@ -206,12 +206,7 @@ class Run:
         if world > 1:  # normalisation statistics are each process's own; the first one's are saved
             for buffer in self.trainer.ema_or_model.buffers():
                 dist.broadcast(buffer, 0)
-        logits = predict_logits(
-            self.trainer.ema_or_model,
-            split.images[rank::world],
-            mean=self.data.mean,
-            std=self.data.std,
-        )
+        logits = predict_logits(self.trainer.ema_or_model, split.images[rank::world])
         parts = gather_object([(logits, split.labels[rank::world].cpu())])  # one a process
         logits, labels = map(torch.cat, zip(*parts, strict=True))  # (N, C), (N,)
         accuracy = (logits.argmax(1) == labels).double().mean().item()

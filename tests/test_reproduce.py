@@ -15,7 +15,8 @@ from model.checkpoint import save_checkpoint
 from model.evaluation import reproduce
 from model.evaluation.report import evaluate_split
 from model.inference.calibration import Calibration
-from model.inference.logits import predict_with_features
+from model.inference.logits import predict
+from model.inference.ood import logits_and_features
 from model.recipe import Recipe
 from model.utils import files
 
@@ -100,9 +101,8 @@ def trained(pictures: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
     }
     validation = source.splits["train"].load(held_back)
-    calibration = Calibration.fit(
-        *predict_with_features(network, validation.images), validation.labels
-    )
+    logits, features = predict(network, validation.images, logits_and_features)
+    calibration = Calibration.fit(logits, features, validation.labels)
     extra["doubt"] = calibration.to_dict()
     hub.save_pretrained(network, directory, label_names=names, extra=extra)
     results = {

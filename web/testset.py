@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -127,7 +126,6 @@ class TestSet:
         rows = (labels == true).nonzero().flatten()[:MOST_IMAGES]
         split = source.splits["test"].load(rows)
         classifier = self._classifier()
-        card: Any = classifier.network.pretrained_cfg
         done = 0
 
         def report(count: int) -> None:
@@ -136,9 +134,7 @@ class TestSet:
             if progress:
                 progress(done / len(rows))
 
-        logits = predict_logits(
-            classifier.network, split.images, mean=card["mean"], std=card["std"], progress=report
-        )
+        logits = predict_logits(classifier.network, split.images, report)
         named = logits.argmax(dim=1)  # (n,)
         probability = classifier.calibration.probabilities(logits).amax(dim=1)  # (n,)
         images = split.images.permute(0, 2, 3, 1).numpy()

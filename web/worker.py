@@ -170,9 +170,7 @@ class Lesson:
         self._answer()
 
     def _logits(self, images: Tensor) -> Tensor:
-        return predict_logits(
-            self.trainer.ema_or_model, images, mean=self.data.mean, std=self.data.std
-        )
+        return predict_logits(self.trainer.ema_or_model, images)
 
     def _due(self) -> bool:
         now = time.monotonic()

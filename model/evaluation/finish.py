@@ -11,7 +11,8 @@ from torch import nn
 from .. import hub
 from ..data import TrainingData
 from ..inference.calibration import Calibration
-from ..inference.logits import predict_with_features
+from ..inference.logits import predict
+from ..inference.ood import logits_and_features
 from ..recipe import DataOptions, Recipe
 from ..utils.machine import machine, versions
 from . import figures
@@ -49,12 +50,11 @@ def measure(
         bad_images: Rows of the training split that could not be decoded and were left out.
     """
     names = data.dataset.label_names
-    shared: dict[str, Any] = dict(device=device, calibration=calibration)
     pieces = data.dataset.splits["test"].iter_batches(None, PIECE, device)
-    test = evaluate_split(network, pieces, names, **shared)
-    validation = (
-        evaluate_split(network, data.validation, names, **shared) if data.validation else None
-    )
+    test = evaluate_split(network, pieces, names, calibration=calibration)
+    validation = None
+    if data.validation:
+        validation = evaluate_split(network, data.validation, names, calibration=calibration)
     images = data.sizes["train"] * len(history)
     return {
         "version": 1,
@@ -87,7 +87,7 @@ def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | Non
     """Fits temperature and thresholds on the validation images; None without any."""
     if data.validation is None or len(data.validation.labels) == 0:
         return None
-    logits, features = predict_with_features(network, data.validation.images)
+    logits, features = predict(network, data.validation.images, logits_and_features)
     return Calibration.fit(logits, features, data.validation.labels.cpu())
 
 
