@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from ..utils.errors import ConfigError
+from ..utils.root import INSTALLED, ROOT
 from . import release
 from .pretrained import CARD_NAME, RESULTS_NAME
 from .push import model_files, own_results
@@ -54,12 +55,16 @@ def push_space(
 
 def _contents(folder: Path) -> dict[str, bytes]:
     """What such a Space consists of, by path, after checking that the model loads."""
+    if INSTALLED:
+        raise ConfigError(
+            "The installed package does not hold all of the page's files: run `python -m model.hub "
+            "push-space` in a checkout."
+        )
     found, settings = model_files(folder)
     if RESULTS_NAME not in found:
         raise ConfigError(f"{folder} holds no {RESULTS_NAME}; name the folder of a finished run.")
-    root = release.ROOT
-    paths = [path for pattern in CODE for path in sorted(root.glob(pattern)) if path.is_file()]
-    code = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+    paths = [path for pattern in CODE for path in sorted(ROOT.glob(pattern)) if path.is_file()]
+    code = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
     with own_results(folder, settings):
-        text = release.readme(root, folder)
+        text = release.readme(ROOT, folder)
     return code | found | {CARD_NAME: text.encode()}
