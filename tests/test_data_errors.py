@@ -86,7 +86,7 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"label.*img"):
         open_dataset(str(layout(tmp_path / "bare", labels={})))
     save(tmp_path / "text", "train", {"label": [0, 1]}, {"label": TWO})
-    with pytest.raises(DataError, match=r"images.*label"):
+    with pytest.raises(DataError, match=r"image.*label"):
         open_dataset(str(tmp_path / "text"))
 
 
