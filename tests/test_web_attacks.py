@@ -19,6 +19,7 @@ from watched import MARK, WATCH, Site, Trap, until
 
 from web import guard
 
+pytestmark = pytest.mark.slow
 TELLTALE = ("Traceback", str(ROOT), "site-packages", "/tmp/")
 
 

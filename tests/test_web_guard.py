@@ -271,7 +271,7 @@ def test_busy_is_said_in_words_whoever_notices() -> None:
 
 def test_uploads_are_put_in_order_after_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     sweeps: list[int] = []
-    monkeypatch.setattr("web.tidy.up", lambda: sweeps.append(0))
+    monkeypatch.setattr("web.uploads.tidy", lambda: sweeps.append(0))
 
     async def upload(door: Door, count: int, megabytes: int) -> int:
         sweeps.clear()

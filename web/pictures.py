@@ -6,26 +6,15 @@ import io
 import numpy as np
 from PIL import Image
 
-from model.utils.images import read_image, to_square
+from model.utils.images import to_square
 from web.charts import data_uri
-from web.uploads import MAX_PIXELS
 
 PHOTO_SIDE = 768  # pixels of the longer side that the page shows
-READ_SIDE = 1024  # pixels that large JPEG files keep at least when they are decoded
 THUMBNAIL = 48
 TILES = 16  # feature maps of a stage that are shown
 SHEET_TILE, GAP = 60, 4  # pixels of a feature map on its sheet, about, and between two of them
 FOR, AGAINST = np.array([43, 97, 149]), np.array([214, 78, 38])  # blue and rust, as in the figures
 DARK, LIGHT = np.array([18, 32, 46]), np.array([248, 238, 214])
-
-
-def opened(content: bytes) -> Image.Image:
-    """A picture, upright, in RGB.
-
-    Raises:
-        ImageError: If it cannot be read.
-    """
-    return read_image(content, at_least=READ_SIDE, max_pixels=MAX_PIXELS)
 
 
 def photo_uri(image: Image.Image) -> str:

@@ -134,21 +134,19 @@ def per_class(results: Results) -> str:
     classes = report_of(results)["per_class"]
     ranked = sorted(classes.items(), key=lambda item: item[1]["recall"])
     most = max(1 - row["recall"] for _, row in ranked) or 1
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        f'<td class="track"><i style="width: {(1 - row["recall"]) / most * 100:.1f}%"></i></td>'
-        f"<td>{percent(1 - row['recall'])}</td><td>{percent(row['precision'])}</td></tr>"
+    bars = [
+        (
+            name,
+            (1 - row["recall"]) / most,
+            [percent(1 - row["recall"]), percent(row["precision"])],
+        )
         for name, row in ranked
-    )
-    head = (
-        '<thead><tr><th scope="col">class</th><td></td><th scope="col">missed</th>'
-        '<th scope="col">right when named</th></tr></thead>'
-    )
+    ]
     worst, best = ranked[0][0], ranked[-1][0]
     title = f"{worst.capitalize()} is missed most, {best} least"
     if ranked[0][1]["recall"] == ranked[-1][1]["recall"]:
         title = "All classes are missed equally often"
-    table = f'<div class="scroll"><table class="bars">{head}<tbody>{rows}</tbody></table></div>'
+    table = charts.bars(("class", "missed", "right when named"), bars)
     return charts.figure(title, table, "Bars: share of a class's pictures that get another name.")
 
 
