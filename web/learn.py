@@ -18,10 +18,8 @@ SUITS = {SYNTHETIC: "tiny"}  # recipe for a dataset; others get the fast one
 INTRO = (
     "Train a network from nothing and watch. One training runs at a time, for everybody who has "
     "this page open; it takes an hour at most. The network that comes out can be used on the "
-    "other tabs, until the next one replaces it."
-)
-RECIPE_HELP = (
-    "tiny: for a few thousand pictures. flash: fast. default, long, release: better, longer."
+    "other tabs, until the next one replaces it. The recipe named tiny is for a few thousand "
+    "pictures, flash is fast; default, long and release take longer and reach more."
 )
 
 
@@ -44,7 +42,6 @@ def tab(site: Site) -> None:
             [(f"{name} ({one.epochs} epochs)", name) for name, one in RECIPES.items()],
             value=SUITS.get(offered[-1], "flash"),
             label="Recipe",
-            info=RECIPE_HELP,
             min_width=260,
         )
     with gr.Row():

@@ -109,7 +109,7 @@ def answers(
 
 def rows(site: Site, items: Iterator[Item], name: str, entry: Entry) -> Iterator[Row]:
     """The rows of a table, in the order of the files."""
-    classifier = site.models.classifier(site.models.known([name])[0])
+    classifier = site.models.classifier(site.models.known(name)[0])
     names: list[str] = []
 
     def contents() -> Iterator[bytes | CifarnetError]:

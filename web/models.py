@@ -47,10 +47,10 @@ class Models:
         with self._lock:
             return list(self._loaded)
 
-    def known(self, names: Sequence[str]) -> list[str]:
-        """Those of some names that are still offered, otherwise the first model's."""
-        offered = self.names
-        return [name for name in offered if name in names] or offered[:1]
+    def known(self, names: Sequence[str] | str | None) -> list[str]:
+        """Those of some names, or of one, that are still offered, otherwise the first model's."""
+        offered, chosen = self.names, [names] if isinstance(names, str) else names or []
+        return [name for name in offered if name in chosen] or offered[:1]
 
     def classifier(self, name: str | None = None) -> Classifier:
         """A model by name; None is the first.

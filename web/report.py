@@ -68,33 +68,24 @@ def hardest(results: Results) -> str:
     report, names = report_of(results), results["dataset"]["label_names"]
     classes, matrix = report["per_class"], report["confusion_matrix"]
     worst = min(names, key=lambda name: classes[name]["f1"])
-    best = max(names, key=lambda name: classes[name]["recall"])
     row = matrix[names.index(worst)]
     support, found = sum(row), row[names.index(worst)]
     title = f"<h3>The hardest class: {escape(worst)}</h3>"
     if found == support and classes[worst]["f1"] == 1:
         return "<h3>No class is harder than another</h3>"
-    words = [
+    words = (
         f"Of {support:,} {worst} pictures {found:,} are named {worst}; {support - found:,} are "
-        f"not. {_taken_for(worst, row, names)} Of {best} pictures, the easiest to find, "
-        f"{_missed(report, names, best):,} are missed.",
+        f"not. {_taken_for(worst, row, names)}",
         _mutual(worst, matrix, names),
-        _certainly_wrong(worst, report),
-    ]
+    )
     return title + "".join(f"<p>{escape(text.strip())}</p>" for text in words if text)
 
 
 def _taken_for(name: str, row: list[int], names: list[str]) -> str:
-    """What the missed pictures of a class are taken for."""
+    """What the missed pictures of a class are taken for most often."""
     wrong = [(count, other) for count, other in zip(row, names, strict=True) if other != name]
-    top = sorted((pair for pair in wrong if pair[0]), key=lambda pair: -pair[0])[:3]
-    if not top:
-        return ""
-    return (
-        "They are taken for "
-        + _listed([f"{other} ({count:,})" for count, other in top])
-        + (" most often." if len(top) == 3 else ".")
-    )
+    top = [f"{other} ({count:,})" for count, other in sorted(wrong, reverse=True)[:3] if count]
+    return f"They are taken for {', '.join(top)}." if top else ""
 
 
 def _mutual(worst: str, matrix: list[list[int]], names: list[str]) -> str:
@@ -113,20 +104,6 @@ def _mutual(worst: str, matrix: list[list[int]], names: list[str]) -> str:
         f"{percent(mixed / wrong, 0)}. Where the answer is one of the two, look at the second "
         "most probable class as well."
     )
-
-
-def _certainly_wrong(worst: str, report: dict[str, Any]) -> str:
-    """How many of the most confident mistakes show the hardest class."""
-    mistakes = report.get("confident_mistakes", [])
-    mine = sum(row["true"] == worst for row in mistakes)
-    if not mine:
-        return ""
-    return f"{mine} of the {len(mistakes)} most confident mistakes are {worst} pictures."
-
-
-def _missed(report: dict[str, Any], names: list[str], name: str) -> int:
-    row: list[int] = report["confusion_matrix"][names.index(name)]
-    return sum(row) - row[names.index(name)]
 
 
 def per_class(results: Results) -> str:
@@ -168,10 +145,6 @@ def learning_curves(results: Results) -> str:
     drawn = "".join(f"<div>{charts.legend([one])}{drawing}</div>" for one, drawing in charts_)
     note = "An epoch is one pass over all training images."
     return charts.figure(title, f'<div class="grid">{drawn}</div>', note)
-
-
-def _listed(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def _duration(seconds: float) -> str:

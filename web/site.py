@@ -77,12 +77,11 @@ def enclosing_tab() -> gr.Tab:
 def follow_models(models: Models, chosen: gr.CheckboxGroup | gr.Dropdown) -> None:
     """Offers a model that was trained meanwhile when the tab being filled is shown again."""
 
-    def now(value: list[str] | str) -> Any:
-        offered = models.names
-        kept = models.known([value] if isinstance(value, str) else value)
+    def now(value: list[str] | str | None) -> Any:
+        offered, kept = models.names, models.known(value)
         return gr.update(
             choices=[(name, name) for name in offered],
-            value=kept[0] if isinstance(value, str) else kept,
+            value=kept if isinstance(chosen, gr.CheckboxGroup) else kept[0],
             visible=len(offered) > 1,
         )
 
