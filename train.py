@@ -9,14 +9,23 @@ import time
 from pathlib import Path
 from typing import Any
 
+from model import options
+from model.utils.errors import exit_on_error
+
+if __name__ == "__main__":  # --help and mistakes need not wait for the libraries below
+    with exit_on_error():
+        options.parse()
+
 import timm
+import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import gather_object, parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
-from model import advice, checkpoint, options, splits
+from model import advice, checkpoint
+from model.data import TrainingData, load_training_data
 from model.evaluation import finish
 from model.hub import push
 from model.hub.sending import check_token
@@ -32,9 +41,7 @@ from model.utils.errors import (
     ConfigError,
     DataError,
     HubError,
-    exit_on_error,
 )
-from model.utils.gather import gather_rows
 from model.utils.machine import peak_memory_mib
 from model.utils.memory import keep_memory
 
@@ -78,7 +85,7 @@ class Run:
         self.data = self._read_data(asked.cache_limit)
         self.bad_before = set(values.get("bad_images", []))
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
-        self.fingerprint = self.data.source.fingerprint("train")
+        self.fingerprint = self.data.dataset.splits["train"].fingerprint
         began_with = values["fingerprint"] if values else self.options.fingerprint
         if began_with and began_with != self.fingerprint:
             raise DataError(
@@ -116,11 +123,11 @@ class Run:
             raise ConfigError(f"--track {track} needs a package: pip install {track}")
         return accelerator
 
-    def _read_data(self, cache_limit: float) -> splits.TrainingData:
+    def _read_data(self, cache_limit: float) -> TrainingData:
         began = time.perf_counter()
         self.say(f"Reading {self.options.name} ...")
         with reading_progress(self.main) as progress:
-            data = splits.prepare(
+            data = load_training_data(
                 self.options,
                 self.recipe,
                 cache_limit=cache_limit,
@@ -129,7 +136,7 @@ class Run:
                 world_size=self.accelerator.num_processes,
                 progress=progress,
             )
-        data.source.labels("test")  # without labels it is an error now, not after training
+        _ = data.dataset.splits["test"].labels  # if there are none, the error comes now
         held = "decoded once" if data.cached else "streamed in every epoch"
         if data.outliers is not None:
             self.say(
@@ -137,7 +144,7 @@ class Run:
             )
         self.say(
             f"{data.sizes['train']:,} training and {data.sizes['validation']:,} validation images "
-            f"of {len(data.source.label_names)} classes, {held} "
+            f"of {len(data.dataset.label_names)} classes, {held} "
             f"({time.perf_counter() - began:.1f} s)"
         )
         return data
@@ -145,7 +152,7 @@ class Run:
     @property
     def bad_images(self) -> list[int]:
         """Rows of the training split that were left out because they cannot be decoded."""
-        return sorted(self.bad_before | self.data.source.bad)
+        return sorted(self.bad_before | self.data.dataset.splits["train"].bad)
 
     @property
     def peak_memory_mib(self) -> float | None:
@@ -163,20 +170,22 @@ class Run:
             f"Training {self.recipe.network} in {self.directory} on {self.accelerator.device} "
             f"({self.accelerator.num_processes} process(es), precision "
             f"{self.recipe.mixed_precision}), {self.recipe.epochs} epochs of "
-            f"{self.data.batches.steps} steps"
+            f"{self.data.loader.steps} steps"
         )
         progress = RunProgress(
-            self.recipe, self.data.batches.steps, self.options.image_size, self.main
+            self.recipe, self.data.loader.steps, self.options.image_size, self.main
         )
         try:
             while self.trainer.epochs_done < self.recipe.epochs:
                 began = time.perf_counter()
                 progress.start(self.trainer.epochs_done)
                 report = self.trainer.train_epoch(progress.update)
-                row = self._row(report, *self._validate(), time.perf_counter() - began)
+                saving = self._time_to_save()
+                checked = self._validate() if saving else (None, None)
+                row = self._row(report, *checked, time.perf_counter() - began)
                 self.history.append(row)
                 self.seconds += row["seconds"]
-                if self._time_to_save():
+                if saving:
                     self.save()
                 progress.line(_line(row, self.recipe.epochs))
                 self.accelerator.log({k: v for k, v in row.items() if v is not None}, row["epoch"])
@@ -184,6 +193,7 @@ class Run:
             progress.close()
 
     def _time_to_save(self) -> bool:
+        """Whether to validate and save after this epoch: a GPU's can be shorter than either."""
         waited = time.monotonic() - self.saved_at >= self.trainer.plan.save_every
         return waited or self.trainer.epochs_done == self.recipe.epochs
 
@@ -196,15 +206,9 @@ class Run:
         if world > 1:  # normalisation statistics are each process's own; the first one's are saved
             for buffer in self.trainer.ema_or_model.buffers():
                 dist.broadcast(buffer, 0)
-        logits = predict_logits(
-            self.trainer.ema_or_model,
-            split.images[rank::world],
-            mean=self.data.mean,
-            std=self.data.std,
-        )
-        device = self.accelerator.device
-        logits = gather_rows(logits.to(device)).cpu()  # (N, C)
-        labels = gather_rows(split.labels[rank::world]).cpu()  # (N,)
+        logits = predict_logits(self.trainer.ema_or_model, split.images[rank::world])
+        parts = gather_object([(logits, split.labels[rank::world].cpu())])  # one a process
+        logits, labels = map(torch.cat, zip(*parts, strict=True))  # (N, C), (N,)
         accuracy = (logits.argmax(1) == labels).double().mean().item()
         return F.cross_entropy(logits, labels).item(), accuracy
 

@@ -67,7 +67,7 @@ def dataset_name(args: argparse.Namespace) -> str:
     return ours["data"]["name"]
 
 
-def load(args: argparse.Namespace) -> tuple[Classifier, data.Source]:
+def load(args: argparse.Namespace) -> tuple[Classifier, data.ImageDataset]:
     """The model asked for and its dataset.
 
     Raises:
@@ -92,13 +92,13 @@ def spread(count: int, total: int) -> torch.Tensor:
     return torch.arange(0, total, max(1, total // count))[:count]
 
 
-def validation(args: argparse.Namespace, source: data.Source) -> data.Split:
+def validation(args: argparse.Namespace, source: data.ImageDataset) -> data.LabelledImages:
     """The images that were held back when the model was trained."""
     recipe = hub.read_config(args.model)["cifarnet"]["recipe"]
     _, held_back = data.train_validation_split(
-        source.labels("train"), recipe["val_size"], recipe["seed"]
+        source.splits["train"].labels, recipe["val_size"], recipe["seed"]
     )
-    return source.load("train", held_back)
+    return source.splits["train"].load(held_back)
 
 
 def memory(process: int, field: str) -> float:

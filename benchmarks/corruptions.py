@@ -66,8 +66,8 @@ def main() -> None:
                 f"for {SIDE}."
             )
         source = open_dataset(dataset_name(args), image_size=SIDE)
-        total = len(source.labels("test"))
-        split = source.load("test", spread(args.images or total, total))
+        total = len(source.splits["test"].labels)
+        split = source.splits["test"].load(spread(args.images or total, total))
         images = split.images.permute(0, 2, 3, 1).numpy()  # (N, 32, 32, 3)
         with tqdm(total=_robustness.works(len(images)), unit=" images", smoothing=0.05) as bar:
 

@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 import model  # noqa: E402, F401  (registers the networks)
 from model import augment  # noqa: E402
+from model.data import Loader  # noqa: E402
 from model.optimizer import build_optimizers  # noqa: E402
 from model.recipe import RECIPES, Recipe  # noqa: E402
 from model.training import Trainer  # noqa: E402
@@ -40,7 +41,7 @@ MEAN, STD = (0.5,) * 3, (0.25,) * 3
 COLOURS = ("#8a8f98", "#2b6cb0", "#c05621")
 
 
-class SameBatch:
+class SameBatch(Loader):
     """The same tensors again and again."""
 
     def __init__(self, images: Tensor, labels: Tensor, steps: int) -> None:

@@ -28,8 +28,8 @@ from benchmarks._common import add_output, model_argument, publish
 from benchmarks._shares import ccr, ece, share
 from model import Classifier, Prediction
 from model.evaluation import style
-from model.reading import find_streams
 from model.utils.errors import DataError, exit_on_error
+from model.utils.streams import find_streams
 
 OTHER = "other"  # the truth of a stranger
 VERDICTS = ("confident", "unsure", "none")

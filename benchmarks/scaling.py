@@ -32,11 +32,11 @@ from benchmarks._common import ROOT
 from model.evaluation import style
 from model.evaluation.flops import multiply_adds
 from model.recipe import RECIPES
-from model.synthetic import NAMES, picture, png
 from model.utils import files
 from model.utils.device import resolve_mixed_precision
 from model.utils.machine import cores, machine, versions
 from model.utils.memory import keep_memory
+from model.utils.synthetic import NAMES, picture, png
 
 TARGET = ROOT / "benchmarks" / "results" / "scaling"
 SCALES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the default network's widths

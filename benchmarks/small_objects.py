@@ -35,8 +35,8 @@ def main() -> None:
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
-        total = len(source.labels("test"))
-        split = source.load("test", spread(args.count, total))
+        total = len(source.splits["test"].labels)
+        split = source.splits["test"].load(spread(args.count, total))
     pictures = [Image.fromarray(one) for one in split.images.permute(0, 2, 3, 1).numpy()]
     truth = [source.label_names[int(i)] for i in split.labels]
     rng = np.random.default_rng(0)

@@ -35,7 +35,7 @@ TARGET = ROOT / "benchmarks" / "results" / "startup"
 def ours(name: str) -> tuple[float, int]:
     """Seconds from opening the dataset to all training images as one tensor, and their number."""
     began = time.perf_counter()
-    split = open_dataset(name).load("train")
+    split = open_dataset(name).splits["train"].load()
     return time.perf_counter() - began, len(split)
 
 

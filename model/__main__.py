@@ -1,24 +1,35 @@
-"""Names what pictures show: `python -m model photo.jpg` (see --help)."""
+"""Names what pictures show: `python -m model photo.jpg`, or `cifarnet photo.jpg` once installed.
+
+Everything heavy is imported after the arguments were understood, so that --help answers at once.
+"""
 
 import argparse
 import json
 import logging
 import sys
 import warnings
-from pathlib import Path
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from huggingface_hub.utils import disable_progress_bars
-
-from .hub.snapshot import default_model
-from .inference.classifier import Classifier, Prediction
 from .utils.errors import ImageError, exit_on_error
+from .utils.root import INSTALLED, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent  # where the default weights lie
+if TYPE_CHECKING:
+    from .inference.classifier import Prediction
+
 BAD_IMAGE = 1  # exit code when some picture could not be read
+HUB_COMMANDS = ("push", "pull", "push-space", "export-onnx")
+COMMANDS = f"""\
+other commands, each with its own --help:
+  {", ".join(HUB_COMMANDS)}
+                        send a model to a hub, fetch one, or write it as an ONNX file
+  app                   open the web page
+(a picture of such a name: ./push)
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Classifies the pictures named on the command line.
+    """Classifies the pictures named on the command line, or does what its first word says.
 
     Args:
         arguments: Those of this process if None.
@@ -29,11 +40,23 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: with code 2 and one message if the model cannot be loaded.
     """
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["app"]:
+        return _open_page(arguments[1:])
+    if arguments and arguments[0] in HUB_COMMANDS:
+        with exit_on_error():
+            from .hub.__main__ import main as send_or_fetch
+        return send_or_fetch(arguments)
+    return _classify(_parser().parse_args(arguments))
+
+
+def _classify(options: argparse.Namespace) -> int:
     _silence_libraries()
     failed = False
     with exit_on_error():
-        classify = Classifier.from_pretrained(options.model or default_model(ROOT))
+        from .inference.classifier import Classifier
+
+        classify = Classifier.from_pretrained(options.model)
         for path in options.images:
             try:
                 prediction = classify(path)
@@ -46,10 +69,23 @@ def main(arguments: list[str] | None = None) -> int:
     return BAD_IMAGE if failed else 0
 
 
+def _open_page(arguments: list[str]) -> int:
+    """Runs app.py, which lies in the checkout's root or in the installed package."""
+    with exit_on_error():
+        if INSTALLED:
+            app = import_module(f"{__package__}.app")
+        else:
+            sys.path.insert(0, str(ROOT))
+            app = import_module("app")
+    return int(app.main(arguments))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m model",
+        prog="cifarnet" if INSTALLED else "python -m model",
         description="Names what pictures show, a line for each.",
+        epilog=COMMANDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     parser.add_argument(
@@ -76,13 +112,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _as_text(path: str, prediction: Prediction, k: int) -> str:
+def _as_text(path: str, prediction: "Prediction", k: int) -> str:
     named = (f"{label} {100 * probability:.1f} %" for label, probability in prediction.top(k))
     head = "closest: " if prediction.verdict == "none" else ""
     return f"{path}: {prediction.sentence} ({head}{', '.join(named)})"
 
 
-def _as_json(path: str, prediction: Prediction, k: int) -> str:
+def _as_json(path: str, prediction: "Prediction", k: int) -> str:
     return json.dumps(
         {
             "image": path,
@@ -99,6 +135,8 @@ def _as_json(path: str, prediction: Prediction, k: int) -> str:
 
 def _silence_libraries() -> None:
     """Keeps what libraries have to say about themselves off a user's screen."""
+    from huggingface_hub.utils import disable_progress_bars
+
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     disable_progress_bars()

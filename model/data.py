@@ -1,41 +1,31 @@
-"""Opens a dataset by name, always as a stream: hub id, local folder, or generated pictures."""
+"""The way of the data: files of a dataset -> splits -> uint8 (N, 3, S, S) -> batches on the device.
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+`open_dataset` finds images and labels, and decodes nothing. `load_training_data` then gives a run
+one of two loaders: of all images in memory, decoded once; or, where they do not fit, of images that
+are read from the files and decoded again in every epoch.
+"""
+
+import os
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from datasets import ClassLabel, Image, IterableDataset, Value
+import torch
+from torch import Tensor
 
-from .batches import (
-    Batches,
-    CachedBatches,
-    Split,
-    channel_statistics,
-    train_validation_split,
-)
-from .reading import clear_errors, find_streams
-from .source import Source, SplitName
-from .stored import DAMAGED
-from .stream import StreamedBatches
-from .synthetic import SYNTHETIC, synthetic
-from .utils.errors import DataError
+from .recipe import DataOptions, Recipe
+from .utils.errors import ConfigError, DataError
+from .utils.shards import ImageDataset, LabelledImages, Progress, Row, ShardedSplit
+from .utils.streams import find_classes, find_image_column, find_label_column, find_streams
+from .utils.synthetic import SYNTHETIC, synthetic
 
-__all__ = [
-    "SYNTHETIC",
-    "Batches",
-    "CachedBatches",
-    "Source",
-    "Split",
-    "SplitName",
-    "StreamedBatches",
-    "channel_statistics",
-    "open_dataset",
-    "train_validation_split",
-]
+TEST_SPLITS = ("test", "validation", "valid", "val")  # the first that a dataset has is its test
+SAMPLE = 10_000  # training images that statistics come from where not all of them are in memory
+WHITENING_SAMPLE = 5_000
 
-IMAGE_COLUMNS = ("img", "image")  # preferred names, where several columns have the type
-LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "category", "coarse_label")
-TEST_SPLITS = ("test", "validation", "valid", "val")
+# --- 1. Opening: where images and labels are, and what the classes are called ---------------------
 
 
 def open_dataset(
@@ -45,115 +35,365 @@ def open_dataset(
     label_column: str | None = None,
     image_size: int = 32,
     test_fraction: float = 1 / 6,
-) -> Source:
-    """Opens a dataset of images with class labels; nothing is decoded yet.
+) -> ImageDataset:
+    """Opens a dataset; nothing is decoded yet.
 
     Args:
-        name: Hub id such as "uoft-cs/cifar10", a local folder in the hub's layout, a folder of
-            class folders (with or without train/ and test/ above them), or "synthetic".
+        name: Hub id such as "uoft-cs/cifar10", which is downloaded once; a local folder in the
+            hub's layout; a folder of class folders (with or without train/ and test/ above them);
+            or "synthetic".
         image_column: Of images; None finds it by type.
         label_column: Of labels; None finds it by type and name.
         image_size: Side of the squares that images are scaled to, in pixels.
         test_fraction: Share of the training images that becomes the test split where the dataset
-            has neither a test nor a validation split.
-
-    Returns:
-        The opened dataset, with "train" and "test".
+            has neither a test nor a validation split; 0 leaves it without one.
 
     Raises:
         DataError: If the dataset cannot be found, reached or understood.
     """
-    streams = synthetic() if name == SYNTHETIC else find_streams(name)
-    train = streams.get("train") or (next(iter(streams.values())) if len(streams) == 1 else None)
+    found = synthetic() if name == SYNTHETIC else find_streams(name)
+    train = found.get("train") or (next(iter(found.values())) if len(found) == 1 else None)
     if train is None:
-        raise DataError(f"{name} has no train split, only {', '.join(streams)}; name another one.")
-    features = train.features or {}
-    image = _image_column(name, features, image_column)
-    label = _label_column(name, features, label_column)
-    test = next((streams[split] for split in TEST_SPLITS if split in streams), None)
-    splits = {"train": train} if test is None or test is train else {"train": train, "test": test}
-    splits = {k: _raw(v, image) for k, v in splits.items()}
-    local = name == SYNTHETIC or Path(name).is_dir()
-    with clear_errors(name, local=local, problem=DAMAGED):
-        names, to_label = _classes(name, splits["train"], label, features[label])
-    if len(names) < 2:
-        raise DataError(
-            f"The column {label!r} of {name} has only the class {', '.join(names)}; a classifier "
-            "needs two or more. Choose another column with --label-column."
+        raise DataError(f"{name} has no train split, only {', '.join(found)}; name another one.")
+    test = next((found[kind] for kind in TEST_SPLITS if kind in found), train)
+    image_column = find_image_column(name, train.features, image_column)
+    label_column = find_label_column(name, train.features, label_column)
+    label_names, to_label = find_classes(name, train, label_column)
+    # Of a folder only the last part: results are published, and paths are private.
+    short = os.path.basename(os.path.realpath(name)) if os.path.isdir(name) else name
+    dataset = ImageDataset(short, image_column, label_column, label_names, to_label, image_size)
+    whole = ShardedSplit(dataset, "train", train)
+    dataset.splits["train"] = whole
+    if test is not train:
+        dataset.splits["test"] = ShardedSplit(dataset, "test", test)
+    elif test_fraction:
+        count = max(1, round(test_fraction * len(whole.labels)))
+        # Always the same seed: which images are tested on must not depend on that of a run.
+        rows = train_validation_split(whole.labels, count, seed=0)
+        dataset.splits = {
+            "train": whole.part("train", rows[0]),
+            "test": whole.part("test", rows[1]),
+        }
+    return dataset
+
+
+# --- 2. Splitting: images to train on, images for validation, and their statistics ----------------
+
+
+def train_validation_split(labels: Tensor, val_size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Holds back images at random, the same share of every class.
+
+    Args:
+        labels: int64 (N,).
+        val_size: Images to hold back in all, at most N.
+        seed: Decides which.
+
+    Returns:
+        Places to train on and places held back, both rising.
+    """
+    classes, counts = labels.unique(return_counts=True)  # (C,), (C,)
+    exact = counts.double() * val_size / len(labels)  # (C,)
+    share = exact.floor().long()
+    # Largest remainder: what rounding down left over goes to the classes that lost most.
+    left = (exact - share).sort(descending=True, stable=True).indices
+    share[left[: val_size - int(share.sum())]] += 1
+    generator = torch.Generator().manual_seed(seed)
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label, count in zip(classes, share, strict=True):
+        rows = (labels == label).nonzero().flatten()
+        held[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()  # (N - val_size,), (val_size,)
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, exact, in bounded memory.
+
+    Args:
+        images: uint8 (N, C, H, W).
+
+    Returns:
+        Two tuples of C numbers in [0, 1]; a channel without variation gets the deviation 1/255,
+        so that nothing is divided by zero.
+    """
+    total = torch.zeros(images.shape[1], dtype=torch.int64)  # (C,): sums of integers are exact
+    squares = torch.zeros_like(total)
+    for part in images.split(4096):
+        values = part.to(torch.int32)
+        total += values.sum((0, 2, 3)).cpu()
+        squares += values.square().sum((0, 2, 3)).cpu()
+    count = images.numel() // images.shape[1]
+    mean = total.double() / count
+    std = (squares.double() / count - mean.square()).clamp(min=1).sqrt()
+    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
+
+
+# --- 3. Batches on the device ---------------------------------------------------------------------
+
+
+class Loader:
+    """Batches of the training images, shared by processes.
+
+    The order of an epoch follows from seed and epoch alone, and each global batch is cut into one
+    part for each process. So any number of processes sees the same batches, no image comes twice in
+    an epoch, and a run is resumed at an epoch without any state of its loader.
+
+    Args:
+        count: Images that are trained on.
+        batch_size: Of a global batch; a last batch that is not full is left out.
+        seed: Decides the orders.
+        rank: This process.
+        world_size: Processes.
+    """
+
+    def __init__(
+        self, count: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.batch_size = min(batch_size, count)
+        self.steps = count // self.batch_size
+        self.seed = seed
+        # Rows of a global batch that are this process's: (b,).
+        self.mine = torch.arange(self.batch_size).tensor_split(world_size)[rank]
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """This process's part of each batch: images uint8 (b, 3, S, S), labels, indices (b,)."""
+        raise NotImplementedError
+
+    def _generator(self, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed * 100_003 + epoch)
+
+
+class InMemoryLoader(Loader):
+    """Batches of images in memory, on their device; for the other arguments see `Loader`."""
+
+    def __init__(self, images: LabelledImages, batch_size: int, **order: int) -> None:
+        super().__init__(len(images), batch_size, **order)
+        self.images = images
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """See `Loader`."""
+        order = torch.randperm(len(self.images), generator=self._generator(epoch))  # (N,)
+        order = order.to(self.images.labels.device)
+        for batch in order[: self.steps * self.batch_size].split(self.batch_size):
+            part = self.images.take(batch[self.mine])
+            yield part.images, part.labels, part.indices
+
+
+class StreamingLoader(Loader):
+    """Batches that are read from the files and decoded anew in every epoch.
+
+    Shards come in a new order, and a buffer of images that are still encoded mixes their rows; rows
+    sorted by class in longer runs than that stay badly mixed: shuffle such files once.
+
+    Args:
+        split: Of the dataset.
+        indices: Places in the split of the images to train on, int64 (N,).
+        batch_size: Of a global batch.
+        device: Where batches go.
+        buffer_size: Images in the buffer; 100 times as many where rows are only paths of files.
+        order: See `Loader`.
+    """
+
+    def __init__(
+        self,
+        split: ShardedSplit,
+        indices: Tensor,
+        batch_size: int,
+        *,
+        device: str | torch.device = "cpu",
+        buffer_size: int = 10_000,
+        **order: int,
+    ) -> None:
+        super().__init__(len(indices), batch_size, **order)
+        self.split, self.indices = split, indices
+        self.device, self.buffer_size = device, buffer_size
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """See `Loader`."""
+        rows, mine = self._shuffled(epoch), self.mine.tolist()
+        batches = (list(islice(rows, self.batch_size)) for _ in range(self.steps))
+        # Every process reads all rows, so that all agree on the order, but decodes only its own.
+        for part in self.split.decode([batch[i] for i in mine] for batch in batches):
+            if not len(part):
+                raise DataError(
+                    f"None of the {len(mine)} images of a batch of {self.split.where} can be "
+                    "decoded. Repair the dataset, or choose a larger --batch-size."
+                )
+            # Others stand in for bad images that were left out: all batches have one size.
+            part = part.take(torch.arange(len(mine)) % len(part)).to(self.device)
+            yield part.images, part.labels, part.indices
+
+    def _shuffled(self, epoch: int) -> Iterator[Row]:
+        """All rows to train on, in the order of one epoch."""
+        generator = self._generator(epoch)
+        shards = torch.randperm(self.split.stream.num_shards, generator=generator).tolist()
+        draw = random.Random(int(torch.randint(2**62, (), generator=generator)))
+        buffer: list[Row] = []
+        for row in self.split.read(self.indices, shards):
+            only_path = row[1] is not None and row[1]["bytes"] is None
+            if len(buffer) < self.buffer_size * (100 if only_path else 1):
+                buffer.append(row)
+                continue
+            at = draw.randrange(len(buffer))
+            yield buffer[at]
+            buffer[at] = row
+        draw.shuffle(buffer)
+        yield from buffer
+
+
+# --- 4. All of it for one training run ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Everything that training reads; the test split is not among it."""
+
+    dataset: ImageDataset
+    loader: Loader
+    validation: LabelledImages | None
+    """Training images that were held back, on the device."""
+    sample: Tensor
+    """Random training images for the whitening layer, uint8 (n, 3, S, S)."""
+    mean: tuple[float, ...]
+    """Of each channel of the training images, in [0, 1]."""
+    std: tuple[float, ...]
+    """Of each channel of the training images, in [0, 1]."""
+    outliers: Tensor | None
+    """Pictures of none of the classes, uint8 (M, 3, S, S) on the device."""
+    sizes: dict[str, int]
+    """Images for "train" and "validation"."""
+    cached: bool
+    """Whether the training images are in memory."""
+
+
+def load_training_data(
+    options: DataOptions,
+    recipe: Recipe,
+    *,
+    cache_limit: float,
+    device: torch.device,
+    rank: int = 0,
+    world_size: int = 1,
+    progress: Progress | None = None,
+) -> TrainingData:
+    """Opens a dataset, splits it, and reads what fits in memory.
+
+    Args:
+        options: Which dataset, and how to read it.
+        recipe: Batch size, validation size and seed.
+        cache_limit: GiB of pixels up to which the training images are decoded once and kept,
+            where `options` do not say.
+        device: Where images go.
+        rank: This process.
+        world_size: Processes that share each batch.
+        progress: Called after every few images.
+
+    Raises:
+        DataError: If the dataset cannot be used, or has no training image of a class.
+        ConfigError: If the validation size leaves nothing to train on.
+    """
+    if recipe.batch_size % world_size:
+        raise ConfigError(
+            f"--batch-size {recipe.batch_size} cannot be shared evenly by {world_size} processes; "
+            f"choose a multiple of {world_size}."
         )
-    return Source(
-        Path(name).resolve().name if local else name,
-        splits,
-        image_column=image,
-        label_column=label,
-        label_names=names,
-        to_label=to_label,
-        image_size=image_size,
-        test_fraction=test_fraction,
-        local=local,
+    dataset = open_dataset(
+        options.name,
+        image_column=options.image_column,
+        label_column=options.label_column,
+        image_size=options.image_size,
+    )
+    split = dataset.splits["train"]
+    split.max_bad_images = options.max_bad_images
+    train, held_back = _hold_back(dataset, recipe)  # (N,), (V,)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values
+    shared: Any = dict(seed=recipe.seed, rank=rank, world_size=world_size)
+    cached = options.cached
+    if cached is None:
+        cached = len(split.labels) * 3 * options.image_size**2 <= cache_limit * 2**30
+    loader: Loader
+    if cached:
+        every = split.load(device=device, progress=progress)
+        images, validation, sample = (every.select(x) for x in (train, held_back, some))
+        statistics = channel_statistics(images.images)
+        loader = InMemoryLoader(images, recipe.batch_size, **shared)
+    else:
+        sample = split.load(some, device=device, progress=progress)
+        validation = split.load(held_back, device=device)
+        statistics = channel_statistics(sample.images)
+        train = train[~torch.isin(train, torch.tensor(sorted(split.bad), dtype=torch.int64))]
+        loader = StreamingLoader(split, train, recipe.batch_size, **shared, device=device)
+    drawn = torch.randperm(len(sample), generator=generator)[:WHITENING_SAMPLE]
+    outliers = None
+    if options.outliers:
+        outliers = load_outliers(options.outliers, dataset.label_names, options.image_size, device)
+    return TrainingData(
+        dataset=dataset,
+        loader=loader,
+        validation=validation if len(validation) else None,
+        sample=sample.images[drawn],  # (n, 3, S, S)
+        mean=statistics[0],
+        std=statistics[1],
+        outliers=outliers,
+        sizes={"train": len(images) if cached else len(train), "validation": len(validation)},
+        cached=cached,
     )
 
 
-def _image_column(name: str, features: dict[str, Any], asked: str | None) -> str:
-    found = [column for column, kind in features.items() if isinstance(kind, Image)]
-    if asked is not None:
-        if asked not in found:
-            raise DataError(
-                f"{name} has no image column {asked!r} (--image-column); its image columns are "
-                f"{', '.join(found) or 'none'}."
-            )
-        return asked
-    if not found:
-        raise DataError(
-            f"{name} has no column of images; its columns are {', '.join(features) or 'unknown'}."
+def _hold_back(dataset: ImageDataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Places to train on and places for validation, both rising."""
+    labels = dataset.splits["train"].labels
+    val_size = len(labels) // 10 if recipe.val_size < 0 else recipe.val_size
+    if val_size >= len(labels):
+        raise ConfigError(
+            f"--val-size {val_size} leaves none of the {len(labels)} training images to "
+            "train on; choose a smaller one."
         )
-    return next((column for column in IMAGE_COLUMNS if column in found), found[0])
-
-
-def _label_column(name: str, features: dict[str, Any], asked: str | None) -> str:
-    classes = [column for column, kind in features.items() if isinstance(kind, ClassLabel)]
-    plain = [
-        column
-        for column, kind in features.items()
-        if isinstance(kind, Value) and ("string" in kind.dtype or "int" in kind.dtype)
-    ]
-    if asked is not None:
-        if asked not in classes + plain:
-            raise DataError(
-                f"{name} has no column {asked!r} of labels (--label-column); columns that could "
-                f"be are {', '.join(classes + plain) or 'none'}."
-            )
-        return asked
-    for candidates in (classes, [column for column in plain if column in LABEL_COLUMNS]):
-        if candidates:
-            return next((c for c in LABEL_COLUMNS if c in candidates), candidates[0])
-    raise DataError(
-        f"{name} has no column of labels; its columns are {', '.join(features)}. Name the right "
-        "one with --label-column, or sort the images of every split into one folder a class."
-    )
-
-
-def _raw(stream: IterableDataset, image: str) -> IterableDataset:
-    """The stream with images left encoded: they are decoded in parallel, later."""
-    return stream.cast_column(image, Image(decode=False))
-
-
-def _classes(
-    name: str, train: IterableDataset, column: str, kind: Any
-) -> tuple[list[str], Callable[[Any], int]]:
-    """Names of the classes, and how a value of the column becomes a number."""
-    if isinstance(kind, ClassLabel):
-        return list(kind.names), lambda value: -1 if value is None else int(value)
-    values = set()
-    for table in train.select_columns([column]).with_format("arrow").iter(batch_size=4096):
-        values.update(table[column].unique().to_pylist())
-    # Below zero means "not known" wherever labels are numbers, and becomes an error when read.
-    known = (v for v in values if v is not None and (isinstance(v, str) or v >= 0))
-    ordered: Sequence[Any] = sorted(known)
-    if len(ordered) > 10_000:
+    train, held_back = train_validation_split(labels, val_size, recipe.seed)
+    counts = labels[train].bincount(minlength=len(dataset.label_names)).tolist()
+    missing = [name for name, n in zip(dataset.label_names, counts, strict=True) if n == 0]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise DataError(
-            f"The column {column!r} of {name} has {len(ordered):,} different values, too many for "
-            "classes; name the right one with --label-column."
+            f"{dataset.name} has no image to train on of {len(missing)} of its "
+            f"{len(dataset.label_names)} classes ({shown}). Add some, or take the class out of the "
+            "dataset's label names; with very few images, --val-size 0 holds none of them back."
         )
-    numbers = {value: i for i, value in enumerate(ordered)}
-    return [str(value) for value in ordered], lambda value: numbers.get(value, -1)
+    return train, held_back
+
+
+# One class of each of CIFAR-100's twenty groups is never trained on, not even as an outlier: on its
+# test images of these, what was learned about strange pictures is measured.
+HELD_OUT = frozenset(
+    """
+    apple aquarium_fish baby bear beaver bed bee bicycle bottle camel castle clock cloud crab
+    crocodile fox hamster lawn_mower maple_tree orchid
+    """.split()  # noqa: SIM905
+)
+
+
+def load_outliers(
+    name: str, known: Sequence[str], image_size: int, device: torch.device, most: int = 60_000
+) -> Tensor:
+    """Reads pictures of none of the classes into memory.
+
+    Args:
+        name: Of a dataset, see `open_dataset`.
+        known: Classes of the pictures that are classified: outliers of the same names, and of
+            those in `HELD_OUT`, are left out.
+        image_size: Side in pixels.
+        device: Where they go.
+        most: Pictures, evenly spread over the dataset, that are read at most.
+
+    Returns:
+        uint8 (M, 3, S, S).
+    """
+    # Nothing is tested on outliers: of a dataset without a test split, all are there to learn from.
+    dataset = open_dataset(name, image_size=image_size, test_fraction=0)
+    split = dataset.splits["train"]
+    usable = torch.tensor([n not in HELD_OUT | set(known) for n in dataset.label_names])  # (C,)
+    rows = usable[split.labels].nonzero().flatten()  # (M,)
+    if not len(rows):
+        raise DataError(f"{name} (--outliers) has no picture of another class; name another one.")
+    rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), most)).long()]
+    return split.load(rows, device=device).images

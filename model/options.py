@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import load_checkpoint
 from .recipe import RECIPES, DataOptions, Recipe
 from .utils import files
 from .utils.errors import ConfigError, TrainingError
@@ -100,6 +99,8 @@ def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
 
 def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
     """Which data a run read: its checkpoint knows a local folder's path, which is not published."""
+    from .checkpoint import load_checkpoint  # brings torch, for which --help need not wait
+
     with suppress(TrainingError):
         _, values = load_checkpoint(config.parent)
         return DataOptions(**values["data"] | {"fingerprint": values["fingerprint"]})

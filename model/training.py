@@ -14,10 +14,9 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from . import augment, distort
-from .data import Batches
+from .data import Loader, TrainingData
 from .optimizer import build_optimizers, linear_warmup_decay
 from .recipe import Recipe
-from .splits import TrainingData
 from .utils.device import plan_for
 from .utils.errors import TrainingError
 from .utils.graphs import GraphedStep
@@ -59,14 +58,14 @@ def build_trainer(
 ) -> "Trainer":
     """A new network, its first layer set from the images, on its way through a recipe."""
     torch.manual_seed(recipe.seed)
-    classes, size = len(data.source.label_names), data.source.image_size
+    classes, size = len(data.dataset.label_names), data.dataset.image_size
     network: Any = timm.create_model(recipe.network, num_classes=classes)
     network.pretrained_cfg |= dict(mean=data.mean, std=data.std, input_size=(3, size, size))
     network.init_whitening(augment.normalize(data.sample, data.mean, data.std).cpu())
     return Trainer(
         network,
         recipe,
-        data.batches,
+        data.loader,
         mean=data.mean,
         std=data.std,
         accelerator=accelerator,
@@ -97,7 +96,7 @@ class Trainer:
         self,
         network: nn.Module,
         recipe: Recipe,
-        batches: Batches,
+        batches: Loader,
         *,
         mean: tuple[float, ...],
         std: tuple[float, ...],

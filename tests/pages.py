@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -49,6 +49,7 @@ def opened(*arguments: str | Path, lines: TextIO | None = None) -> Iterator[tupl
 @contextmanager
 def served(
     *arguments: str | Path,
+    command: Sequence[str] = ("app.py",),
     folder: Path = ROOT,
     env: dict[str, str] | None = None,
 ) -> Iterator[Url]:
@@ -56,12 +57,13 @@ def served(
 
     Args:
         arguments: Of the program.
-        folder: Of the project.
+        command: What Python runs in the place of app.py.
+        folder: Where it runs.
         env: Added to the environment.
     """
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [sys.executable, "app.py", "--port", free_port(), *map(str, arguments)],
+            [sys.executable, *command, "--port", free_port(), *map(str, arguments)],
             cwd=folder,
             stdout=log,
             stderr=log,

@@ -14,7 +14,8 @@ from PIL import Image
 
 import model
 from model import __main__ as program
-from model.hub import from_pretrained, save_pretrained
+from model.hub import from_pretrained, save_pretrained, snapshot
+from model.hub.snapshot import default_model
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
 from model.inference.ood import OODDetector
@@ -117,8 +118,8 @@ def test_bad_models_are_one_message(
 def test_default_model(
     saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert program.ROOT == ROOT
-    monkeypatch.setattr(program, "ROOT", saved)
+    assert default_model() == ROOT
+    monkeypatch.setattr(snapshot, "ROOT", saved)
     assert program.main(["a.png"]) == 0
     assert capsys.readouterr().out.startswith("a.png: ")
 
@@ -126,7 +127,7 @@ def test_default_model(
 def test_missing_default_model(
     saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(program, "ROOT", saved.parent)
+    monkeypatch.setattr(snapshot, "ROOT", saved.parent)
     with pytest.raises(SystemExit) as caught:
         program.main(["a.png"])
     assert caught.value.code == 2

@@ -195,16 +195,6 @@ def test_channels_last_and_bfloat16(name: str) -> None:
     assert torch.allclose(half, expected, atol=0.05 * float(expected.abs().max()))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_on_a_gpu(name: str, dtype: torch.dtype) -> None:
-    network, x = timm.create_model(name).eval().cuda(), images(8).cuda()
-    expected = network(x).detach()
-    half = network.to(dtype)(x.to(dtype)).float()
-    assert torch.allclose(half, expected, atol=0.05 * float(expected.abs().max()))
-
-
 def test_compile_gives_the_same_logits() -> None:
     network, x = timm.create_model("cifarnet_nano").eval(), images()
     with torch.no_grad():

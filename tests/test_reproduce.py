@@ -15,7 +15,8 @@ from model.checkpoint import save_checkpoint
 from model.evaluation import reproduce
 from model.evaluation.report import evaluate_split
 from model.inference.calibration import Calibration
-from model.inference.logits import predict_with_features
+from model.inference.logits import predict
+from model.inference.ood import logits_and_features
 from model.recipe import Recipe
 from model.utils import files
 
@@ -87,8 +88,8 @@ def trained(pictures: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = timm.create_model(RECIPE_NETWORK, num_classes=len(names)).eval()
     recipe = Recipe(network=RECIPE_NETWORK, val_size=9, seed=3)
-    _, held_back = data.train_validation_split(source.labels("train"), 9, 3)
-    fingerprint = {split: source.fingerprint(split) for split in ("train", "test")}
+    _, held_back = data.train_validation_split(source.splits["train"].labels, 9, 3)
+    fingerprint = {split: source.splits[split].fingerprint for split in ("train", "test")}
     extra = {
         "recipe": recipe.to_dict(),
         "data": {
@@ -99,15 +100,16 @@ def trained(pictures: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "fingerprint": fingerprint["train"],
         },
     }
-    validation = source.load("train", held_back)
-    calibration = Calibration.fit(
-        *predict_with_features(network, validation.images), validation.labels
-    )
+    validation = source.splits["train"].load(held_back)
+    logits, features = predict(network, validation.images, logits_and_features)
+    calibration = Calibration.fit(logits, features, validation.labels)
     extra["doubt"] = calibration.to_dict()
     hub.save_pretrained(network, directory, label_names=names, extra=extra)
     results = {
         "dataset": {"name": source.name, "label_names": names, "fingerprint": fingerprint},
-        "test": evaluate_split(network, source.load("test"), names, calibration=calibration),
+        "test": evaluate_split(
+            network, source.splits["test"].load(), names, calibration=calibration
+        ),
         "validation": evaluate_split(network, validation, names, calibration=calibration),
     }
     files.write_json(directory / "results.json", results)

@@ -53,7 +53,7 @@ def test_an_empty_canvas_is_nothing(classifier: Classifier) -> None:
 def test_it_helps_with_real_images(classifier: Classifier) -> None:
     """Of 100 test images in corners at least 40 more are named than by the whole canvas alone."""
     source = data.open_dataset(os.environ["CIFARNET_TEST_DATA"])
-    split = source.load("test", torch.arange(0, 10_000, 100))
+    split = source.splits["test"].load(torch.arange(0, 10_000, 100))
     rows = split.images.permute(0, 2, 3, 1).numpy()  # (100, 32, 32, 3)
     pictures = [composed(Image.fromarray(row), CORNERS[i % 4]) for i, row in enumerate(rows)]
     truth = [source.label_names[int(i)] for i in split.labels]

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import timm
@@ -12,9 +12,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import model  # noqa: F401  (registers the networks)
 from model.checkpoint import load_checkpoint, save_checkpoint
+from model.data import Loader
 from model.recipe import Recipe
 from model.training import StepReport, Trainer
 from model.utils.errors import TrainingError
@@ -36,7 +38,7 @@ RECIPE = Recipe(
 )
 
 
-class Stripes:
+class Stripes(Loader):
     """Pictures of horizontal and vertical stripes: two classes, 64 pictures, 4 steps."""
 
     steps = 4
@@ -51,17 +53,26 @@ class Stripes:
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         order = torch.randperm(64, generator=torch.Generator().manual_seed(epoch))
-        for rows in order.split(16):
+        for rows in order.to(self.images.device).split(16):
             yield self.images[rows], self.labels[rows], rows
 
 
-def trainer(recipe: Recipe = RECIPE) -> Trainer:
+def trainer(
+    recipe: Recipe = RECIPE, outliers: Tensor | None = None, compiled: bool = False
+) -> Trainer:
     torch.manual_seed(recipe.seed)
     network: Any = timm.create_model(recipe.network, num_classes=2)
     AcceleratorState._reset_state(reset_partial_state=True)  # allows another precision
     accelerator = Accelerator(cpu=True, mixed_precision=recipe.mixed_precision)
     return Trainer(
-        network, recipe, Stripes(), mean=(0.3,) * 3, std=(0.3,) * 3, accelerator=accelerator
+        network,
+        recipe,
+        Stripes(),
+        mean=(0.3,) * 3,
+        std=(0.3,) * 3,
+        accelerator=accelerator,
+        outliers=outliers,
+        compiled=compiled,
     )
 
 
@@ -259,20 +270,64 @@ def test_bfloat16_trains_too() -> None:
     assert next(run.network.parameters()).dtype == torch.float32
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("precision", ["no", "fp16", "bf16"])
-def test_training_on_a_gpu(precision: str) -> None:
-    recipe = dataclasses.replace(RECIPE, mixed_precision=precision)
-    network: Any = timm.create_model(recipe.network, num_classes=2)
-    AcceleratorState._reset_state(reset_partial_state=True)  # allows another precision
-    run = Trainer(
-        network,
-        recipe,
-        Stripes(),
-        mean=(0.3,) * 3,
-        std=(0.3,) * 3,
-        accelerator=Accelerator(mixed_precision=precision),
-    )
-    run.batches.images = run.batches.images.cuda()  # type: ignore[attr-defined]
-    run.batches.labels = run.batches.labels.cuda()  # type: ignore[attr-defined]
-    assert finished(run)
+def dark_stripes(seed: int) -> Tensor:
+    """Stripes like those of one class, but dark on bright: none of the two classes, uint8."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 60, (64, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    images[:, :, ::4] += 150
+    return 255 - images
+
+
+def test_outliers_make_strange_pictures_less_certain() -> None:
+    """Strange pictures that it has not seen; without outliers it takes them for the class."""
+    strange, known = dark_stripes(1), Stripes()
+    share = {}
+    for outliers in (None, dark_stripes(2)):
+        run = trainer(dataclasses.replace(RECIPE, epochs=6, label_smoothing=0.0), outliers)
+        finished(run)
+        network = run.ema_or_model.eval()
+        with torch.no_grad():
+            answers = [network((x / 255 - 0.3) / 0.3) for x in (strange, known.images)]
+        assert (answers[1].argmax(1) == known.labels).float().mean() > 0.95
+        # How far the two logits lie apart: of strange pictures, as a share of the known ones'.
+        apart = [answer.diff(dim=1).abs().mean() for answer in answers]
+        share[outliers is not None] = float(apart[0] / apart[1])
+    assert share[True] < share[False] / 2
+
+
+DISTORTED: Any = dict(warp=0.5, recolour=0.5, resample=0.5, noise=0.5, jpeg=0.5)
+
+
+def test_distortions_are_repeated_bit_for_bit_and_change_the_result() -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=1, **DISTORTED)
+    first = finished(trainer(recipe, dark_stripes(1)))
+    assert same(first, finished(trainer(recipe, dark_stripes(1))))
+    assert not same(first, finished(trainer(dataclasses.replace(RECIPE, epochs=1))))
+
+
+def test_no_step_waits_for_the_device() -> None:
+    """Reading a number of the device is `_local_scalar_dense`; only reports may do that."""
+
+    class Watch(TorchDispatchMode):
+        seen: ClassVar[list[str]] = []
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            self.seen.append(str(func))
+            return func(*args, **(kwargs or {}))
+
+    run = trainer(dataclasses.replace(RECIPE, **DISTORTED), dark_stripes(1))
+    batch = next(iter(Stripes().epoch(0)))
+    run._step(*batch, 0)  # what is made once is made
+    with Watch() as watch:
+        run._step(*batch, 1)
+    assert len(watch.seen) > 100
+    assert not [name for name in watch.seen if "_local_scalar_dense" in name]
+
+
+@pytest.mark.slow
+def test_a_compiled_step_learns_the_same() -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=1, resolution=((1.0, 1.0),))
+    plain, compiled = trainer(recipe), trainer(recipe, compiled=True)
+    assert compiled.train_epoch().loss == pytest.approx(plain.train_epoch().loss, rel=1e-3)

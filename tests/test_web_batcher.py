@@ -13,7 +13,7 @@ from tiny_model import NAMES, make_network
 
 from model.inference.classifier import Classifier
 from model.inference.prediction import Prediction
-from model.utils.errors import ConfigError, ImageError
+from model.utils.errors import CifarnetError, ConfigError, ImageError
 from web import batcher
 from web.batcher import DynamicBatcher
 from web.journal import Entry
@@ -97,7 +97,7 @@ def test_many_files_keep_their_order_and_go_a_few_at_a_time(
     classifier, entry, gone = Gated(), Entry(), ConfigError("Gone.")
     classifier.go.set()
     monkeypatch.setattr(batcher, "GROUP_BYTES", 2 * len(SHIP))
-    contents = [SHIP, b"text", gone, SHIP, SHIP]
+    contents: list[bytes | CifarnetError] = [SHIP, b"text", gone, SHIP, SHIP]
     found = list(DynamicBatcher().predict_each(classifier, contents, entry))
     assert [one.prediction is not None for one in found] == [True, False, False, True, True]
     assert isinstance(found[1].problem, ImageError)

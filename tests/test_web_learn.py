@@ -21,8 +21,8 @@ import model.training
 import train
 from model.inference.classifier import Classifier
 from model.recipe import RECIPES, Recipe
-from model.synthetic import NAMES
 from model.utils.errors import TrainingError
+from model.utils.synthetic import NAMES
 from web import learn
 from web.trainings import State, TrainingRequest, Trainings
 from web.worker import TrainingJob

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from model import synthetic
 from model.data import open_dataset
+from model.utils import synthetic
 from model.utils.errors import CifarnetError
-from web.models import ROOT
+from model.utils.root import ROOT
 
 PATIENCE = 10.0  # seconds that the gallery stays open for test images that are still being read
 FROM_DATASET = 8  # test images offered
@@ -52,11 +52,11 @@ class Examples:
             return
         try:
             source = open_dataset(dataset)
-            labels = source.labels("test")
+            labels = source.splits["test"].labels
             classes = labels.unique().tolist()
             picks = np.random.default_rng(0).permutation(len(classes))[:FROM_DATASET]
             rows = [int((labels == classes[i]).nonzero()[0]) for i in sorted(picks)]
-            split = source.load("test", torch.tensor(rows))
+            split = source.splits["test"].load(torch.tensor(rows))
         except CifarnetError as error:
             print(f"warning: there are no test pictures. {error}", file=sys.stderr, flush=True)
             return

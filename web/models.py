@@ -10,8 +10,8 @@ from model.hub import CARD_NAME, RESULTS_NAME, snapshot
 from model.inference.classifier import Classifier
 from model.utils import files
 from model.utils.errors import ConfigError, HubError
+from model.utils.root import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent  # where the default weights lie
 TRAINED = "just trained"  # in the name of the model that was trained on the page
 MAX_PIXELS = 20_000_000  # of a picture, once it is in memory: 80 MB
 
@@ -29,7 +29,7 @@ class Models:
     def __init__(self, sources: Sequence[str | Path] = ()) -> None:
         self._lock = threading.Lock()
         self._loaded: dict[str, Classifier] = {}
-        sources = sources or [snapshot.default_model(ROOT)]
+        sources = sources or [snapshot.default_model()]
         for source in sources:
             classifier = _loaded(source)
             name = free = _name(source, classifier)

@@ -3,12 +3,11 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
-from model.data import Source, open_dataset
+from model.data import ImageDataset, open_dataset
 from model.inference.classifier import Classifier
 from model.inference.logits import predict_logits
 from model.utils.errors import CifarnetError, DataError
@@ -48,7 +47,7 @@ class TestSet:
     ) -> None:
         self._dataset, self._results, self._classifier = dataset, results, classifier
         self._lock = threading.Lock()
-        self._source: Source | DataError | None = None
+        self._source: ImageDataset | DataError | None = None
         self._classified: dict[int, list[TestPicture]] = {}
 
     def cell(self, true: int, predicted: int) -> list[TestPicture]:
@@ -71,10 +70,10 @@ class TestSet:
         """
         with self._lock:
             source = self._opened()
-            images = source.load("test", torch.tensor(indices, dtype=torch.int64)).images
+            images = source.splits["test"].load(torch.tensor(indices, dtype=torch.int64)).images
         return list(images.permute(0, 2, 3, 1).numpy())
 
-    def _opened(self) -> Source:
+    def _opened(self) -> ImageDataset:
         """The dataset; a reason against it is found once and then repeated."""
         if self._source is None:
             try:
@@ -85,13 +84,13 @@ class TestSet:
             raise DataError(str(self._source))
         return self._source
 
-    def _open(self) -> Source:
+    def _open(self) -> ImageDataset:
         source = open_dataset(self._dataset, image_size=self._classifier().image_size)
         measured = self._results["dataset"]
         if (
             split_of(self._results) != "test"
             or list(source.label_names) != measured["label_names"]
-            or source.fingerprint("test") != measured["fingerprint"]["test"]
+            or source.splits["test"].fingerprint != measured["fingerprint"]["test"]
         ):
             raise DataError(
                 "The pictures of --dataset are not those that the numbers come from, so only the "
@@ -99,12 +98,11 @@ class TestSet:
             )
         return source
 
-    def _classify(self, source: Source, true: int) -> list[TestPicture]:
-        rows = (source.labels("test") == true).nonzero().flatten()[:MOST_IMAGES]
-        images = source.load("test", rows).images  # (n, 3, S, S)
+    def _classify(self, source: ImageDataset, true: int) -> list[TestPicture]:
+        rows = (source.splits["test"].labels == true).nonzero().flatten()[:MOST_IMAGES]
+        images = source.splits["test"].load(rows).images  # (n, 3, S, S)
         classifier = self._classifier()
-        card: Any = classifier.network.pretrained_cfg
-        logits = predict_logits(classifier.network, images, mean=card["mean"], std=card["std"])
+        logits = predict_logits(classifier.network, images)
         shares, named = classifier.calibration.probabilities(logits).max(dim=1)  # (n,), (n,)
         pixels = images.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
         found = zip(rows.tolist(), pixels, named.tolist(), shares.tolist(), strict=True)

@@ -9,7 +9,9 @@ CSS = "\n".join(map(asset, ("theme.css", "classify.css", "many.css")))
 
 
 def _colour(name: str, shades: str) -> gr.themes.Color:
-    return gr.themes.Color(*shades.split(), name=f"cifarnet-{name}")
+    tones = ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950")
+    named = {f"c{tone}": shade for tone, shade in zip(tones, shades.split(), strict=True)}
+    return gr.themes.Color(**named, name=f"cifarnet-{name}")
 
 
 # From the lightest (50) to the darkest (950). Blue's 600 is model.evaluation.style.BLUE; grey's

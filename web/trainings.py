@@ -17,7 +17,7 @@ import timm
 from model.data import SYNTHETIC
 from model.recipe import RECIPES
 from model.utils.errors import TrainingError
-from web.models import ROOT
+from model.utils.root import PACKAGE
 
 LONGEST = 3600.0  # seconds that a training may take before it is stopped and saved
 GRACE = 120.0  # seconds that a stopped training has for its last step and for saving
@@ -160,9 +160,9 @@ class Trainings:
         self._folder.cleanup()
 
     def _spawn(self, request: TrainingRequest) -> "subprocess.Popen[str]":
-        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         process = subprocess.Popen(
-            [sys.executable, "-m", "web.worker"],
+            [sys.executable, "-m", f"{__package__}.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -17,7 +17,8 @@ from accelerate import Accelerator, PartialState
 from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
-from model import hub, splits, training
+from model import hub, training
+from model.data import load_training_data
 from model.evaluation import finish
 from model.inference.logits import predict_logits
 from model.recipe import RECIPES, DataOptions
@@ -81,14 +82,14 @@ class TrainingJob:
             recipe, network=self._request["network"], mixed_precision=precision
         )
         accelerator = Accelerator(mixed_precision=precision)
-        self.data = splits.prepare(
+        self.data = load_training_data(
             DataOptions(self._request["dataset"]),
             self.recipe,
             cache_limit=CACHE_LIMIT,
             device=accelerator.device,
             progress=self._on_read,
         )
-        self.names = list(self.data.source.label_names)
+        self.names = list(self.data.dataset.label_names)
         self.trainer = training.build_trainer(self.recipe, self.data, accelerator, compiled=False)
         self._introduce()
 
@@ -147,8 +148,7 @@ class TrainingJob:
         self._answer()
 
     def _logits(self, images: Tensor) -> Tensor:
-        network = self.trainer.ema_or_model
-        return predict_logits(network, images, mean=self.data.mean, std=self.data.std)
+        return predict_logits(self.trainer.ema_or_model, images)
 
     def _due(self) -> bool:
         now = time.monotonic()

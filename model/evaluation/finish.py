@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from .. import hub
+from ..data import TrainingData
 from ..inference.calibration import Calibration
-from ..inference.logits import predict_with_features
+from ..inference.logits import predict
+from ..inference.ood import logits_and_features
 from ..recipe import DataOptions, Recipe
-from ..splits import TrainingData
 from ..utils.machine import machine, versions
 from . import figures
 from .flops import describe
@@ -48,21 +49,20 @@ def measure(
         processes: That trained together.
         bad_images: Rows of the training split that could not be decoded and were left out.
     """
-    names = data.source.label_names
-    shared: dict[str, Any] = dict(device=device, calibration=calibration)
-    pieces = data.source.iter_batches("test", None, PIECE, device)
-    test = evaluate_split(network, pieces, names, **shared)
-    validation = (
-        evaluate_split(network, data.validation, names, **shared) if data.validation else None
-    )
+    names = data.dataset.label_names
+    pieces = data.dataset.splits["test"].iter_batches(None, PIECE, device)
+    test = evaluate_split(network, pieces, names, calibration=calibration)
+    validation = None
+    if data.validation:
+        validation = evaluate_split(network, data.validation, names, calibration=calibration)
     images = data.sizes["train"] * len(history)
     return {
         "version": 1,
         "model": describe(network),
         "dataset": {
-            "name": data.source.name,
+            "name": data.dataset.name,
             "label_names": list(names),
-            "fingerprint": {split: data.source.fingerprint(split) for split in ("train", "test")},
+            "fingerprint": {kind: split.fingerprint for kind, split in data.dataset.splits.items()},
             "sizes": {**data.sizes, "test": test["plain"]["count"]},
         },
         "validation": validation,
@@ -87,7 +87,7 @@ def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | Non
     """Fits temperature and thresholds on the validation images; None without any."""
     if data.validation is None or len(data.validation.labels) == 0:
         return None
-    logits, features = predict_with_features(network, data.validation.images)
+    logits, features = predict(network, data.validation.images, logits_and_features)
     return Calibration.fit(logits, features, data.validation.labels.cpu())
 
 
@@ -118,7 +118,7 @@ def save_network(
     results: dict[str, Any] | None = None,
 ) -> None:
     """Writes weights and config card and, where there are results, those and the model card."""
-    source = data.source
+    source = data.dataset
     extra = {
         "recipe": recipe.to_dict(),
         "data": {
@@ -128,7 +128,7 @@ def save_network(
             "image_size": options.image_size,
             "cached": data.cached,
             "max_bad_images": options.max_bad_images,
-            "fingerprint": source.fingerprint("train"),
+            "fingerprint": source.splits["train"].fingerprint,
         },
     }
     if calibration:
@@ -149,7 +149,7 @@ def save(
     """Writes the hub's layout: figures, results, card, weights and, last, the config card."""
 
     def images_of(indices: list[int]) -> np.ndarray:
-        rows = data.source.load("test", torch.tensor(indices)).images
+        rows = data.dataset.splits["test"].load(torch.tensor(indices)).images
         return rows.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
 
     figures.write_figures(directory, results, images_of)

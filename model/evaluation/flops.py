@@ -1,37 +1,28 @@
-"""What a network costs: parameters and multiply-adds, counted on the layers themselves."""
+"""What a network costs: parameters and multiply-adds."""
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 
 @torch.no_grad()
 def multiply_adds(network: nn.Module, input_size: tuple[int, int, int]) -> int:
-    """Counts the multiply-adds of convolutions and linear layers for one image.
+    """Counts the multiply-adds of convolutions and matrix products for one image.
 
     Args:
         network: Run once on zeros.
         input_size: Channels, height and width of an image.
     """
-    total = 0
-
-    def count(layer: nn.Module, _: Any, output: Tensor) -> None:
-        nonlocal total
-        weight: Any = layer.weight
-        # Each output value takes one product for each weight of its filter.
-        total += output[0].numel() * weight[0].numel()
-
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
     training = network.training
+    counter = FlopCounterMode(display=False)
     try:
-        network.eval()(torch.zeros(1, *input_size, device=next(network.parameters()).device))
+        with counter:
+            network.eval()(torch.zeros(1, *input_size, device=next(network.parameters()).device))
     finally:
         network.train(training)
-        for hook in hooks:
-            hook.remove()
-    return total
+    return counter.get_total_flops() // 2  # a multiplication and an addition are two of its FLOPs
 
 
 def describe(network: nn.Module) -> dict[str, str | int]:

@@ -93,11 +93,11 @@ def _run(args: argparse.Namespace) -> None:
     source = _open(args, ours.get("data") or {}, network)
     names = _checked_names(source, config)
     saved, base = _saved_results(args.model), _base(args.split)
-    fingerprint = source.fingerprint(base)
+    fingerprint = source.splits[base].fingerprint
     positions = _positions(args.split, source, ours)
-    total = len(source.labels(base) if positions is None else positions)
+    total = len(source.splits[base].labels if positions is None else positions)
     with tqdm(total=total, unit=" images", file=sys.stderr, dynamic_ncols=True) as bar:
-        pieces = source.iter_batches(base, positions, PIECE, device)
+        pieces = source.splits[base].iter_batches(positions, PIECE, device)
         calibration = (
             Calibration.from_dict(ours["doubt"], args.model) if ours.get("doubt") else None
         )
@@ -115,7 +115,7 @@ def _run(args: argparse.Namespace) -> None:
         print(_sentence(comparison))
 
 
-def _open(args: argparse.Namespace, saved: dict[str, Any], network: nn.Module) -> data.Source:
+def _open(args: argparse.Namespace, saved: dict[str, Any], network: nn.Module) -> data.ImageDataset:
     """The dataset asked for, by default the one that the model was trained on."""
     published = saved.get("name")
     name = args.dataset or _path_of_run(args.model) or published
@@ -144,7 +144,7 @@ def _check_device(device: str) -> None:
         raise ConfigError(f"--device {device} cannot be used ({reason}); leave it out.") from None
 
 
-def _checked_names(source: data.Source, config: dict[str, Any]) -> list[str]:
+def _checked_names(source: data.ImageDataset, config: dict[str, Any]) -> list[str]:
     names, known = list(source.label_names), list(config.get("label_names") or [])
     if known and names != known:
         raise DataError(
@@ -163,7 +163,7 @@ def _base(split: str) -> Base:
     return "test" if split == "test" else "train"
 
 
-def _positions(split: str, source: data.Source, ours: dict[str, Any]) -> Tensor | None:
+def _positions(split: str, source: data.ImageDataset, ours: dict[str, Any]) -> Tensor | None:
     """Rows of the training data that are the validation or training split; None: all of test."""
     if split == "test":
         return None
@@ -173,13 +173,13 @@ def _positions(split: str, source: data.Source, ours: dict[str, Any]) -> Tensor 
             "use --split test."
         )
     recipe = Recipe.from_dict(ours["recipe"])
-    if source.fingerprint("train") != (ours.get("data") or {}).get("fingerprint"):
+    if source.splits["train"].fingerprint != (ours.get("data") or {}).get("fingerprint"):
         raise DataError(
             f"The training images of {source.name} are not those that the model was trained on "
             f"(fingerprints differ), so its {split} split cannot be rebuilt; use --split test."
         )
     train, held_back = data.train_validation_split(
-        source.labels("train"), recipe.val_size, recipe.seed
+        source.splits["train"].labels, recipe.val_size, recipe.seed
     )
     if split == "validation" and len(held_back) == 0:
         raise DataError("The model was trained on all images (val_size 0); use --split test.")
@@ -200,7 +200,7 @@ def _saved_results(model: str) -> dict[str, Any] | None:
 
 def _results(
     network: nn.Module,
-    source: data.Source,
+    source: data.ImageDataset,
     split: str,
     fingerprint: str,
     reports: dict[str, Any],
@@ -222,11 +222,11 @@ def _results(
     }
 
 
-def _write(directory: Path, results: dict[str, Any], source: data.Source) -> None:
+def _write(directory: Path, results: dict[str, Any], source: data.ImageDataset) -> None:
     split: Base = "test" if "test" in results else "train"
 
     def images_of(indices: list[int]) -> np.ndarray:
-        rows = source.load(split, torch.tensor(indices)).images
+        rows = source.splits[split].load(torch.tensor(indices)).images
         return rows.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
 
     directory.mkdir(parents=True, exist_ok=True)

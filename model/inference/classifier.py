@@ -72,12 +72,16 @@ class Classifier:
     @classmethod
     def from_pretrained(
         cls,
-        model: str | os.PathLike[str],
+        model: str | os.PathLike[str] | None = None,
         *,
         revision: str | None = None,
         device: str | torch.device | None = None,
     ) -> "Classifier":
-        """Loads a trained network; see `model.hub.from_pretrained` for arguments and errors."""
+        """Loads a trained network; see `hub.from_pretrained` for arguments and errors.
+
+        Without a model it takes the weights that come with this code.
+        """
+        model = model or hub.snapshot.default_model()
         network, content = hub.load(model, revision=revision, device=device)
         ours = content.get(config.KEY) or {}
         calibration = Calibration.from_dict(ours.get("doubt"), str(model))

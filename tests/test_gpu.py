@@ -1,0 +1,94 @@
+"""What only a GPU can show: recorded steps, half precision, answers, several processes."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from test_training import DISTORTED, RECIPE, Stripes, dark_stripes, finished
+
+import model  # noqa: F401  (registers the networks)
+from model import training
+from model.hub import save_pretrained
+from model.inference.classifier import Classifier
+from model.recipe import Recipe
+from model.training import Trainer
+from model.utils.device import DevicePlan
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+NAMES = timm.list_models("cifarnet_*")
+
+
+def trainer(recipe: Recipe, **options: Any) -> Trainer:
+    torch.manual_seed(recipe.seed)
+    network: Any = timm.create_model(recipe.network, num_classes=2)
+    AcceleratorState._reset_state(reset_partial_state=True)  # allows another precision
+    accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+    stripes = Stripes()
+    stripes.images, stripes.labels = stripes.images.cuda(), stripes.labels.cuda()
+    kinds = dict(mean=(0.3,) * 3, std=(0.3,) * 3, accelerator=accelerator)
+    return Trainer(network, recipe, stripes, **kinds, **options)
+
+
+@pytest.mark.parametrize("precision", ["no", "fp16", "bf16"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_it_learns_in_every_precision(precision: str, compiled: bool) -> None:
+    run = trainer(dataclasses.replace(RECIPE, mixed_precision=precision), compiled=compiled)
+    finished(run)
+    stripes = Stripes()
+    with torch.no_grad():
+        logits = run.ema_or_model.eval()((stripes.images.cuda() / 255 - 0.3) / 0.3)
+    assert (logits.argmax(1).cpu() == stripes.labels).float().mean() > 0.95
+
+
+def test_recorded_steps_do_what_steps_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=6, mixed_precision="bf16", **DISTORTED)
+    losses = {}
+    for graphs in (False, True):
+        monkeypatch.setattr(training, "plan_for", lambda *_, g=graphs: DevicePlan(True, g, 0.0))
+        run = trainer(recipe, outliers=dark_stripes(1).cuda())
+        losses[graphs] = [run.train_epoch().loss for _ in range(recipe.epochs)]
+    assert losses[True] == pytest.approx(losses[False], rel=0.05)
+    assert losses[True][-1] < losses[True][0]
+
+
+def test_a_run_is_taken_up_among_recorded_steps() -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=6)
+    whole = trainer(recipe)
+    losses = [whole.train_epoch().loss for _ in range(6)]
+    first = trainer(recipe)
+    for _ in range(3):
+        first.train_epoch()
+    second = trainer(recipe)
+    second.load_state(*first.state())
+    assert [second.train_epoch().loss for _ in range(3)] == pytest.approx(losses[3:], rel=0.02)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_gives_nearly_the_same_logits(name: str, dtype: torch.dtype) -> None:
+    x = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)).cuda()
+    network: Any = timm.create_model(name).eval().cuda()
+    expected = network(x).detach()
+    half = network.to(dtype)(x.to(dtype)).float()
+    assert torch.allclose(half, expected, atol=0.05 * float(expected.abs().max()))
+
+
+def test_what_a_gpu_trained_answers_the_same_on_a_cpu(tmp_path: Path) -> None:
+    run = trainer(RECIPE)
+    finished(run)
+    save_pretrained(run.ema_or_model, tmp_path, label_names=["across", "down"])
+    images = Stripes().images[:10]
+    here = Classifier.from_pretrained(tmp_path, device="cuda")
+    there = Classifier.from_pretrained(tmp_path)
+    assert torch.allclose(here.logits(images), there.logits(images), atol=1e-3)
+    picture = images[0].permute(1, 2, 0).numpy().astype(np.uint8)
+    assert here(picture).label == there(picture).label == "across"
