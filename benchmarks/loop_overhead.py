@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 import model  # noqa: E402, F401  (registers the networks)
 from model import augment  # noqa: E402
+from model.data import Loader  # noqa: E402
 from model.optimizer import build_optimizers  # noqa: E402
 from model.recipe import RECIPES, Recipe  # noqa: E402
 from model.training import Trainer  # noqa: E402

@@ -13,6 +13,7 @@ that the command can be given again. Writes benchmarks/results/speed.json and sp
 """
 
 import argparse
+import dataclasses
 import itertools
 import os
 import re
@@ -30,7 +31,7 @@ from matplotlib.figure import Figure
 from benchmarks._common import ROOT
 from model.data import open_dataset
 from model.evaluation import style
-from model.recipe import RECIPES
+from model.recipe import RECIPES, Recipe
 from model.utils import files
 from model.utils.machine import machine, versions
 
@@ -126,8 +127,11 @@ def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
 
 def is_current(run: dict[str, Any], recipe: str) -> bool:
     """Whether a run was made by the recipe as it is today."""
-    resolved = {key: run["resolved"][key] for key in ("seed", "val_size", "mixed_precision")}
-    return run["resolved"] == RECIPES[recipe].to_dict() | resolved
+    made = Recipe.from_dict(run["resolved"] | {"seed": 0})  # also before some fields existed
+    today = dataclasses.replace(
+        RECIPES[recipe], val_size=made.val_size, mixed_precision=made.mixed_precision
+    )
+    return made == today
 
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:

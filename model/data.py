@@ -18,7 +18,7 @@ from torch import Tensor
 from .recipe import DataOptions, Recipe
 from .utils.errors import ConfigError, DataError
 from .utils.shards import ImageDataset, LabelledImages, Progress, Row, ShardedSplit
-from .utils.streams import find_classes, find_image_column, find_label_column, find_streams
+from .utils.streams import find_classes, find_columns, find_streams
 from .utils.synthetic import SYNTHETIC, synthetic
 
 TEST_SPLITS = ("test", "validation", "valid", "val")  # the first that a dataset has is its test
@@ -55,13 +55,13 @@ def open_dataset(
     train = found.get("train") or (next(iter(found.values())) if len(found) == 1 else None)
     if train is None:
         raise DataError(f"{name} has no train split, only {', '.join(found)}; name another one.")
+    # A single split under any name is what there is to train on; a validation split is tested on.
     test = next((found[kind] for kind in TEST_SPLITS if kind in found), train)
-    image_column = find_image_column(name, train.features, image_column)
-    label_column = find_label_column(name, train.features, label_column)
-    label_names, to_label = find_classes(name, train, label_column)
+    columns = find_columns(name, train.features, image_column, label_column)
+    label_names, to_label = find_classes(name, train, columns[1])
     # Of a folder only the last part: results are published, and paths are private.
     short = os.path.basename(os.path.realpath(name)) if os.path.isdir(name) else name
-    dataset = ImageDataset(short, image_column, label_column, label_names, to_label, image_size)
+    dataset = ImageDataset(short, *columns, label_names, to_label, image_size)
     whole = ShardedSplit(dataset, "train", train)
     dataset.splits["train"] = whole
     if test is not train:
@@ -100,7 +100,7 @@ def train_validation_split(labels: Tensor, val_size: int, seed: int) -> tuple[Te
     generator = torch.Generator().manual_seed(seed)
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label, count in zip(classes, share, strict=True):
-        rows = (labels == label).nonzero().flatten()
+        rows = (labels == label).nonzero().flatten()  # (n,)
         held[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
     return (~held).nonzero().flatten(), held.nonzero().flatten()  # (N - val_size,), (val_size,)
 
@@ -116,9 +116,9 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
         so that nothing is divided by zero.
     """
     total = torch.zeros(images.shape[1], dtype=torch.int64)  # (C,): sums of integers are exact
-    squares = torch.zeros_like(total)
-    for part in images.split(4096):
-        values = part.to(torch.int32)
+    squares = torch.zeros_like(total)  # (C,)
+    for part in images.split(4096):  # int32 takes four times the memory of uint8
+        values = part.to(torch.int32)  # (n, C, H, W)
         total += values.sum((0, 2, 3)).cpu()
         squares += values.square().sum((0, 2, 3)).cpu()
     count = images.numel() // images.shape[1]
@@ -150,9 +150,7 @@ class Loader:
     ) -> None:
         self.batch_size = min(batch_size, count)
         self.steps = count // self.batch_size
-        self.seed = seed
-        # Rows of a global batch that are this process's: (b,).
-        self.mine = torch.arange(self.batch_size).tensor_split(world_size)[rank]
+        self.seed, self.rank, self.world_size = seed, rank, world_size
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """This process's part of each batch: images uint8 (b, 3, S, S), labels, indices (b,)."""
@@ -171,11 +169,12 @@ class InMemoryLoader(Loader):
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """See `Loader`."""
+        # Drawn on the CPU, whatever the device: the same order on every machine.
         order = torch.randperm(len(self.images), generator=self._generator(epoch))  # (N,)
         order = order.to(self.images.labels.device)
         for batch in order[: self.steps * self.batch_size].split(self.batch_size):
-            part = self.images.take(batch[self.mine])
-            yield part.images, part.labels, part.indices
+            part = self.images.take(batch.tensor_split(self.world_size)[self.rank])
+            yield part.images, part.labels, part.indices  # (b, 3, S, S), (b,), (b,)
 
 
 class StreamingLoader(Loader):
@@ -209,8 +208,9 @@ class StreamingLoader(Loader):
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """See `Loader`."""
-        rows, mine = self._shuffled(epoch), self.mine.tolist()
+        rows = self._shuffled(epoch)
         batches = (list(islice(rows, self.batch_size)) for _ in range(self.steps))
+        mine = torch.arange(self.batch_size).tensor_split(self.world_size)[self.rank].tolist()
         # Every process reads all rows, so that all agree on the order, but decodes only its own.
         for part in self.split.decode([batch[i] for i in mine] for batch in batches):
             if not len(part):
@@ -218,22 +218,27 @@ class StreamingLoader(Loader):
                     f"None of the {len(mine)} images of a batch of {self.split.where} can be "
                     "decoded. Repair the dataset, or choose a larger --batch-size."
                 )
-            # Others stand in for bad images that were left out: all batches have one size.
-            part = part.take(torch.arange(len(mine)) % len(part)).to(self.device)
-            yield part.images, part.labels, part.indices
+            if len(part) < len(mine):
+                # Others stand in for bad images that were left out: all batches have one size.
+                part = part.take(torch.arange(len(mine)) % len(part))
+            part = part.to(self.device)
+            yield part.images, part.labels, part.indices  # (b, 3, S, S), (b,), (b,)
 
     def _shuffled(self, epoch: int) -> Iterator[Row]:
         """All rows to train on, in the order of one epoch."""
+        # `IterableDataset.shuffle` would do this, but it forgets which row an image is: that tells
+        # images held back from others, bad ones from good, and one epoch's mirroring from the next.
         generator = self._generator(epoch)
         shards = torch.randperm(self.split.stream.num_shards, generator=generator).tolist()
         draw = random.Random(int(torch.randint(2**62, (), generator=generator)))
         buffer: list[Row] = []
         for row in self.split.read(self.indices, shards):
+            # A path takes little memory; and files sorted into class folders need a large buffer.
             only_path = row[1] is not None and row[1]["bytes"] is None
             if len(buffer) < self.buffer_size * (100 if only_path else 1):
                 buffer.append(row)
                 continue
-            at = draw.randrange(len(buffer))
+            at = draw.randrange(len(buffer))  # one leaves at random, the new one takes its place
             yield buffer[at]
             buffer[at] = row
         draw.shuffle(buffer)
@@ -305,14 +310,16 @@ def load_training_data(
     split = dataset.splits["train"]
     split.max_bad_images = options.max_bad_images
     train, held_back = _hold_back(dataset, recipe)  # (N,), (V,)
+    # Random images, since files may be sorted; read in the order in which they are stored.
     generator = torch.Generator().manual_seed(recipe.seed)
-    some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values
+    some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values  # (n,)
     shared: Any = dict(seed=recipe.seed, rank=rank, world_size=world_size)
     cached = options.cached
     if cached is None:
         cached = len(split.labels) * 3 * options.image_size**2 <= cache_limit * 2**30
     loader: Loader
     if cached:
+        # Read as one, so that every file is opened once, then told apart on the device.
         every = split.load(device=device, progress=progress)
         images, validation, sample = (every.select(x) for x in (train, held_back, some))
         statistics = channel_statistics(images.images)
@@ -321,6 +328,7 @@ def load_training_data(
         sample = split.load(some, device=device, progress=progress)
         validation = split.load(held_back, device=device)
         statistics = channel_statistics(sample.images)
+        # Images that are found to be bad later keep their rows: others stand in for them.
         train = train[~torch.isin(train, torch.tensor(sorted(split.bad), dtype=torch.int64))]
         loader = StreamingLoader(split, train, recipe.batch_size, **shared, device=device)
     drawn = torch.randperm(len(sample), generator=generator)[:WHITENING_SAMPLE]
@@ -352,7 +360,7 @@ def _hold_back(dataset: ImageDataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
     train, held_back = train_validation_split(labels, val_size, recipe.seed)
     counts = labels[train].bincount(minlength=len(dataset.label_names)).tolist()
     missing = [name for name, n in zip(dataset.label_names, counts, strict=True) if n == 0]
-    if missing:
+    if missing:  # such a class would never be predicted, and nobody would know why
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise DataError(
             f"{dataset.name} has no image to train on of {len(missing)} of its "

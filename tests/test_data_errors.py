@@ -1,25 +1,36 @@
 """Datasets that cannot be found, reached or understood: each is one clear message."""
 
-import http.server
 import json
 import shutil
 import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import QUICK, Program
+from conftest import QUICK
 from datasets import ClassLabel, Value
 from datasets import Image as ImageType
 from hub_layout import encoded, layout, pixels, save
+from hub_state import Hub
 
-from model import data
+import train
+from model.data import StreamingLoader, load_training_data, open_dataset
 from model.recipe import DataOptions, Recipe
+from model.utils import streams
 from model.utils.errors import DataError
+
+TWO = ClassLabel(names=["a", "b"])
+
+
+def small(folder: Path, labels: list, kind: Any = TWO, split: str = "train", **images: Any) -> str:
+    """Writes one split with as many images as there are labels."""
+    columns = {"img": [encoded(x) for x in pixels(len(labels))], "label": labels, **images}
+    save(folder, split, columns, {"img": ImageType(), "label": kind})
+    return str(folder)
 
 
 @pytest.mark.parametrize(
@@ -36,97 +47,86 @@ def test_an_image_that_cannot_be_decoded_is_named(
     damage: Callable[[bytes], bytes], tmp_path: Path
 ) -> None:
     images = [encoded(x) for x in pixels(6)]
-    whole = images[4]["bytes"]
-    types = {"img": ImageType(), "label": ClassLabel(names=["a", "b"])}
-    images[4]["bytes"] = damage(whole)
-    for split in ("train", "test"):
-        save(tmp_path / "d", split, {"img": images, "label": [0, 1] * 3}, types)
+    images[4]["bytes"] = damage(images[4]["bytes"])
+    name = small(tmp_path / "d", [0, 1] * 3, img=images)
+    split = open_dataset(name, test_fraction=0).splits["train"]
     with pytest.raises(DataError, match="Image 4 of the train split"):
-        data.open_dataset(str(tmp_path / "d")).load("train")
+        split.load()
+    with pytest.raises(DataError, match="Image 4 of the train split"):
+        list(StreamingLoader(split, torch.arange(6), 3, seed=0).epoch(0))
 
 
-@pytest.mark.parametrize("kind", [ClassLabel(names=["a", "b"]), Value("int64")])
+@pytest.mark.parametrize("kind", [TWO, Value("int64")])
 @pytest.mark.parametrize("label", [-1, None])
 def test_labels_out_of_range_are_named(tmp_path: Path, label: int | None, kind: Any) -> None:
-    columns = {"img": [encoded(x) for x in pixels(6)], "label": [0, 1, 0, label, 0, 1]}
-    save(tmp_path / "d", "train", columns, {"img": ImageType(), "label": kind})
     with pytest.raises(DataError, match="Row 3 of the train split"):
-        data.open_dataset(str(tmp_path / "d")).labels("train")
+        open_dataset(small(tmp_path / "d", [0, 1, 0, label, 0, 1], kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "train", "test"),
+    [(TWO, [0, 1, 0], [0, 1, -1]), (Value("string"), ["x", "y", "x"], ["x", "y", "z"])],
+)
+def test_test_labels_that_are_not_known_do_not_keep_training_from_its_own(
+    tmp_path: Path, kind: Any, train: list, test: list
+) -> None:
+    small(tmp_path / "d", test, kind, "test")
+    splits = open_dataset(small(tmp_path / "d", train, kind)).splits
+    assert splits["train"].labels.tolist() == [0, 1, 0]
+    with pytest.raises(DataError, match="Row 2 of the test split of d"):
+        splits["test"].load()
 
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     folder = str(layout(tmp_path / "d"))
-    with pytest.raises(DataError, match=r"no image column 'photo'.*img"):
-        data.open_dataset(folder, image_column="photo")
-    with pytest.raises(DataError, match=r"no column 'kind'.*label"):
-        data.open_dataset(folder, label_column="kind")
-    bare = layout(tmp_path / "bare", labels={})
-    with pytest.raises(DataError, match="no column of labels"):
-        data.open_dataset(str(bare))
-    save(tmp_path / "text", "train", {"label": [0, 1]}, {"label": ClassLabel(names=["a", "b"])})
-    with pytest.raises(DataError, match="no column of images"):
-        data.open_dataset(str(tmp_path / "text"))
+    with pytest.raises(DataError, match=r"'photo'.*img"):
+        open_dataset(folder, image_column="photo")
+    with pytest.raises(DataError, match=r"'kind'.*label"):
+        open_dataset(folder, label_column="kind")
+    with pytest.raises(DataError, match=r"label.*img"):
+        open_dataset(str(layout(tmp_path / "bare", labels={})))
+    save(tmp_path / "text", "train", {"label": [0, 1]}, {"label": TWO})
+    with pytest.raises(DataError, match=r"image.*label"):
+        open_dataset(str(tmp_path / "text"))
 
 
-def test_one_class_is_not_enough(tmp_path: Path) -> None:
-    folder = layout(tmp_path / "d", labels={"label": ClassLabel(names=["only"])})
-    with pytest.raises(DataError, match="only the class only"):
-        data.open_dataset(str(folder))
+def test_classes_that_cannot_be_trained_on_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="only"):
+        open_dataset(small(tmp_path / "one", [0] * 4, ClassLabel(names=["only"])))
+    name = small(tmp_path / "d", [0, 2] * 3, ClassLabel(names=["ant", "bee", "cat"]))
+    with pytest.raises(DataError, match="bee"):
+        load_training_data(DataOptions(name), Recipe(), cache_limit=1, device=torch.device("cpu"))
 
 
 def test_names_that_lead_nowhere(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist"):
-        data.open_dataset(str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match="names nothing"):
-        data.open_dataset("")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no dataset"):
-        data.open_dataset(str(tmp_path / "empty"))
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(DataError, match="is a file"):
-        data.open_dataset(str(tmp_path / "file"))
-
-
-def test_an_unlabelled_test_split_does_not_keep_training_from_its_labels(tmp_path: Path) -> None:
-    types = {"img": ImageType(), "label": ClassLabel(names=["a", "b"])}
-    images = [encoded(x) for x in pixels(6)]
-    save(tmp_path / "d", "train", {"img": images, "label": [0, 1] * 3}, types)
-    save(tmp_path / "d", "test", {"img": images, "label": [-1] * 6}, types)
-    source = data.open_dataset(str(tmp_path / "d"))
-    assert source.splits["train"].labels.tolist() == [0, 1] * 3
-    with pytest.raises(DataError, match="Row 0 of the test split of d has no valid label"):
-        source.splits["test"].labels
-
-
-def test_a_label_that_only_the_test_split_has(tmp_path: Path) -> None:
-    types = {"img": ImageType(), "label": Value("string")}
-    images = [encoded(x) for x in pixels(4)]
-    save(tmp_path / "d", "train", {"img": images, "label": ["x", "y"] * 2}, types)
-    save(tmp_path / "d", "test", {"img": images, "label": ["x", "y", "z", "x"]}, types)
-    with pytest.raises(DataError, match="Row 2 of the test split"):
-        data.open_dataset(str(tmp_path / "d")).labels("test")
+    for name in ("nowhere", "empty", "file"):
+        with pytest.raises(DataError, match=name):
+            open_dataset(str(tmp_path / name))
+    with pytest.raises(DataError, match="--dataset"):
+        open_dataset("")
 
 
 def test_a_damaged_file_is_one_message(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "train.parquet").write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(DataError, match="holds no dataset that can be read"):
-        data.open_dataset(str(tmp_path))
+    with pytest.raises(DataError, match=tmp_path.name):
+        open_dataset(str(tmp_path))
     assert "".join(capfd.readouterr()) == caplog.text == ""
 
 
 def test_files_that_vanish_or_change_while_they_are_read(tmp_path: Path) -> None:
-    source = data.open_dataset(str(layout(tmp_path / "d")))
-    source.splits["train"].labels
-    shorter, first = layout(tmp_path / "e"), tmp_path / "d" / "train-00000-of-00002.parquet"
-    rows = pq.read_table(shorter / first.name)
-    pq.write_table(rows.slice(0, 9), first)
-    with pytest.raises(DataError, match="changed while it was read"):
-        source.splits["train"].load()
+    split = open_dataset(str(layout(tmp_path / "d"))).splits["train"]
+    assert len(split.labels) == 30
+    first = tmp_path / "d" / "train-00000-of-00002.parquet"
+    pq.write_table(pq.read_table(first).slice(0, 9), first)
+    with pytest.raises(DataError, match="changed"):
+        split.load()
     first.unlink()
-    with pytest.raises(DataError, match="a file is missing or damaged"):
-        source.splits["train"].load()
+    with pytest.raises(DataError, match="missing"):
+        split.load()
 
 
 def test_several_configurations_are_named(tmp_path: Path) -> None:
@@ -134,105 +134,77 @@ def test_several_configurations_are_named(tmp_path: Path) -> None:
         layout(tmp_path / name)
     configs = "".join(f"- config_name: {n}\n  data_files: {n}/*\n" for n in ("one", "two"))
     (tmp_path / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
-    with pytest.raises(DataError, match=r"several datasets \(one, two\)"):
-        data.open_dataset(str(tmp_path))
-
-
-class NothingHere(http.server.BaseHTTPRequestHandler):
-    """A hub without repositories."""
-
-    def do_GET(self) -> None:
-        self.send_response(404)
-        self.send_header("X-Error-Code", "RepoNotFound")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_HEAD = do_POST = do_GET
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def hubs() -> Iterator[dict[str, str]]:
-    """Addresses: a hub that has nothing, one that refuses calls, one that never answers."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), NothingHere)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with socket.socket() as refusing, socket.socket() as mute:
-        refusing.bind(("127.0.0.1", 0))  # bound, but nobody listens
-        mute.bind(("127.0.0.1", 0))
-        mute.listen()
-        ports = {
-            "empty": server.server_port,
-            "refusing": refusing.getsockname()[1],
-            "mute": mute.getsockname()[1],
-        }
-        yield {kind: f"http://127.0.0.1:{port}" for kind, port in ports.items()}
-    server.shutdown()
-    server.server_close()
+    with pytest.raises(DataError, match="one, two"):
+        open_dataset(str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("hub", "offline", "message"),
+    ("kind", "message"),
     [
-        ("empty", "0", "There is no dataset nobody/nothing on the hub"),
-        ("refusing", "0", "The hub cannot be reached to read nobody/nothing"),
-        ("mute", "0", "The hub cannot be reached to read nobody/nothing"),
-        ("empty", "1", "Unset HF_HUB_OFFLINE"),
+        ("empty", "no dataset nobody/nothing on the hub"),
+        ("refusing", "cannot be reached"),
+        ("mute", "cannot be reached"),
+        ("offline", "HF_HUB_OFFLINE"),
     ],
 )
 def test_a_hub_that_does_not_help(
-    hubs: dict[str, str], program: Any, hub: str, offline: str, message: str
+    hub: Hub, kind: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line, with the remedy, at once: no retries that take longer and longer."""
-    code = (
-        "from model import data\n"
-        "from model.utils import streams\n"
-        "from model.utils import errors\n"
-        "streams.HUB_TIMEOUT = 0.5\n"
-        "with errors.exit_on_error(): data.open_dataset('nobody/nothing')\n"
-    )
-    done = program("-c", code, env={"HF_ENDPOINT": hubs[hub], "HF_HUB_OFFLINE": offline})
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert message in done.stderr
-    assert "--dataset path/to/folder" in done.stderr
+    """One message, with the remedy, at once: no retries that take longer and longer."""
+    monkeypatch.setattr(streams, "HUB_TIMEOUT", 0.5)
+    constants = huggingface_hub.constants
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", kind == "offline")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))  # nobody listens
+        if kind == "mute":
+            other.listen()  # but never answers
+        if kind in ("refusing", "mute"):
+            monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{other.getsockname()[1]}")
+        with pytest.raises(DataError, match=message) as caught:
+            open_dataset("nobody/nothing")
+    assert "--dataset path/to/folder" in str(caught.value)
 
 
-def test_a_class_without_training_images_is_named(tmp_path: Path) -> None:
-    types = {"img": ImageType(), "label": ClassLabel(names=["ant", "bee", "cat"])}
-    for split in ("train", "test"):
-        columns = {"img": [encoded(x) for x in pixels(6)], "label": [0, 2] * 3}
-        save(tmp_path / "d", split, columns, types)
-    options = DataOptions(str(tmp_path / "d"))
-    with pytest.raises(DataError, match=r"no image to train on of 1 of its 3 classes \(bee\)"):
-        data.load_training_data(options, Recipe(), cache_limit=1, device=torch.device("cpu"))
+@pytest.fixture
+def damaged(shapes: Path, tmp_path: Path) -> Path:
+    """The shapes, three of which are no pictures; class folders come in their names' order."""
+    shutil.copytree(shapes, tmp_path / "d")
+    for name in ("cross/000.png", "ring/003.png", "ring/050.png"):  # rows 0, 83, 130
+        (tmp_path / "d" / "train" / name).write_bytes(b"no picture")
+    return tmp_path / "d"
 
 
-def damaged_shapes(shapes: Path, folder: Path, *names: str) -> Path:
-    shutil.copytree(shapes, folder)
-    for name in names:
-        (folder / "train" / name).write_bytes(b"no picture")
-    return folder
+@pytest.mark.parametrize("cached", [True, False])
+def test_some_bad_images_may_be_left_out(damaged: Path, cached: bool) -> None:
+    def load(most: int) -> Any:
+        options = DataOptions(str(damaged), cached=cached, max_bad_images=most)
+        recipe = Recipe(batch_size=40, val_size=30)
+        return load_training_data(options, recipe, cache_limit=1, device=torch.device("cpu"))
+
+    with pytest.raises(DataError, match=r"Image 0 of .*--max-bad-images"):
+        load(0)
+    with pytest.raises(DataError, match="after 2 others"):
+        load(2)
+    data = load(3)
+    assert data.dataset.splits["train"].bad == {0, 83, 130}
+    assert sum(data.sizes.values()) == 237
+    rows = torch.cat([indices for _, _, indices in data.loader.epoch(0)])
+    assert not {0, 83, 130} & set(rows.tolist())
 
 
-@pytest.mark.parametrize("limit", ["4", "0"])
-def test_some_bad_images_may_be_left_out(
-    limit: str, shapes: Path, program: Program, tmp_path: Path
+def test_others_stand_in_for_bad_images_that_are_found_late(damaged: Path) -> None:
+    split = open_dataset(str(damaged)).splits["train"]
+    split.max_bad_images = 3
+    for images, labels, indices in StreamingLoader(split, torch.arange(240), 40, seed=0).epoch(0):
+        assert len(images) == len(labels) == len(indices) == 40
+        assert not {0, 83, 130} & set(indices.tolist())
+
+
+def test_a_run_tells_which_images_it_left_out(
+    damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bad = damaged_shapes(shapes, tmp_path / "d", "ring/003.png", "ring/050.png", "cross/000.png")
-    line = ["train.py", "--dataset", bad, *QUICK, "--cache-limit", limit, "--output"]
-    stopped = program(*line, tmp_path / "a")
-    assert stopped.returncode == 2
-    assert "Image 0 of the train split" in stopped.stderr
-    assert "--max-bad-images" in stopped.stderr
-    few = program(*line, tmp_path / "b", "--max-bad-images", "2")
-    assert few.returncode == 2
-    assert "after 2 others" in few.stderr
-    done = program(*line, tmp_path / "c", "--max-bad-images", "3")
-    assert done.returncode == 0, done.stderr
-    # Class folders come in the order of their names: cross 0 to 79, ring 80 to 159.
-    assert "3 that cannot be decoded: 0, 83, 130" in done.stdout
-    results = json.loads((tmp_path / "c" / "results.json").read_text())
+    line = ["--dataset", str(damaged), *QUICK, "--max-bad-images", "3", "--epochs", "1"]
+    train.main([*line, "--output", str(tmp_path / "run")])
+    assert "0, 83, 130" in capsys.readouterr().out
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["training"]["bad_images"] == [0, 83, 130]

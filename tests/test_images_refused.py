@@ -1,7 +1,6 @@
 """Tests of model.utils.images: what is no picture, damaged, too large or ambiguous is refused."""
 
 import contextlib
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -9,16 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from test_images import chunk, encoded
 
 from model.utils import images
 from model.utils.errors import ImageError
 from model.utils.images import read_image
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def asserts_refused(source: images.Pixels, *parts: str) -> None:
@@ -29,11 +23,7 @@ def asserts_refused(source: images.Pixels, *parts: str) -> None:
 
 
 def png_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
-    data = b"\x89PNG\r\n\x1a\n"
-    for kind, body in (*chunks, (b"IEND", b"")):
-        check = zlib.crc32(kind + body)
-        data += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
-    return data
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in (*chunks, (b"IEND", b"")))
 
 
 def test_sixteen_bit_grey_with_a_transparent_value() -> None:

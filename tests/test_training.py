@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import model  # noqa: F401  (registers the networks)
 from model.checkpoint import load_checkpoint, save_checkpoint
+from model.data import Loader
 from model.recipe import Recipe
 from model.training import StepReport, Trainer
 from model.utils.errors import TrainingError
@@ -37,7 +38,7 @@ RECIPE = Recipe(
 )
 
 
-class Stripes:
+class Stripes(Loader):
     """Pictures of horizontal and vertical stripes: two classes, 64 pictures, 4 steps."""
 
     steps = 4

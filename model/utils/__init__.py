@@ -1,4 +1,4 @@
 """What every other part stands on: errors, whole files, pictures, and facts about the machine.
 
-Nothing in here knows of networks, datasets or training.
+Nothing in here knows of networks or training.
 """

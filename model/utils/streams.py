@@ -1,5 +1,6 @@
 """Finds the streams and columns of a dataset, and says in one sentence what is wrong with it."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,19 +109,12 @@ def clear_errors(name: str, problem: str = DAMAGED) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No log lines or progress bars of `datasets` between our own lines."""
-    level, shown = datasets.logging.get_verbosity(), datasets.is_progress_bar_enabled()
-    hub_level = huggingface_hub.logging.get_verbosity()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    huggingface_hub.logging.set_verbosity_error()
-    datasets.disable_progress_bars()
+    """No log lines of `datasets` and the hub's client between our own lines."""
+    logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        datasets.logging.set_verbosity(level)
-        huggingface_hub.logging.set_verbosity(hub_level)
-        if shown:
-            datasets.enable_progress_bars()
+        logging.disable(logging.NOTSET)
 
 
 def read_bytes(encoded: dict[str, Any] | None) -> bytes:
@@ -137,51 +131,36 @@ def read_bytes(encoded: dict[str, Any] | None) -> bytes:
         return file.read()
 
 
-def find_image_column(name: str, features: dict[str, Any], asked: str | None) -> str:
-    """The column of images: the one asked for, or the first by type and name.
+def find_columns(
+    name: str, features: dict[str, Any], image: str | None, label: str | None
+) -> tuple[str, str]:
+    """The columns of images and labels: those asked for, or found by type and name.
 
     Raises:
-        DataError: If there is none.
+        DataError: If there is none, or the one asked for is of another type.
     """
-    found = [column for column, kind in features.items() if isinstance(kind, Image)]
-    if asked is not None and asked not in found:
-        raise DataError(
-            f"{name} has no image column {asked!r} (--image-column); its image columns are "
-            f"{', '.join(found) or 'none'}."
-        )
-    if not found:
-        raise DataError(
-            f"{name} has no column of images; its columns are {', '.join(features) or 'unknown'}."
-        )
-    return asked or next((column for column in IMAGE_COLUMNS if column in found), found[0])
-
-
-def find_label_column(name: str, features: dict[str, Any], asked: str | None) -> str:
-    """The column of labels: the one asked for, or the first by type and name.
-
-    Raises:
-        DataError: If there is none.
-    """
+    images = [column for column, kind in features.items() if isinstance(kind, Image)]
     classes = [column for column, kind in features.items() if isinstance(kind, ClassLabel)]
     plain = [
         column
         for column, kind in features.items()
         if isinstance(kind, Value) and ("string" in kind.dtype or "int" in kind.dtype)
     ]
-    if asked is not None:
-        if asked not in classes + plain:
-            raise DataError(
-                f"{name} has no column {asked!r} of labels (--label-column); columns that could "
-                f"be are {', '.join(classes + plain) or 'none'}."
-            )
-        return asked
-    for candidates in (classes, [column for column in plain if column in LABEL_COLUMNS]):
-        if candidates:
-            return next((c for c in LABEL_COLUMNS if c in candidates), candidates[0])
-    raise DataError(
-        f"{name} has no column of labels; its columns are {', '.join(features)}. Name the right "
-        "one with --label-column, or sort the images of every split into one folder a class."
-    )
+    # Text and numbers may be anything: without being asked for, only their name makes them labels.
+    likely = classes or [column for column in plain if column in LABEL_COLUMNS]
+
+    def choose(what: str, asked: str | None, usable: list[str], likely: list[str]) -> str:
+        preferred = IMAGE_COLUMNS if what == "image" else LABEL_COLUMNS
+        if asked in usable or (asked is None and likely):
+            return asked or next((c for c in preferred if c in likely), likely[0])
+        which = "" if asked is None else f" {asked!r}"
+        raise DataError(
+            f"{name} has no {what} column{which} among {', '.join(features)}; name one "
+            f"with --{what}-column ({', '.join(usable) or 'none'} could be), or sort the images of "
+            "every split into one folder a class."
+        )
+
+    return choose("image", image, images, images), choose("label", label, classes + plain, likely)
 
 
 def find_classes(
