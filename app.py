@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 # Before gradio and the hub's library are imported: they would report their use to others.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -33,14 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: with code 2 and one message if a model or the address cannot be used.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     limit_arenas()  # before any library starts threads
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that uploads are removed
     said = sys.stderr if options.log_json else sys.stdout  # where only JSON goes to the other
     with exit_on_error(), tempfile.TemporaryDirectory(prefix="cifarnet-") as folder:
         os.environ.setdefault("GRADIO_TEMP_DIR", folder)  # not shared with other programs
         try:
-            blocks, url = _opened(options)
+            blocks, url = open_page(options, sys.stdout if options.log_json else None)
             with redirect_stdout(said):
                 print(f"The page is at {url}  (stop it with Ctrl-C)", flush=True)
                 blocks.block_thread()
@@ -49,8 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _opened(options: argparse.Namespace) -> tuple[Any, str]:
+def open_page(options: argparse.Namespace, lines: TextIO | None = None) -> tuple[Any, str]:
     """The running page and its address.
+
+    Args:
+        options: See `parser`.
+        lines: Where a line of JSON a question goes; None writes none.
 
     Raises:
         ConfigError: If the address cannot be used.
@@ -64,12 +68,12 @@ def _opened(options: argparse.Namespace) -> tuple[Any, str]:
         from model.data import open_dataset
 
         open_dataset(options.dataset)  # a wrong folder is said at once, a hub may take long
-    from web import guard, page, tidy
+    from web import guard, page, uploads
     from web.journal import Journal
     from web.models import Models
 
-    tidy.keep()
-    journal, models = Journal(sys.stdout if options.log_json else None), Models(options.model or ())
+    uploads.keep_tidy()
+    journal, models = Journal(lines), Models(options.model or ())
     blocks = page.build(
         models, dataset=options.dataset, allow_training=options.allow_training, journal=journal
     )
@@ -94,41 +98,42 @@ def _opened(options: argparse.Namespace) -> tuple[Any, str]:
     return blocks, url
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    options = argparse.ArgumentParser(
         description="Opens a web page that classifies pictures and explains itself."
     )
-    parser.add_argument(
+    options.add_argument(
         "--model",
         action="append",
         metavar="DIR_OR_ID",
         help="folder of a training run or hub id; repeat it to compare several (default: the "
         "weights that come with this code)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--host",
         help="address to listen on; 0.0.0.0 lets other machines in (default: 127.0.0.1)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--port", type=_port, help="port to listen on (default: the first free one from 7860)"
     )
-    parser.add_argument(
+    options.add_argument(
         "--dataset",
         metavar="DIR_OR_ID",
         help="what the model was tested on; the page then shows real test pictures",
     )
-    parser.add_argument(
+    options.add_argument(
         "--allow-training", action="store_true", help="let visitors train, on this machine"
     )
-    parser.add_argument(
+    options.add_argument(
         "--log-json",
         action="store_true",
         help="print a line of JSON a question: time, size, verdict, milliseconds, kind of error",
     )
-    parser.add_argument(
+    options.add_argument(
         "--mcp", action="store_true", help="offer the API as MCP tools too (needs `gradio[mcp]`)"
     )
-    return parser
+    return options
 
 
 def _port(text: str) -> int:

@@ -206,12 +206,7 @@ class Run:
         if world > 1:  # normalisation statistics are each process's own; the first one's are saved
             for buffer in self.trainer.ema_or_model.buffers():
                 dist.broadcast(buffer, 0)
-        logits = predict_logits(
-            self.trainer.ema_or_model,
-            split.images[rank::world],
-            mean=self.data.mean,
-            std=self.data.std,
-        )
+        logits = predict_logits(self.trainer.ema_or_model, split.images[rank::world])
         parts = gather_object([(logits, split.labels[rank::world].cpu())])  # one a process
         logits, labels = map(torch.cat, zip(*parts, strict=True))  # (N, C), (N,)
         accuracy = (logits.argmax(1) == labels).double().mean().item()
@@ -264,7 +259,7 @@ class Run:
             # What training gave is safe before the test split has a chance to fail.
             calibration = finish.fit_calibration(network, self.data)
             parts = (self.data, self.options, self.recipe, calibration)
-            finish.save_network(network, self.directory, *parts)
+            finish.save(network, self.directory, *parts)
             results = finish.measure(
                 network,
                 self.data,

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from captum.attr import LayerGradCam, NoiseTunnel, Occlusion, Saliency
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -28,7 +29,9 @@ STEPS = 16
 BLOCK = 4  # pixels; single ones, covered at random, would be noise that confuses any network
 AT_ONCE = 25  # images
 SIGMA = 3.0  # pixels of blur where insertion begins
+WINDOW, STRIDE = 8, 3  # pixels of the grey patch that occlusion slides over the picture
 RANDOM = "random map"
+USED = "integrated gradients"  # by `model.inference.explain`
 
 
 def main() -> None:
@@ -43,17 +46,21 @@ def main() -> None:
     network, temperature = classifier.network, classifier.temperature
     card: Any = network.pretrained_cfg
     pixels = normalize(images, card["mean"], card["std"])
-    methods = [*explain.METHODS, RANDOM]
+    methods: dict[str, explain.Method] = {
+        "occlusion": occlusion,
+        USED: explain.integrated_gradients,
+        "SmoothGrad": smooth_grad,
+        "Grad-CAM": grad_cam,
+        RANDOM: random_map,
+    }
     found: dict[str, dict[str, float]] = {}
     curves: dict[str, tuple[Tensor, Tensor]] = {}
-    for name in methods:
+    for name, method in methods.items():
         sums = torch.zeros(2, STEPS + 1, dtype=torch.float64)
         for x in tqdm(pixels.split(AT_ONCE), desc=name, leave=False):
             with torch.no_grad():
                 classes = ood.logits_and_features(network, x)[0].argmax(dim=1)  # (n,)
-            heat = (
-                random_map(x) if name == RANDOM else explain.attribution(network, x, classes, name)
-            )  # (n, S, S)
+            heat = explain.attribution(network, x, classes, method)  # (n, S, S)
             sums += torch.stack(scores(network, x, classes, heat, temperature))
         deletion, insertion = sums / len(pixels)  # (STEPS + 1,), (STEPS + 1,)
         curves[name] = deletion, insertion
@@ -63,14 +70,55 @@ def main() -> None:
         }
         print(f"{name:<24}", found[name], flush=True)
     plot(args, "explanations", lambda: draw(curves))
-    content = {"method": explain.DEFAULT, "images": len(pixels), "methods": found}
+    content = {"method": USED, "images": len(pixels), "methods": found}
     record(args, "explanations", content)
 
 
-def random_map(pixels: Tensor) -> Tensor:
-    """Knows nothing: (N, S, S) for pixels (N, 3, S, S)."""
+def occlusion(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
+    """How far the class's logit falls when a grey patch covers the place.
+
+    Source: Zeiler and Fergus, "Visualizing and understanding convolutional networks", ECCV 2014,
+    arXiv:1311.2901. Grey is the mean colour, 0 after normalisation.
+    """
+    maps = Occlusion(network).attribute(
+        pixels,
+        sliding_window_shapes=(3, WINDOW, WINDOW),
+        strides=(3, STRIDE, STRIDE),
+        target=classes,
+        perturbations_per_eval=16,
+    )
+    return maps.mean(dim=1)  # (N, S, S)
+
+
+def smooth_grad(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
+    """Size of the gradient, averaged over noisy copies of the picture.
+
+    Source: Smilkov et al., "SmoothGrad: removing noise by adding noise" (2017), arXiv:1706.03825.
+    """
+    torch.manual_seed(0)
+    maps = NoiseTunnel(Saliency(network)).attribute(
+        pixels, nt_type="smoothgrad", nt_samples=16, nt_samples_batch_size=4, stdevs=0.2,
+        target=classes,
+    )  # fmt: skip
+    return explain.smooth(maps.sum(dim=1))  # (N, S, S)
+
+
+def grad_cam(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
+    """Channels of the first stage's map, weighted by their mean gradient.
+
+    Source: Selvaraju et al., "Grad-CAM", ICCV 2017, arXiv:1610.02391. The map has 15 x 15 places
+    for pictures of 32 x 32 pixels.
+    """
+    stages: Any = network.stages
+    maps = LayerGradCam(network, stages[0]).attribute(pixels, target=classes)  # (N, 1, s, s)
+    size = pixels.shape[-2:]
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)[:, 0]  # (N, S, S)
+
+
+def random_map(_: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
+    """Knows nothing."""
     generator = torch.Generator().manual_seed(len(pixels))
-    return torch.rand(len(pixels), *pixels.shape[2:], generator=generator)
+    return torch.rand(len(pixels), *pixels.shape[2:], generator=generator)  # (N, S, S)
 
 
 @torch.inference_mode()
@@ -105,7 +153,7 @@ def blur(x: Tensor) -> Tensor:
 
 def draw(curves: dict[str, tuple[Tensor, Tensor]]) -> Figure:
     """Deletion and insertion curves; the method in use is drawn bold, the random map dashed."""
-    title = f"Maps by {explain.DEFAULT} against others and a random one"
+    title = f"Maps by {USED} against others and a random one"
     note = "Probability of the predicted class while blocks of 4 x 4 pixels are (un)covered by rank"
     figure = style.headed_figure(8.5, 4.0, title, note)
     share = torch.linspace(0, 100, STEPS + 1).tolist()
@@ -117,7 +165,7 @@ def draw(curves: dict[str, tuple[Tensor, Tensor]]) -> Figure:
                 share,
                 pair[row].tolist(),
                 color=color,
-                linewidth=2.5 if name == explain.DEFAULT else 1.3,
+                linewidth=2.5 if name == USED else 1.3,
                 linestyle="--" if name == RANDOM else "-",
                 label=name,
             )

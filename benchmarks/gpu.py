@@ -3,11 +3,11 @@
     git clone https://github.com/KellerJordan/cifar10-airbench
     python -m benchmarks.gpu --dataset DIR_OR_ID --peer cifar10-airbench/airbench94_muon.py
 
-Both have their images on the device before the clock starts, and have trained once before to compile
-and record what they do; both report the accuracy over six views. The other program runs as its authors
-wrote it. Without --peer ours runs alone. Then a short run on generated pictures is taken up half-way
-and saved, and its logits on the GPU are compared with those on the CPU. Writes gpu.json and gpu.png to
-benchmarks/results.
+Both have their images on the device before the clock starts, and have trained once before to
+compile and record what they do; both report the accuracy over six views. The other program runs as
+its authors wrote it. Without --peer ours runs alone. Then a run on generated pictures is taken
+up half-way and saved, and its logits on the GPU are compared with those on the CPU. Writes gpu.json
+and gpu.png to benchmarks/results.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from benchmarks.speed import give_images
 from model.data import load_training_data
 from model.evaluation import style
 from model.hub import from_pretrained, save_pretrained
-from model.inference.logits import predict_logits
+from model.inference.logits import predict, predict_logits, six_views
 from model.recipe import RECIPES, DataOptions, Recipe
 from model.training import Trainer, build_trainer
 from model.utils import files
@@ -64,10 +64,7 @@ def ours(recipe: Recipe, dataset: str, compiled: bool) -> Run:
             trainer.train_epoch()
         torch.cuda.synchronize()
         seconds = time.perf_counter() - began
-        network = trainer.ema_or_model
-        logits = predict_logits(
-            network, test.images, mean=data.mean, std=data.std, tta=True, device=device
-        )
+        logits = predict(trainer.ema_or_model, test.images, six_views)[2]  # (N, C)
         return seconds, (logits.argmax(1) == test.labels).double().mean().item()
 
     return run
@@ -126,9 +123,8 @@ def check(folder: Path) -> dict[str, float]:
     resumed = [second.train_epoch().loss for _ in range(2)]
     save_pretrained(whole.ema_or_model, folder, label_names=list(data.dataset.label_names))
     images = data.sample[:256]
-    on = dict(mean=data.mean, std=data.std)
-    there = predict_logits(whole.ema_or_model, images, **on)  # type: ignore[arg-type]
-    here = predict_logits(from_pretrained(folder), images.cpu(), **on)  # type: ignore[arg-type]
+    there = predict_logits(whole.ema_or_model, images)
+    here = predict_logits(from_pretrained(folder), images.cpu())
     return {
         "largest_loss_difference_resumed": max(
             abs(a - b) for a, b in zip(losses[2:], resumed, strict=True)

@@ -26,8 +26,11 @@ from benchmarks.load import ASK, running
 from model.utils import files
 from model.utils.errors import ImageError
 from model.utils.machine import machine, versions
-from web import many, pictures
+from web import many
+from web.batcher import read
+from web.journal import Entry
 from web.models import Models
+from web.site import Site
 
 TARGET = ROOT / "benchmarks" / "results" / "hostile.json"
 SLOW, LARGE = 2.0, 200.0  # seconds and MiB that no file may take
@@ -52,9 +55,9 @@ def over_the_api(client: httpx.Client, content: bytes) -> str:
     return client.get(f"{ASK}/{event}").text
 
 
-def as_a_table(models: Models, path: Path) -> str:
+def as_a_table(site: Site, path: Path) -> str:
     """What the tab "Many images" says of an archive."""
-    *_, (progress, _) = many.answers(models, [(path.name, path)], "")
+    *_, (progress, _) = many.answers(site, [(path.name, path)], "", Entry())
     return str(progress)
 
 
@@ -116,20 +119,20 @@ def as_the_page_reads() -> dict[str, dict[str, Any]]:
 
 def _opened(content: bytes) -> str:
     try:
-        return f"{pictures.opened(content).size} pixels"
+        return f"{read(content).size} pixels"
     except ImageError as error:
         return str(error)
 
 
 def archives() -> dict[str, dict[str, Any]]:
     """The rows of all archives."""
-    rows, models = {}, Models()
+    rows, site = {}, Site(Models())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pictures.zip"
         for name, make in tqdm(ARCHIVES.items(), desc="archives"):
             content = make()
             path.write_bytes(content)
-            rows[name] = timed(os.getpid(), lambda: as_a_table(models, path))
+            rows[name] = timed(os.getpid(), lambda: as_a_table(site, path))
             rows[name]["bytes"] = len(content)
     return rows
 

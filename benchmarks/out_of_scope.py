@@ -23,7 +23,7 @@ from benchmarks.outliers import outliers
 from model.evaluation import style
 from model.inference import ood
 from model.inference.classifier import Classifier
-from model.inference.logits import predict_with_features
+from model.inference.logits import predict
 from model.utils.errors import exit_on_error
 
 METHOD = "energy and feature distance"
@@ -46,7 +46,8 @@ def main() -> None:
     mean, std = torch.tensor(known.mean), torch.tensor(known.std)
     methods: dict[str, Callable[[Look], Tensor]] = {
         "energy": lambda look: ood.energy(look[0]),
-        "maximum logit": lambda look: ood.max_logit(look[0]),
+        # Hendrycks et al., ICML 2022, arXiv:1911.11132
+        "maximum logit": lambda look: look[0].double().amax(dim=1),
         "feature distance": lambda look: -ood.distance(look[1], mean, std),
         METHOD: lambda look: known(*look),
     }
@@ -110,7 +111,8 @@ def _squares(pictures: list[Image.Image], classifier: Classifier) -> Tensor:
 
 
 def _look(classifier: Classifier, images: Tensor) -> Look:
-    return predict_with_features(classifier.network, images)
+    logits, features = predict(classifier.network, images, ood.logits_and_features)
+    return logits, features
 
 
 def _share(values: Tensor, threshold: float) -> float:

@@ -15,7 +15,7 @@ from benchmarks.hostile import LARGE, SLOW
 from model.hub.release import fill
 from model.recipe import RECIPES
 from model.utils import files, images
-from web import api, archive, guard, tidy, uploads
+from web import api, archive, guard, models, uploads
 from web import page as site
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -122,7 +122,7 @@ def limits() -> str:
         (
             "a picture",
             f"{images.MAX_SIDE:,} pixels a side, {images.MAX_PIXELS // million} megapixels, "
-            f"{uploads.MAX_PIXELS // million} of them in memory (JPEG files are reduced while they "
+            f"{models.MAX_PIXELS // million} of them in memory (JPEG files are reduced while they "
             "are read)",
             "a sentence that says so",
         ),
@@ -151,8 +151,8 @@ def limits() -> str:
         ),
         (
             "temporary files",
-            f"{site.CACHE_AGE / 60:g} minutes, {tidy.MOST_BYTES // mega:,} MiB together, looked at "
-            f"after every {guard.TIDY_AFTER // mega} MiB and every {tidy.EVERY:g} s",
+            f"{uploads.CACHE_AGE / 60:g} minutes, {uploads.MOST_BYTES // mega:,} MiB together, "
+            f"looked at after every {guard.TIDY_AFTER // mega} MiB and every {uploads.EVERY:g} s",
             "the oldest are deleted",
         ),
     )

@@ -1,7 +1,9 @@
 """Draws figures/page/: the web page's tabs, on a desktop and on a phone, light and dark.
 
-No dataset is opened, so that only pictures which the project makes itself are in them.
-`python -m benchmarks.screenshots --model DIR_OR_ID` needs playwright and Chromium.
+No dataset is opened, so that they show only pictures which the project makes itself, and one
+photograph: Chelsea the cat, which its photographer, Stefan van der Walt, gave to the public (CC0)
+and scikit-image brings along. `python -m benchmarks.screenshots --model DIR_OR_ID` needs
+playwright, scikit-image and Chromium; --only draws some of the figures.
 """
 
 import argparse
@@ -30,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default=str(ROOT), help="folder or hub id (default: the root)")
     parser.add_argument("--output", type=Path, default=ROOT / "figures" / "page")
+    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES))
     args = parser.parse_args()
     with exit_on_error():
         executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -41,10 +44,10 @@ def main() -> None:
 
     with sync_playwright() as playwright, TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        camera = Camera(browser, url, _bundle(Path(folder)))
-        for name, draw in FIGURES.items():
+        camera = Camera(browser, url, Path(folder))
+        for name in args.only:
             path = args.output / f"{name}.webp"
-            draw(camera).save(path, quality=QUALITY, method=6)
+            FIGURES[name](camera).save(path, quality=QUALITY, method=6)
             print(f"{path}: {path.stat().st_size / 1024:.0f} KB")
         browser.close()
 
@@ -79,11 +82,11 @@ class Camera:
     Args:
         browser: Chromium, started.
         url: Of the page.
-        bundle: A zip for the tab "Many images".
+        folder: For the files that are given to the page.
     """
 
-    def __init__(self, browser: Any, url: str, bundle: Path) -> None:
-        self._browser, self._url, self.bundle = browser, url, bundle
+    def __init__(self, browser: Any, url: str, folder: Path) -> None:
+        self._browser, self._url, self._folder = browser, url, folder
 
     def shot(
         self, tab: str, act: Callable[[Any, Path], None], *, dark: bool = False, phone: bool = False
@@ -100,32 +103,41 @@ class Camera:
         page.goto(self._url)
         page.locator("#examples button").first.wait_for()
         page.get_by_role("tab", name=tab).click()
-        act(page, self.bundle)
+        act(page, self._folder)
         page.wait_for_timeout(500)
         picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         context.close()
         return picture
 
 
-def classify(page: Any, bundle: Path) -> None:
+def photograph(page: Any, folder: Path) -> None:
+    """A photograph of one of the classes."""
+    from skimage import data  # the other figures do without
+
+    Image.fromarray(data.chelsea()).save(folder / "chelsea.png")
+    page.locator("#picture-file").set_input_files(folder / "chelsea.png")
+    page.locator("#stage .heat").wait_for()
+
+
+def classify(page: Any, folder: Path) -> None:
     """A picture of one of the classes."""
     page.get_by_role("button", name="Drawing: ship").click()
     page.locator("#stage .heat").wait_for()
 
 
-def riddle(page: Any, bundle: Path) -> None:
+def riddle(page: Any, folder: Path) -> None:
     """A picture of something else."""
     page.get_by_role("button", name="Drawing: a word").click()
     page.locator("#stage .heat").wait_for()
 
 
-def many(page: Any, bundle: Path) -> None:
+def many(page: Any, folder: Path) -> None:
     """A zip."""
-    page.locator("#many-input").set_input_files(bundle)
+    page.locator("#many-input").set_input_files(_bundle(folder))
     page.locator("#many-table tbody tr").first.wait_for()
 
 
-def quality(page: Any, bundle: Path) -> None:
+def quality(page: Any, folder: Path) -> None:
     """The cell of the confusion matrix with most mistakes."""
     cells = page.locator("#confusion-matrix button.wrong")
     cells.evaluate_all(
@@ -134,18 +146,18 @@ def quality(page: Any, bundle: Path) -> None:
     page.locator("#confusion-cell .note").wait_for()
 
 
-def learn(page: Any, bundle: Path) -> None:
+def learn(page: Any, folder: Path) -> None:
     """A training that has been running for a while."""
     page.get_by_role("button", name="Start training").click()
     page.locator("#training-view").get_by_text(" 3 of ").wait_for(timeout=180_000)
 
 
-def use(page: Any, bundle: Path) -> None:
+def use(page: Any, folder: Path) -> None:
     """Nothing to do."""
 
 
 FIGURES: dict[str, Callable[[Camera], Image.Image]] = {
-    "classify": lambda camera: camera.shot("Classify", classify),
+    "photograph": lambda camera: camera.shot("Classify", photograph),
     "many": lambda camera: camera.shot("Many images", many),
     "quality": lambda camera: camera.shot("How good is it?", quality),
     "use": lambda camera: camera.shot("Use it", use),

@@ -18,7 +18,6 @@ from pages import (  # noqa: F401  (fixtures)
     new_page,
     shapes_page,
     shapes_url,
-    training_page,
     training_url,
 )
 from PIL import Image

@@ -16,7 +16,7 @@ import torch
 from hub_state import WRITER, Hub
 
 import model
-from model.hub import hub_errors, save_pretrained
+from model.hub import errors, save_pretrained
 
 ROOT = Path(model.__file__).resolve().parent.parent
 NAMES = ["ant", "bee", "cow"]
@@ -39,8 +39,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
             monkeypatch.setattr(constants, name, value)
         monkeypatch.setenv("HF_TOKEN", WRITER)
         impatient = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
-        monkeypatch.setattr("huggingface_hub.utils._http.time", impatient)
-        monkeypatch.setattr(hub_errors, "FIRST_WAIT", 0.0)
+        for place in ("utils._http", "file_download"):
+            monkeypatch.setattr(f"huggingface_hub.{place}.time", impatient)
+        monkeypatch.setattr(errors, "WAITS", (0.0, 0.0, 0.0))
         yield running
 
 

@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.body = self._received()
             if self.fault and self.fault.status:
-                raise _Refused(self.fault.status, message="made to fail")
+                raise _Refused(self.fault.status, self.fault.code, "made to fail")
             for pattern, answer in ROUTES:
                 if found := re.fullmatch(pattern, line):
                     answer(self, **{k: v for k, v in found.groupdict().items() if v is not None})

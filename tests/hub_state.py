@@ -47,6 +47,8 @@ class Fault:
     line: str
     status: int = 0
     """Answered instead; 0: the request is served."""
+    code: str = ""
+    """By which the hub says what is wrong, such as "GatedRepo"."""
     cut: int | None = None
     """Bytes of the body after which the connection is cut, of what is sent or received."""
     lost: bool = False

@@ -1,4 +1,7 @@
-"""Fixtures: real pages in a real browser, Chromium without a window, on this machine only."""
+"""Pages to test: in this process, as a program of its own, and in a real browser.
+
+The browser is Chromium without a window; it may reach this machine only.
+"""
 
 import os
 import re
@@ -11,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -24,59 +27,72 @@ Url = str
 NewPage = Callable[..., Any]
 
 
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@contextmanager
+def opened(*arguments: str | Path, lines: TextIO | None = None) -> Iterator[tuple[Any, Url]]:
+    """The page of `python app.py ARGUMENTS`, in this process: gradio's blocks and the address."""
+    import app
+
+    options = app.parser().parse_args(["--port", free_port(), *map(str, arguments)])
+    blocks, url = app.open_page(options, lines)
+    try:
+        yield blocks, url
+    finally:
+        blocks.close()
+
+
 @contextmanager
 def served(
     *arguments: str | Path,
     command: Sequence[str] = ("app.py",),
     folder: Path = ROOT,
     env: dict[str, str] | None = None,
-    log: Path | None = None,
-    out: Path | None = None,
 ) -> Iterator[Url]:
-    """Runs `python app.py ARGUMENTS` on a free port.
+    """Runs `python app.py ARGUMENTS` of a folder on a free port; no trace may be printed.
 
     Args:
         arguments: Of the program.
         command: What Python runs in the place of app.py.
         folder: Where it runs.
         env: Added to the environment.
-        log: Where its output goes; None forgets it in the end.
-        out: Where its standard output goes, if apart.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    line = [sys.executable, *command, "--port", str(port), *map(str, arguments)]
-    with tempfile.TemporaryDirectory() as directory:
-        log = log or Path(directory) / "log"
-        with open(log, "w") as output, open(out or os.devnull, "w") as apart:
-            process = subprocess.Popen(
-                line,
-                cwd=folder,
-                stdout=apart if out else output,
-                stderr=output,
-                env={**os.environ, **(env or {})},
-            )
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command, "--port", free_port(), *map(str, arguments)],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **(env or {})},
+        )
         try:
             yield _address(process, log)
         finally:
             process.terminate()
             process.wait(timeout=30)
-        said = log.read_text()
+        said = _said(log)
         assert "Traceback" not in said, said
 
 
-def _address(process: "subprocess.Popen[bytes]", log: Path) -> Url:
+def _said(log: TextIO) -> str:
+    """What a program has written; its own place in the file stays where it is."""
+    return os.pread(log.fileno(), 2**24, 0).decode()
+
+
+def _address(process: "subprocess.Popen[bytes]", log: TextIO) -> Url:
     """Waits until a page says where it is."""
     end = time.monotonic() + START
     while time.monotonic() < end:
         ended = process.poll() is not None
-        said = log.read_text()
-        if found := re.search(r"The page is at (\S+)", said):
+        if found := re.search(r"The page is at (\S+)", _said(log)):
             return found[1]
-        assert not ended, said
+        assert not ended, _said(log)
         time.sleep(0.1)
-    raise AssertionError(f"The page did not start within {START} s: {said}")
+    raise AssertionError(f"The page did not start within {START} s: {_said(log)}")
 
 
 @pytest.fixture(scope="session")
@@ -107,9 +123,15 @@ def new_page(browser: Any) -> Iterator[NewPage]:
         contexts.append(context)
         context.set_default_timeout(30_000)
         page = context.new_page()
-        page.on("console", lambda m: _note(problems, m.type, m.text))
-        page.on("pageerror", lambda error: problems.append(f"exception: {error}"))
-        page.on("request", lambda request: _only_here(problems, request.url, url))
+        here = (url, "data:", "blob:")
+
+        def note(kind: str, text: str, problem: bool = True) -> None:
+            if problem:
+                problems.append(f"{kind}: {text}")
+
+        page.on("console", lambda m: note(m.type, m.text, m.type in ("error", "warning")))
+        page.on("pageerror", lambda error: note("exception", error))
+        page.on("request", lambda r: note("request", r.url, not r.url.startswith(here)))
         page.goto(url)
         page.locator("#examples button").first.wait_for()
         return page
@@ -118,16 +140,6 @@ def new_page(browser: Any) -> Iterator[NewPage]:
     for context in contexts:
         context.close()
     assert not problems
-
-
-def _note(problems: list[str], kind: str, text: str) -> None:
-    if kind in ("error", "warning"):
-        problems.append(f"{kind}: {text}")
-
-
-def _only_here(problems: list[str], asked: str, url: Url) -> None:
-    if not asked.startswith((url, "data:", "blob:")):
-        problems.append(f"request: {asked}")
 
 
 @pytest.fixture(scope="session")
@@ -158,8 +170,3 @@ def default_page(default_url: Url, new_page: NewPage) -> Any:
 @pytest.fixture
 def shapes_page(shapes_url: Url, new_page: NewPage) -> Any:
     return new_page(shapes_url)
-
-
-@pytest.fixture
-def training_page(training_url: Url, new_page: NewPage) -> Any:
-    return new_page(training_url)

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 import model  # noqa: F401  (registers the networks)
 from model.data import LabelledImages
 from model.evaluation.report import evaluate_split, report
+from model.inference import logits as logits_module
 from model.inference.calibration import Calibration
-from model.inference.logits import predict_logits
+from model.inference.logits import predict, predict_logits, six_views
 from model.utils.errors import DataError, WeightsError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -67,40 +68,38 @@ def make_split(n: int, classes: int = 3) -> LabelledImages:
     return LabelledImages(images=some_images(n), labels=labels, indices=torch.arange(n) * 10 + 3)
 
 
-def test_plain_logits_follow_the_definition() -> None:
+def test_plain_logits_and_those_of_six_views_follow_the_definition() -> None:
     network, images = Patchwork(), some_images(7)
-    logits = predict_logits(network, images, mean=MEAN, std=STD)
-    assert logits.dtype == torch.float32
-    assert logits.device.type == "cpu"
-    torch.testing.assert_close(logits.double(), by_hand(network, images), rtol=1e-4, atol=1e-5)
-
-
-def test_tta_is_the_weighted_mean_of_six_views() -> None:
-    network, images = Patchwork(), some_images(5)
-    expected = torch.zeros(5, 3, dtype=torch.double)
-    for by, weight in ((0, 1 / 4), (1, 1 / 8), (-1, 1 / 8)):
+    plain, mirrored, averaged = predict(network, images, six_views)
+    assert plain.dtype == torch.float32
+    assert plain.device.type == "cpu"
+    assert torch.equal(plain, predict_logits(network, images))
+    expected, flipped = by_hand(network, images), by_hand(network, images.flip(-1))
+    torch.testing.assert_close(plain.double(), expected, rtol=1e-4, atol=1e-5)
+    both = (expected + flipped) / 2
+    torch.testing.assert_close(mirrored.double(), both, rtol=1e-4, atol=1e-5)
+    views = both / 2
+    for by in (1, -1):
         for view in (shift(images, by), shift(images, by).flip(-1)):
-            expected += weight * by_hand(network, view)
-    logits = predict_logits(network, images, mean=MEAN, std=STD, tta=True)
-    torch.testing.assert_close(logits.double(), expected, rtol=1e-4, atol=1e-5)
+            views += by_hand(network, view) / 8
+    torch.testing.assert_close(averaged.double(), views, rtol=1e-4, atol=1e-5)
 
 
-def test_batch_size_does_not_matter() -> None:
+def test_batches_do_not_matter_and_progress_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
     network, images = Patchwork(), some_images(11)
-    for tta in (False, True):
-        runs = [
-            predict_logits(network, images, mean=MEAN, std=STD, tta=tta, batch_size=size)
-            for size in (1, 4, 500)
-        ]
-        for logits in runs[1:]:
-            torch.testing.assert_close(logits, runs[0], rtol=1e-5, atol=1e-5)
+    whole, counts = predict(network, images, six_views), list[int]()
+    monkeypatch.setattr(logits_module, "BATCH_SIZE", 4)
+    for cut, answer in zip(predict(network, images, six_views, counts.append), whole, strict=True):
+        torch.testing.assert_close(cut, answer, rtol=1e-5, atol=1e-5)
+    assert counts == [4, 4, 3]
+    assert predict_logits(network, some_images(0)).shape == (0, 3)
 
 
 def test_the_network_is_left_as_it_was() -> None:
     network = Patchwork().train()
     network.norm.eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    predict_logits(network, some_images(4), mean=MEAN, std=STD, tta=True)
+    predict(network, some_images(4), six_views)
     assert network.training
     assert network.drop.training
     assert not network.norm.training
@@ -110,33 +109,23 @@ def test_the_network_is_left_as_it_was() -> None:
     assert not any(value.is_inference() for value in network.parameters())
 
 
-def test_logits_do_not_depend_on_mode_weight_order_or_autocast() -> None:
-    network = timm.create_model("cifarnet_nano", num_classes=3)
+def test_logits_do_not_depend_on_mode_weight_order_or_precision() -> None:
+    network: Any = timm.create_model("cifarnet_nano", num_classes=3)
     images = some_images(6, size=32)
-    expected = predict_logits(network.eval(), images, mean=MEAN, std=STD)
+    expected = predict_logits(network.eval(), images)
     network = network.train().to(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = predict_logits(network, images, mean=MEAN, std=STD)
-    assert torch.equal(logits, expected)
-
-
-def test_no_images_give_no_logits() -> None:
-    assert predict_logits(Patchwork(), some_images(0), mean=MEAN, std=STD).shape == (0, 3)
-
-
-def test_progress_counts_every_image() -> None:
-    counts: list[int] = []
-    predict_logits(
-        Patchwork(), some_images(11), mean=MEAN, std=STD, batch_size=4, progress=counts.append
-    )
-    assert counts == [4, 4, 3]
+        assert torch.equal(predict_logits(network, images), expected)
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    prepared = accelerator.prepare(network)  # its forward computes in bfloat16 from now on
+    assert torch.equal(predict_logits(prepared, images), expected)
 
 
 def test_nan_weights_are_named() -> None:
     network = Patchwork()
     nn.init.constant_(network.fc.bias, float("nan"))
     with pytest.raises(WeightsError, match="NaN or infinite"):
-        predict_logits(network, some_images(2), mean=MEAN, std=STD)
+        predict_logits(network, some_images(2))
 
 
 # Probabilities worked out: row i of P, true classes below; predictions are 0, 1, 1, 0, 2.
@@ -173,18 +162,15 @@ def test_report_by_hand() -> None:
 
 def test_report_has_the_layout_of_results_json() -> None:
     result = report(P.log(), TRUE, NAMES)
-    assert set(result) == {
+    assert list(result) == [
         *("count", "accuracy", "top5_accuracy", "nll", "ece", "f1_macro", "per_class"),
         *("confusion_matrix", "most_confused", "confident_mistakes", "reliability"),
-    }
+    ]
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert [set(row) for row in result["reliability"]] == [
         {"low", "high", "count", "confidence", "accuracy"}
     ] * 15
-
-
-def test_report_without_indices_counts_rows() -> None:
-    assert [row["index"] for row in report(P.log(), TRUE, NAMES)["confident_mistakes"]] == [3, 2]
+    assert [row["index"] for row in result["confident_mistakes"]] == [3, 2]  # rows, counted
 
 
 def floats(value: Any) -> Iterator[float]:
@@ -195,19 +181,12 @@ def floats(value: Any) -> Iterator[float]:
             yield from floats(item)
 
 
-def test_floats_have_six_digits() -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(300, 7, generator=generator)
-    labels = torch.randint(0, 7, (300,), generator=generator)
-    result = report(logits, labels, [str(i) for i in range(7)])
-    assert all(value == round(value, 6) for value in floats(result))
-
-
 def test_most_confused_and_mistakes_are_sorted_and_cut() -> None:
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(500, 6, generator=generator)
     labels = torch.randint(0, 6, (500,), generator=generator)
     result = report(logits, labels, list("abcdef"))
+    assert all(value == round(value, 6) for value in floats(result))
     counts = [row["count"] for row in result["most_confused"]]
     off_diagonal = np.array(result["confusion_matrix"])[~np.eye(6, dtype=bool)]
     assert counts == sorted(off_diagonal, reverse=True)[:10]
@@ -239,8 +218,8 @@ def test_labels_that_do_not_fit_are_refused(labels: Tensor, names: list[str], me
 def test_evaluate_split_reports_both_ways() -> None:
     network, split = Patchwork(), make_split(30)
     reports = evaluate_split(network, split, NAMES)
-    for name, tta in (("plain", False), ("tta", True)):
-        logits = predict_logits(network, split.images, mean=MEAN, std=STD, tta=tta)
+    plain, _, averaged = predict(network, split.images, six_views)
+    for name, logits in (("plain", plain), ("tta", averaged)):
         assert reports[name] == report(logits, split.labels, NAMES, split.indices)
     assert reports["plain"]["confident_mistakes"][0]["index"] % 10 == 3
 
@@ -272,7 +251,8 @@ def test_nobody_is_sure_enough() -> None:
     assert found["calibrated"]["confident"] == sure
 
 
-def test_pieces_of_a_split_give_the_numbers_of_the_whole() -> None:
+def test_pieces_of_a_split_give_the_numbers_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logits_module, "BATCH_SIZE", 10)
     network, whole = Patchwork(), make_split(50)
     pieces = [
         LabelledImages(
@@ -280,22 +260,11 @@ def test_pieces_of_a_split_give_the_numbers_of_the_whole() -> None:
         )
         for i in (0, 20, 40)
     ]
-    assert evaluate_split(network, iter(pieces), NAMES, batch_size=10) == evaluate_split(
-        network, whole, NAMES, batch_size=10
-    )
+    expected = evaluate_split(network, whole, NAMES)
+    assert evaluate_split(network, iter(pieces), NAMES) == expected
 
 
-def test_an_empty_split_is_refused() -> None:
+@pytest.mark.parametrize("split", [[], make_split(0)])
+def test_an_empty_split_is_refused(split: Any) -> None:
     with pytest.raises(DataError, match="no images"):
-        evaluate_split(Patchwork(), [], NAMES)
-    with pytest.raises(DataError, match="no images"):
-        evaluate_split(Patchwork(), make_split(0), NAMES)
-
-
-def test_a_network_that_was_trained_in_low_precision_is_measured_in_full() -> None:
-    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
-    images = some_images(7)
-    fresh = Patchwork()
-    prepared = accelerator.prepare(Patchwork())  # its forward computes in bfloat16 from now on
-    expected = predict_logits(fresh, images, mean=MEAN, std=STD)
-    assert torch.equal(predict_logits(prepared, images, mean=MEAN, std=STD), expected)
+        evaluate_split(Patchwork(), split, NAMES)

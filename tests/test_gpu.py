@@ -35,7 +35,7 @@ def trainer(recipe: Recipe, **options: Any) -> Trainer:
     stripes = Stripes()
     stripes.images, stripes.labels = stripes.images.cuda(), stripes.labels.cuda()
     kinds = dict(mean=(0.3,) * 3, std=(0.3,) * 3, accelerator=accelerator)
-    return Trainer(network, recipe, stripes, **kinds, **options)  # type: ignore[arg-type]
+    return Trainer(network, recipe, stripes, **kinds, **options)
 
 
 @pytest.mark.parametrize("precision", ["no", "fp16", "bf16"])

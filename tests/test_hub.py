@@ -22,7 +22,6 @@ from tiny_model import (
     put,
 )
 
-from model import hub
 from model.hub import from_pretrained, read_config, save_pretrained
 from model.utils import files
 from model.utils.errors import ConfigError, WeightsError
@@ -67,6 +66,8 @@ def test_what_timm_saves_can_be_loaded(tmp_path: Path) -> None:
 def test_config_card(tmp_path: Path) -> None:
     extra = {"recipe": {"epochs": 3}, "data": {"name": "synthetic"}}
     save_pretrained(make_network(), tmp_path, label_names=NAMES, extra=extra)
+    # What is unknown at the root is kept, and harms nobody.
+    change_config(tmp_path, lambda c: c.update(temperature=1.5))
     content = json.loads((tmp_path / "config.json").read_text())
     assert content["architecture"] == "cifarnet_nano"
     assert (content["num_classes"], content["num_features"]) == (5, 16)
@@ -74,6 +75,8 @@ def test_config_card(tmp_path: Path) -> None:
     assert content["pretrained_cfg"]["mean"] == list(MEAN)
     assert content["cifarnet"] == {"version": 1, **extra}
     assert read_config(tmp_path)["cifarnet"] == content["cifarnet"]
+    assert read_config(tmp_path)["temperature"] == 1.5
+    from_pretrained(tmp_path)
 
 
 def test_loaded_network_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ def test_loaded_network_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
         assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
-def test_new_classifier_loses_the_old_names(saved: Path, tmp_path: Path) -> None:
+def test_a_new_classifier_loses_the_old_names(saved: Path, tmp_path: Path) -> None:
     network: Any = from_pretrained(saved)
     network.reset_classifier(2)
     save_pretrained(network, tmp_path / "two")
@@ -129,24 +132,9 @@ def test_loaded_weights_do_not_depend_on_the_file(saved: Path) -> None:
     assert torch.equal(logits_of(network), before)
 
 
-def test_unknown_parts_of_the_config_are_ignored_at_the_root(saved: Path) -> None:
-    change_config(saved, lambda c: c.update(temperature=1.5, cifarnet={"version": 1, "new": 2}))
-    assert read_config(saved)["temperature"] == 1.5
-    from_pretrained(saved)
-
-
-@pytest.mark.parametrize(
-    ("names", "part"),
-    [
-        (["a", "b"], "2 label names for 5 classes"),
-        (["a", "b", "c", "d", "a"], "'a' stands for two classes"),
-        (["a", "b", "c", "d", ""], "list of names"),
-        ([1, 2, 3, 4, 5], "list of names"),
-        ("abcde", "1 label names"),
-    ],
-)
-def test_label_names_must_fit(names: Any, part: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=part):
+@pytest.mark.parametrize("names", [["a", "b"], [*"abcda"], [*"abcd", ""], [1] * 5, "abcde"])
+def test_label_names_must_fit(names: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"label.name"):
         save_pretrained(make_network(), tmp_path / "run", label_names=names)
     assert not (tmp_path / "run").exists()
 
@@ -165,7 +153,7 @@ def test_diverged_networks_are_not_saved(tmp_path: Path) -> None:
 
 
 def test_foreign_networks_are_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'test_resnet' is unknown"):
+    with pytest.raises(ConfigError, match="test_resnet"):
         save_pretrained(timm.create_model("test_resnet"), tmp_path / "run")
 
 
@@ -197,7 +185,7 @@ def test_config_card_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         order.append(Path(target).name)
         replace(source, target)
 
-    monkeypatch.setattr(hub.os, "replace", recording)
+    monkeypatch.setattr(os, "replace", recording)
     save_pretrained(make_network(), tmp_path)
     arrived = [name for name in order if not name.startswith(".")]
     assert arrived == ["model.safetensors", "config.json"]
@@ -214,17 +202,17 @@ def poison(name: str, value: float) -> Change:
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        (lambda t: t.pop("head.fc.weight"), r"lacks weights \(1: head\.fc\.weight\)"),
-        (put("extra.weight", torch.zeros(1)), r"unknown weights \(1: extra\.weight\)"),
-        (lambda t: t.clear(), "lacks weights"),
-        (put("head.fc.weight", torch.zeros(6, 16)), r"shape \(6, 16\), \(5, 16\) was expected"),
-        (put("stem.conv.bias", torch.zeros(24, 1)), r"shape \(24, 1\)"),
-        (put("stem.conv.bias", torch.zeros(24, dtype=torch.int32)), "type I32"),
-        (put("stem.conv.bias", torch.zeros(24, dtype=torch.float64)), "type F64"),
-        (put("stages.0.norms.0.num_batches_tracked", torch.tensor(1.0)), "type F32.*I64"),
-        (poison("head.fc.weight", float("nan")), r"head\.fc\.weight holds NaN"),
-        (poison("stem.conv.bias", float("inf")), r"stem\.conv\.bias holds NaN or inf"),
-        (poison("stages.2.norms.2.running_var", -float("inf")), "running_var holds NaN or inf"),
+        (lambda t: t.pop("head.fc.weight"), r"head\.fc\.weight"),
+        (put("extra.weight", torch.zeros(1)), r"extra\.weight"),
+        (lambda t: t.clear(), r"head\.fc"),
+        (put("head.fc.weight", torch.zeros(6, 16)), r"head\.fc\.weight .*\(6, 16\)"),
+        (put("stem.conv.bias", torch.zeros(24, 1)), r"stem\.conv\.bias .*\(24, 1\)"),
+        (put("stem.conv.bias", torch.zeros(24, dtype=torch.int32)), "I32"),
+        (put("stem.conv.bias", torch.zeros(24, dtype=torch.float64)), "F64"),
+        (put("stages.0.norms.0.num_batches_tracked", torch.tensor(1.0)), "F32.*I64"),
+        (poison("head.fc.weight", float("nan")), r"head\.fc\.weight .*NaN"),
+        (poison("stem.conv.bias", float("inf")), r"stem\.conv\.bias .*inf"),
+        (poison("stages.2.norms.2.running_var", -float("inf")), "running_var .*inf"),
     ],
 )
 def test_wrong_weights(change: Change, part: str, saved: Path) -> None:
@@ -272,10 +260,10 @@ def test_junk_weights(content: bytes, saved: Path, monkeypatch: pytest.MonkeyPat
     assert not (saved / "unpickled").exists()
 
 
-@pytest.mark.parametrize("keep", [4, 100, 0.5, -1])
-def test_truncated_weights(keep: float, saved: Path) -> None:
+def test_truncated_weights(saved: Path) -> None:
     path = saved / "model.safetensors"
     data = path.read_bytes()
-    path.write_bytes(data[: int(keep if keep != 0.5 else len(data) / 2)])
-    with pytest.raises(WeightsError, match="not a complete safetensors file"):
-        from_pretrained(saved)
+    for keep in (4, 100, len(data) // 2, -1):
+        path.write_bytes(data[:keep])
+        with pytest.raises(WeightsError, match=str(path)):
+            from_pretrained(saved)

@@ -2,8 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from model.hub import measured
+
+
+def told(folder: Path, **files: Any) -> dict[str, str]:
+    """The parts of README.md, each item of a list on one line."""
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return {k: v.replace("\n  ", " ") for k, v in measured.parts(folder).items()}
 
 
 def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
@@ -26,11 +34,10 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
         "runs": {"slow": [{"resolved": {"mixed_precision": "bf16"}}]},
         "machine": {"cores": 2, "cpu": "Some CPU"},
     }
-    (tmp_path / "speed.json").write_text(json.dumps(content))
-    lines = measured.parts(tmp_path)["recipes"].splitlines()
-    assert "on 2 cores of Some CPU" in lines[0]
-    assert "in turn with ours (bfloat16)" in lines[0]
-    assert lines[4:] == [
+    text, table = told(tmp_path, speed=content)["recipes"].split("\n\n")
+    assert "on 2 cores of Some CPU" in text
+    assert "(bfloat16)" in text
+    assert table.splitlines()[2:] == [
         "| `quick` | 88.00% | 90.00% ± 0.11 | 85 ± 8 | not measured | 900 MiB | 3 |",
         "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 ± 8 | 1/2.5 | 2,101 MiB | 3 |",
         "| `slowest` | 94.10% | 90.00% ± 0.11 | 2,345 | 1.17 | 4,000 MiB | 3, 1 timed |",
@@ -39,19 +46,19 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
 
 
 def test_sentences_of_what_was_measured_and_no_others(tmp_path: Path) -> None:
-    assert measured.parts(tmp_path) == {}
+    assert told(tmp_path) == {}
     startup = {
         "images": 50_000,
         "seconds_to_tensor": [4.0, 9.0, 3.0],
         "seconds_plain_pillow": [8.0, 7.0, 30.0],
     }
-    commands = {"rounds": {"python app.py": [3.0, 1.0, 2.0]}, "ratios": {"python app.py": 1.25}}
-    (tmp_path / "startup.json").write_text(json.dumps(startup))
-    (tmp_path / "commands.json").write_text(json.dumps(commands))
-    found = measured.parts(tmp_path)
+    rounds = {"python app.py": [3.0, 1.0, 2.0], "python -m model": [5.0]}
+    commands = {"rounds": rounds, "ratios": {"python app.py": 1.25, "python -m model": 2.5}}
+    found = told(tmp_path, startup=startup, commands=commands)
     assert found.keys() == {"speed"}
     first, second = found["speed"].splitlines()
-    assert "`python app.py` answers after 2.0 s, 1.25 times" in first
+    assert first.startswith("- `python app.py` answers after 2.0 s, 1.25 times")
+    assert "; `python -m model` answers after 5.0 s, 2.50 times" in first
     assert "50,000 training images are read and decoded in 4.0 s, 2.00 times as fast" in second
 
 
@@ -72,9 +79,7 @@ def test_inference_and_scaling(tmp_path: Path) -> None:
         ],
         "by_processes": {"images_per_second": {"1": [10.0, 12.0, 11.0], "2": [12.1, 12.1, 1.0]}},
     }
-    (tmp_path / "inference.json").write_text(json.dumps(inference))
-    (tmp_path / "scaling.json").write_text(json.dumps(scaling))
-    first, second = measured.parts(tmp_path)["speed"].splitlines()
+    first, second = told(tmp_path, inference=inference, scaling=scaling)["speed"].splitlines()
     assert "in 2.9 ms (median; 99 of 100 in 4.1)" in first
     assert "256 at once at 1,500 pictures a second, ONNX Runtime at 1,200" in first
     assert "1,000,000 images takes 10.0 minutes and 1.5 GiB" in second

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,23 +13,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.inference.classifier import Explanation, Prediction
-from model.utils.errors import ConfigError, ImageError
-from web import cards, classify, examples, pictures, uploads
+from model.inference.crops import Picture
+from model.inference.prediction import Explanation, Prediction
+from model.utils.errors import ConfigError
+from web import cards, classify, examples, pictures
+from web.batcher import read
 from web.models import TRAINED, Models
+from web.site import Site
 
 DRAWN = examples.Examples(("cat",), None)
-SHIP = next(key for key, one in DRAWN.all().items() if one.name == "Drawing: ship")
+SHIP = next(key for key, one in DRAWN.ready.items() if one.name == "Drawing: ship")
 
 
 @pytest.fixture(scope="module")
-def models() -> Models:
-    return Models()
+def site() -> Site:
+    return Site(Models())
 
 
 @pytest.fixture
-def desk(models: Models) -> classify.Desk:
-    return classify.Desk(models, DRAWN)
+def desk(site: Site) -> classify.Desk:
+    return classify.Desk(site, DRAWN)
 
 
 def _prediction(**changes: Any) -> Prediction:
@@ -37,10 +41,11 @@ def _prediction(**changes: Any) -> Prediction:
     return Prediction("cat", 0.9, names, **(values | changes))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("names", [["cifarnet_small"], ["gone"]])
 def test_the_verdict_comes_first_and_the_explanation_after_it(
-    models: Models, desk: classify.Desk
+    desk: classify.Desk, names: list[str]
 ) -> None:
-    first, second = desk.look(SHIP, models.names)
+    first, second = desk.look(SHIP, names)  # a model that is gone is replaced by the first
     assert first[0] == SHIP
     assert "ship" in first[1]
     assert first[2]["value"] == "ship"
@@ -48,73 +53,79 @@ def test_the_verdict_comes_first_and_the_explanation_after_it(
     assert len(re.findall("<img", second[6])) == 3  # a sheet for each stage
 
 
-def test_an_unreadable_picture_gets_a_sentence(
-    models: Models, desk: classify.Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_read_gets_a_sentence(
+    desk: classify.Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     (tmp_path / "notes.png").write_text("no picture")
-    (shown,) = desk.look(str(tmp_path / "notes.png"), models.names)
-    assert shown[0] is None
-    assert "not a picture" in shown[1]
-    (shown,) = desk.look("/etc/passwd", models.names)
-    assert "was not uploaded" in shown[1]
+    for path in (str(tmp_path / "notes.png"), "/etc/passwd"):
+        (shown,) = desk.look(path, [])
+        assert shown[0] == ""
+        assert "That did not work" in shown[1]
+        assert desk.explain(path, "cat", [])[0] == gr.skip()
 
 
-def test_nothing_happens_before_there_is_a_picture(models: Models, desk: classify.Desk) -> None:
-    assert list(desk.look(None, models.names)) == []
-    assert desk.explain(None, "cat", models.names) == (gr.skip(),) * 3
+def test_nothing_happens_before_there_is_a_picture(desk: classify.Desk) -> None:
+    assert list(desk.look("", [])) == []
+    assert desk.explain("", "cat", []) == (gr.skip(),) * 3
 
 
-def test_a_class_that_a_model_does_not_know_gets_a_sentence(
-    models: Models, desk: classify.Desk
+def test_a_class_that_a_model_does_not_know_gets_a_sentence(desk: classify.Desk) -> None:
+    assert "<img" not in desk.explain(SHIP, "<unicorn>", [])[1]
+
+
+def test_a_box_means_pixels_of_the_original_everywhere(
+    site: Site, desk: classify.Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, legend, _ = desk.explain(SHIP, "<unicorn>", models.names)
-    assert "No such class" in legend
-
-
-def test_a_model_that_is_gone_is_replaced_by_the_first(desk: classify.Desk) -> None:
-    first, _ = desk.look(SHIP, ["gone"])
-    assert "ship" in first[1]
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    ship = Image.open(io.BytesIO(DRAWN.ready[SHIP].content)).convert("RGB")
+    photo = Image.new("RGB", (4000, 3000), ship.getpixel((2, 2)))
+    photo.paste(ship.resize((3000, 3000)), (500, 0))
+    photo.save(tmp_path / "photo.jpg")
+    content = (tmp_path / "photo.jpg").read_bytes()
+    classifier = site.models.classifier()
+    shown = read(content)
+    assert min(shown.image.size) < 3000  # reduced while it was read
+    boxes = [
+        site.batcher.predict(classifier, [picture])[0].box
+        for picture in (shown, classifier.open(content))
+    ]
+    assert boxes == [(500, 0, 3500, 3000)] * 2
+    *_, last = desk.look(str(tmp_path / "photo.jpg"), [])
+    assert "left: 12.50%; top: 0.00%; width: 75.00%; height: 100.00%" in last[3]
 
 
 @pytest.mark.parametrize("verdict", ["confident", "unsure", "none"])
 def test_names_are_text(verdict: str) -> None:
     html = cards.answer(_prediction(verdict=verdict, sentence="<i>x</i>"), "<b>model</b>")
-    assert "<dog>" not in html
-    assert "<b>model" not in html
-    assert "<i>x" not in html
-
-
-def test_none_of_them_states_no_certainty() -> None:
-    assert "90.0" not in cards.answer(_prediction(verdict="none")).split("<ol")[0]
-
-
-def test_the_heat_lies_over_the_part_that_was_looked_at() -> None:
-    heat = np.zeros((4, 4), np.float32)
-    explanation = Explanation("cat", (50, 0, 150, 100), np.zeros((4, 4, 3), np.uint8), heat)
-    html = cards.stage(Image.new("RGB", (200, 100)), explanation)
-    assert "left: 25.00%; top: 0.00%; width: 50.00%; height: 100.00%" in html
-    assert "--ratio: 2.0000" in html
+    for markup in ("<dog>", "<b>model", "<i>x"):
+        assert markup not in html
+    assert ("90.0" in html.split("<ol")[0]) is (verdict != "none")  # none of them: no certainty
 
 
 def test_heat_is_blue_for_and_rust_against_and_clear_where_there_is_nothing() -> None:
     heat = np.array([[1.0, -1.0], [0.0, 0.5]], np.float32)
-    pixels = _pixels(pictures.heat_uri(heat))
+    pixels = np.asarray(_image(pictures.heat_uri(heat))).astype(int)
     assert pixels[0, 0, 2] > pixels[0, 0, 0]  # blue
     assert pixels[0, 1, 0] > pixels[0, 1, 2]  # rust
     assert pixels[1, 0, 3] == 0
     assert 0 < pixels[1, 1, 3] < pixels[0, 0, 3]
+    image = Image.new("RGB", (100, 50))
+    html = cards.stage(Picture(image, (200, 100)), Explanation("cat", (50, 0, 150, 100), *_seen()))
+    assert "left: 25.00%; top: 0.00%; width: 50.00%; height: 100.00%" in html
+    assert "--ratio: 2.0000" in html
+
+
+def _seen() -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.float32)
 
 
 def test_the_strongest_maps_are_shown() -> None:
     maps = np.zeros((40, 3, 3), np.float32)
     maps[7, 1, 1], maps[23, 0, 0] = 1, 2
     assert np.array_equal(pictures.strongest(maps)[:2], maps[[23, 7]])
-    assert _pixels(pictures.sheet_uri(maps)).shape == (
-        124,
-        508,
-        4,
-    )  # two rows of eight, 60 wide, gaps of 4
+    # Two rows of eight, 60 wide, gaps of 4.
+    assert _image(pictures.sheet_uri(maps)).size == (508, 124)
 
 
 def test_a_large_photo_is_sent_small() -> None:
@@ -124,34 +135,35 @@ def test_a_large_photo_is_sent_small() -> None:
     assert _image(uri).size == (768, 230)
 
 
-def test_drawn_examples_can_be_read_and_fit_the_classes(shapes: Path) -> None:
-    drawn = examples.Examples(("cat", "dog"), None).all()
-    assert len(drawn) >= 4
-    for one in drawn.values():
-        assert pictures.opened(one.content).mode == "RGB"
-    assert any("star" in one.name for one in examples.Examples(("crescent",), None).all().values())
-    real = examples.Examples(("cross",), str(shapes)).all()
-    assert [one.name for one in list(real.values())[:3]] == [
+def test_examples_can_be_read_and_fit_the_classes(shapes: Path) -> None:
+    for one in DRAWN.ready.values():
+        assert read(one.content).image.mode == "RGB"
+    shaped = examples.Examples(("crescent",), None)
+    assert any("star" in one.name for one in shaped.ready.values())
+    assert not shaped.came()
+    real = examples.Examples(("cross",), str(shapes))
+    assert real.came(60)
+    assert [one.name for one in real.ready.values()][:3] == [
         f"Test image: {name}" for name in ("cross", "ring", "stripes")
     ]
+    nothing = examples.Examples(("cat",), "no/such-dataset")
+    assert not nothing.came(60)
+    assert nothing.ready.keys() == DRAWN.ready.keys()
 
 
-def test_a_dataset_that_cannot_be_reached_leaves_the_drawings() -> None:
-    assert len(examples.Examples(("cat",), "no/such-dataset").all()) >= 4
+def test_no_answer_waits_for_examples(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
 
+    def opens(name: str) -> None:
+        go_on.wait(60)
+        raise ConfigError("Not now.")
 
-def test_only_uploads_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    (tmp_path / "uploads").mkdir()
-    (tmp_path / "uploads" / "a").write_bytes(b"a")
-    (tmp_path / "secret").write_bytes(b"s")
-    (tmp_path / "uploads" / "link").symlink_to(tmp_path / "secret")
-    assert uploads.content_of(str(tmp_path / "uploads" / "a")) == b"a"
-    tricks = ("secret", "uploads/../secret", "uploads/link", "uploads", "uploads/b", "a\0b")
-    paths: list[object] = [str(tmp_path / trick) for trick in tricks]
-    for path in [*paths, "", None, {}, "http://a/b"]:
-        with pytest.raises(ImageError, match="was not uploaded"):
-            uploads.content_of(path)
+    monkeypatch.setattr(examples, "open_dataset", opens)
+    slow = examples.Examples(("cat",), "slow/dataset")
+    assert "ship" in next(classify.Desk(site, slow).look(SHIP, []))[1]
+    assert slow._thread.is_alive()
+    go_on.set()
+    assert not slow.came()
 
 
 def test_models_have_different_names(trained: Path) -> None:
@@ -159,7 +171,7 @@ def test_models_have_different_names(trained: Path) -> None:
     assert models.names == ["trained", "trained (2)", "cifarnet_small"]
     assert models.classifier().label_names == ("cross", "ring", "stripes")
     assert (models.results() or {})["dataset"]["label_names"] == ["cross", "ring", "stripes"]
-    with pytest.raises(ConfigError, match="no longer here"):
+    with pytest.raises(ConfigError):
         models.classifier("other")
 
 
@@ -173,7 +185,3 @@ def test_a_trained_model_replaces_the_one_before_it(trained: Path) -> None:
 
 def _image(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
-
-
-def _pixels(uri: str) -> np.ndarray:
-    return np.asarray(_image(uri)).astype(int)

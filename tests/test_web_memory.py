@@ -1,4 +1,4 @@
-"""Of programs' calls little is kept, and threads share what they freed."""
+"""Threads share what they freed, and give it back."""
 
 import itertools
 import os
@@ -10,42 +10,11 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from pages import served
 
 from model.utils.memory import give_back, limit_arenas
 
-SHIP = str(ROOT / "examples" / "ship.png")
 GLIBC = platform.libc_ver()[0] == "glibc"
 HEAP = 64 * 2**20  # bytes that glibc reserves, and aligns to, for each arena but the first
-
-
-def test_programs_are_forgotten_and_visitors_are_not() -> None:
-    program = f"""
-from gradio_client import Client, handle_file
-from web import page, sessions
-from web.models import Models
-sessions.MOST = 2
-blocks = page.build(Models())
-_, url, _ = blocks.launch(prevent_thread_lock=True, **page.settings())
-held = blocks.state_holder.session_data
-blocks.state_holder["visitor"]
-for _ in range(4):
-    client = Client(url, verbose=False)
-    for _ in range(4):
-        client.predict(handle_file({SHIP!r}), api_name="/classify")
-        latest = held[client.session_hash]
-    assert held[client.session_hash] is latest  # not made anew for each call
-try:
-    Client(url, verbose=False).predict([], api_name="/classify_batch")
-except Exception as error:
-    print(error)
-print("held", len(held), "visitor" in held)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert "Send 1 to 64 pictures" in done.stdout
-    assert "held 3 True\n" in done.stdout, done.stderr
 
 
 def arenas(process: str) -> int:
@@ -99,12 +68,11 @@ def test_threads_share_arenas(way: str) -> None:
 
 
 @pytest.mark.skipif(not GLIBC, reason="another C library")
-def test_the_page_limits_them_before_anything_else(shapes: Path) -> None:
-    with served("--dataset", shapes) as url:
-        port = url.rstrip("/").rpartition(":")[2].encode()
-        lines = {p.parent.name: p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline")}
-        (process,) = (pid for pid, line in lines.items() if b"app.py\0--port\0" + port in line)
-        assert arenas(process) <= 1
+def test_the_page_limits_them_before_anything_else(default_url: str) -> None:
+    port = default_url.rstrip("/").rpartition(":")[2].encode()
+    lines = {p.parent.name: p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline")}
+    (process,) = (pid for pid, line in lines.items() if b"app.py\0--port\0" + port in line)
+    assert arenas(process) <= 1
 
 
 @pytest.mark.skipif(not GLIBC, reason="another C library")

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from collections.abc import Callable
 from html import unescape
 from typing import Any
 
@@ -90,19 +91,14 @@ def small(counts: list[list[int]], names: list[str]) -> dict[str, Any]:
 
 
 def test_headline_numbers_are_those_of_results() -> None:
-    text = words(report.headline(RESULTS))
-    assert f"{PLAIN['accuracy'] * 100:.2f} %" in text
-    assert f"of {PLAIN['count']:,} test images named at a single look each" in text
-    assert f"{RESULTS['model']['parameters'] / 1e6:.2f} M" in text
-
-
-def test_headline_tells_the_calibrated_error_where_it_was_measured() -> None:
     before = words(report.headline({k: v for k, v in RESULTS.items() if k != "calibration"}))
-    after = words(report.headline(with_(calibration=CALIBRATION)))
+    assert f"{PLAIN['accuracy'] * 100:.2f} %" in before
+    assert f"of {PLAIN['count']:,} test images" in before
+    assert f"{RESULTS['model']['parameters'] / 1e6:.2f} M" in before
     assert f"{PLAIN['ece'] * 100:.2f} %" in before
-    assert "after calibration" not in before
-    assert "how far stated probabilities are off after calibration 0.61 %" in after
-    assert "right where it is confident: on 87.5 % of the images 98.76 %" in after
+    after = words(report.headline(with_(calibration=CALIBRATION)))
+    assert "after calibration 0.61 %" in after
+    assert "on 87.5 % of the images 98.76 %" in after
 
 
 def test_the_hardest_class_is_found_from_the_numbers() -> None:
@@ -111,19 +107,12 @@ def test_the_hardest_class_is_found_from_the_numbers() -> None:
     text = words(report.hardest(results))
     assert "The hardest class: fox" in text
     assert "Of 10 fox pictures 6 are named fox; 4 are not." in text
-    assert "They are taken for owl (3) and elk (1)." in text
-    assert "Of elk pictures, the easiest to find, 2 are missed." in text
+    assert "They are taken for owl (3), elk (1)." in text
     assert "5 pictures of other things are called fox" in text
     assert "fox and owl makes 7 of all 12 mistakes, 58 %" in text
 
-
-def test_the_default_weights_find_the_cat_hardest() -> None:
-    assert "The hardest class: cat" in words(report.hardest(RESULTS))
-
-
-def test_no_class_is_hardest_where_nothing_goes_wrong() -> None:
-    text = words(report.hardest(small([[5, 0], [0, 5]], ["elk", "fox"])))
-    assert "No class is harder" in text
+    assert "hardest class: cat" in words(report.hardest(RESULTS))
+    assert "No class" in words(report.hardest(small([[5, 0], [0, 5]], ["elk", "fox"])))
 
 
 def test_bars_start_at_zero_and_show_the_share_that_is_missed() -> None:
@@ -141,81 +130,78 @@ def test_reliability_shows_before_and_after_calibration() -> None:
     assert one.count("<circle") == filled
     assert two.count("<circle") == filled + 1
     assert "points too modest" in words(one)
-    assert "can be taken at their word" in words(two)
-    assert "by 0.61 % calibrated" in words(two)
-    assert "too modest. One number mends that" in words(two)
-    assert "temperature of 0.50" in words(two)
-    assert "5,000 images held back" in words(two)
+    for said in ("at their word", "by 0.61 % calibrated", "temperature of 0.50", "5,000 images"):
+        assert said in words(two)
     assert "temperature" not in words(one)
-
-
-def test_verdicts_tell_how_often_it_is_confident_and_then_right() -> None:
-    assert doubts.verdicts({k: v for k, v in RESULTS.items() if k != "calibration"}) == ""
-    text = words(doubts.verdicts(with_(calibration=CALIBRATION)))
-    assert "right 98.8 % of the time" in text
-    assert "from a probability of 90 % on" in text
-    assert "confident 87.5 % 98.8 %" in text
-    assert "the rest 12.5 % 68.7 %" in text  # 0.875 * 0.9876 + 0.125 * 0.687 = 0.95
-    assert "all 100.0 % 95.0 %" in text
 
 
 def looked(right: float, wrong: float) -> dict[str, float]:
     return {"right": right, "named and wrong": wrong}
 
 
-def test_what_a_closer_look_gains_shows_where_it_was_measured() -> None:
-    assert doubts.small_objects({k: v for k, v in RESULTS.items() if k != "small_objects"}) == ""
-    cases = {
-        "96 px on plain": {"whole": looked(0.3, 0.1), "closer": looked(0.7, 0.2)},
-        "256 px on plain": {"whole": looked(0.9, 0.06), "closer": looked(0.9, 0.1)},
-        "nothing but ground": {"whole": looked(0.0, 0.1), "closer": looked(0.0, 0.2)},
-    }
-    found = {"images": 200, "canvas": 320, "cases": cases}
-    text = words(doubts.small_objects(with_(small_objects=found)))
-    assert "96 px on plain 30.0 % 70.0 %" in text
-    assert "finds 80 % instead of 60 %" in text
-    assert "a wrong name in 15 % instead of 8 %" in text
+CASES = {
+    "96 px on plain": {"whole": looked(0.3, 0.1), "closer": looked(0.7, 0.2)},
+    "256 px on plain": {"whole": looked(0.9, 0.06), "closer": looked(0.9, 0.1)},
+    "nothing but ground": {"whole": looked(0.0, 0.1), "closer": looked(0.0, 0.2)},
+}
+METHODS = {
+    "random": {"deletion": 0.5, "insertion": 0.4},
+    "occlusion": {"deletion": 0.25, "insertion": 0.75},
+}
+
+
+@pytest.mark.parametrize(
+    ("write", "key", "found", "told"),
+    [
+        (
+            doubts.verdicts,
+            "calibration",
+            CALIBRATION,  # of the rest 0.687 are right: 0.875 * 0.9876 + 0.125 * 0.687 = 0.95
+            ["right 98.8 %", "of 90 % on", "confident 87.5 % 98.8 %", "rest 12.5 % 68.7 %"],
+        ),
+        (
+            doubts.small_objects,
+            "small_objects",
+            {"images": 200, "canvas": 320, "cases": CASES},
+            ["96 px on plain 30.0 % 70.0 %", "80 % instead of 60 %", "15 % instead of 8 %"],
+        ),
+        (
+            doubts.explanations,
+            "explanations",
+            {"method": "occlusion", "images": 500, "methods": METHODS},
+            ["occlusion 0.250 0.750 random 0.500 0.400", "on 500 test images"],  # the best on top
+        ),
+        (
+            doubts.out_of_scope,
+            "scope",
+            SCOPE,  # the worst on top
+            ["drawings 29.0 % 0.950 noise 1.0 % 0.990", "0.970 on average, by energy", "85 % of"],
+        ),
+    ],
+)
+def test_a_part_shows_where_it_was_measured(
+    write: Callable[[Any], str], key: str, found: dict[str, Any], told: list[str]
+) -> None:
+    assert write({k: v for k, v in RESULTS.items() if k != key}) == ""
+    text = words(write(with_(**{key: found})))
+    for said in told:
+        assert said in text
     assert "nothing but" not in text
 
 
-def test_methods_of_explanation_show_where_they_were_measured() -> None:
-    assert doubts.explanations({k: v for k, v in RESULTS.items() if k != "explanations"}) == ""
-    methods = {
-        "random": {"deletion": 0.5, "insertion": 0.4},
-        "occlusion": {"deletion": 0.25, "insertion": 0.75},
-    }
-    found = {"method": "occlusion", "images": 500, "methods": methods}
-    text = words(doubts.explanations(with_(explanations=found)))
-    assert "occlusion 0.250 0.750 random 0.500 0.400" in text  # the best on top
-    assert "on 500 test images" in text
-
-
-def test_out_of_scope_numbers_show_where_they_were_measured() -> None:
-    assert doubts.out_of_scope({k: v for k, v in RESULTS.items() if k != "scope"}) == ""
-    text = words(doubts.out_of_scope(with_(scope=SCOPE)))
-    assert "drawings 29.0 % 0.950 noise 1.0 % 0.990" in text  # the worst on top
-    assert "0.970 on average, by energy" in text
-    assert "notices 85 % of" in text
-    assert "96 % of test images pass" in text
-
-
-def _damaged() -> list[tuple[str, Any]]:
-    cases: list[tuple[str, Any]] = []
-    for key in RESULTS:
-        cases.append((f"no {key}", {k: v for k, v in RESULTS.items() if k != key}))
-        cases.append((f"{key} is a word", {**RESULTS, key: "?"}))
-        cases.append((f"{key} is null", {**RESULTS, key: None}))
-    for key in PLAIN:
-        broken = copy.deepcopy(RESULTS)
-        del broken["test"]["plain"][key]
-        cases.append((f"no {key} of the test split", broken))
-    return cases
-
-
-@pytest.mark.parametrize(("name", "results"), _damaged(), ids=lambda v: v if type(v) is str else "")
-def test_a_missing_part_is_a_sentence(name: str, results: dict[str, Any]) -> None:
-    for write in SECTIONS:
-        assert "Traceback" not in report.section(write, results)
+@pytest.mark.parametrize("key", [*RESULTS, *(f"test.plain.{key}" for key in PLAIN)])
+def test_a_missing_part_is_a_sentence(key: str) -> None:
+    *path, last = key.split(".")
+    for damaged in ("?", None, ...):
+        results = copy.deepcopy(RESULTS)
+        part = results
+        for name in path:
+            part = part[name]
+        part[last] = damaged
+        if damaged is ...:
+            del part[last]
+        for write in SECTIONS:
+            assert "Traceback" not in report.section(write, results)
 
 
 def test_class_names_cannot_bring_markup() -> None:

@@ -3,21 +3,16 @@
 import base64
 import binascii
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal, TypedDict
 
 import gradio as gr
 from gradio import FileData
 
-from model.inference.classifier import Classifier, Prediction
+from model.inference.prediction import Prediction
 from model.utils.errors import CifarnetError
-from web.journal import Entry
-from web.many import BATCH_BYTES
-from web.sessions import ApiSessions
-from web.site import Site
-from web.together import Together
-from web.uploads import client_of, content_of
+from web.site import Site, client_of
+from web.uploads import content_of
 
 MOST_AT_ONCE = 64  # pictures in one call of /classify_batch
 READERS = 4  # calls of /classify that read their pictures at the same time, to be answered together
@@ -43,10 +38,9 @@ class Refusal(TypedDict):
     error: str
 
 
-def add(site: Site, page: gr.Blocks) -> None:
+def add(site: Site) -> None:
     """Adds the endpoints to the page that is being built; they answer for the first model."""
-    models, journal, together = site.models, site.journal, Together()
-    sessions = ApiSessions(page)
+    models, journal, batcher = site.models, site.journal, site.batcher
 
     def classify(image: FileData, request: gr.Request) -> Answer:
         """Names what a picture shows, with calibrated probabilities.
@@ -57,14 +51,14 @@ def add(site: Site, page: gr.Blocks) -> None:
         Returns:
             The class, probabilities, and a verdict: "confident", "unsure" or "none" (of them).
         """
-        sessions.seen(request.session_hash)
         try:
             with journal.question("classify", client_of(request)) as entry:
                 content = _content(image)
                 entry.size = len(content)
-                found = together.ask(models.classifier(), content)
-                entry.answered([found])
-                return _answer(found)
+                classifier = models.classifier()
+                found = batcher.predict(classifier, [classifier.open(content)])
+                entry.answered(found)
+                return _answer(found[0])
         except CifarnetError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
@@ -77,11 +71,17 @@ def add(site: Site, page: gr.Blocks) -> None:
         Returns:
             An answer for each, in the same order; where a picture cannot be read, its "error".
         """
-        sessions.seen(request.session_hash)
         if not isinstance(images, list) or not 0 < len(images) <= MOST_AT_ONCE:
             raise gr.Error(f"Send 1 to {MOST_AT_ONCE} pictures.", print_exception=False)
+        answers: list[Answer | Refusal] = []
         with journal.question("classify_batch", client_of(request)) as entry:
-            return _batch(models.classifier(), images, entry)
+            contents = map(_content_or_error, images)
+            for one in batcher.predict_each(models.classifier(), contents, entry):
+                if one.prediction:
+                    answers.append(_answer(one.prediction))
+                else:
+                    answers.append(Refusal(error=str(one.problem)))
+        return answers
 
     gr.api(classify, api_name="classify", concurrency_limit=READERS)
     gr.api(classify_batch, api_name="classify_batch")
@@ -95,54 +95,11 @@ def _content(image: object) -> bytes:
     return content_of(image.get("path") if isinstance(image, dict) else None)
 
 
-def _batch(
-    classifier: Classifier, images: Sequence[object], entry: Entry
-) -> list[Answer | Refusal]:
-    """Answers in order, a few pictures at a time: all of them may not fit in memory."""
-    answers: list[Answer | Refusal] = []
-    waiting: list[bytes] = []
-
-    def flush() -> None:
-        answers.extend(_together(classifier, waiting, entry))
-        waiting.clear()
-
-    for image in images:
-        try:
-            waiting.append(_content(image))
-        except CifarnetError as error:
-            flush()
-            answers.append(_refusal(error, entry))
-        if sum(map(len, waiting)) >= BATCH_BYTES:
-            flush()
-    flush()
-    return answers
-
-
-def _together(
-    classifier: Classifier, contents: list[bytes], entry: Entry
-) -> list[Answer | Refusal]:
-    """Together where all can be read, otherwise one by one."""
-    entry.size += sum(map(len, contents))
+def _content_or_error(image: object) -> bytes | CifarnetError:
     try:
-        found = classifier(list(contents))
-    except CifarnetError:
-        return [_alone(classifier, content, entry) for content in contents]
-    entry.answered(found)
-    return [_answer(one) for one in found]
-
-
-def _alone(classifier: Classifier, content: bytes, entry: Entry) -> Answer | Refusal:
-    try:
-        found = classifier(content)
+        return _content(image)
     except CifarnetError as error:
-        return _refusal(error, entry)
-    entry.answered([found])
-    return _answer(found)
-
-
-def _refusal(error: CifarnetError, entry: Entry) -> Refusal:
-    entry.failed(error)
-    return Refusal(error=str(error))
+        return error
 
 
 def _answer(found: Prediction) -> Answer:

@@ -4,8 +4,9 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from model.utils.errors import ImageError
 
 MOST_PICTURES = 500  # in one go
 MOST_ENTRIES = 5_000  # of a zip, pictures or not
@@ -15,21 +16,10 @@ DIRECTORY_BYTES = 2 * 2**20  # of a zip's list of contents
 JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
 END = b"PK\x05\x06"  # of a zip's closing record; the size of its list of contents is at byte 12
 TAIL = 22 + 65535  # bytes in which that record lies
+DAMAGED = (struct.error, zlib.error, zipfile.BadZipFile, EOFError, ValueError, RuntimeError)
 
-
-@dataclass(frozen=True)
-class Item:
-    """A file that may be a picture.
-
-    Attributes:
-        name: To show; never used as a path.
-        content: Its bytes; None if it was not read, and `problem` says why.
-        problem: A sentence, or nothing.
-    """
-
-    name: str
-    content: bytes | None
-    problem: str = ""
+Item = tuple[str, bytes | ImageError]
+"""A name to show, never used as a path; and a file's content, or why it was not read."""
 
 
 class _Budget:
@@ -72,52 +62,50 @@ def items(files: Iterable[tuple[str, Path]]) -> Iterator[Item]:
             else:
                 content = path.read_bytes()
                 budget.spend(len(content))
-                yield Item(name, content)
+                yield name, content
         except OSError:
-            yield Item(name, None, "This file is no longer here; choose it again.")
+            yield name, ImageError("This file is no longer here; choose it again.")
     if budget.spent:
-        yield Item("…", None, budget.spent)
+        yield "…", ImageError(budget.spent)
 
 
 def _unpacked(name: str, path: Path, budget: _Budget) -> Iterator[Item]:
     """What lies in a zip. Its names are only shown, so `../` in them leads nowhere."""
+    too_many = ImageError(f"This zip holds more than {MOST_ENTRIES:,} files; split it.")
     if _directory_size(path) > DIRECTORY_BYTES:
-        yield Item(name, None, f"This zip lists more than {MOST_ENTRIES:,} files; split it.")
+        yield name, too_many
         return
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [one for one in archive.infolist() if not _is_junk(one)]
             if len(entries) > MOST_ENTRIES:
-                yield Item(
-                    name, None, f"This zip holds more than {MOST_ENTRIES:,} files; split it."
-                )
+                yield name, too_many
                 return
             for entry in entries:
                 if budget.spent:
                     return
-                yield _read(archive, entry, budget)
-    except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, NotImplementedError):
-        yield Item(name, None, "This zip is damaged; make it again.")
+                yield entry.filename, _read(archive, entry, budget)
+    except DAMAGED:
+        yield name, ImageError("This zip is damaged; make it again.")
 
 
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: _Budget) -> Item:
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: _Budget) -> bytes | ImageError:
     """One file of a zip; no more than the limit is unpacked, whatever size it claims to have."""
-    name = entry.filename
     if entry.flag_bits & 1:
-        return Item(name, None, "This file is encrypted; pack it without a password.")
-    if name.lower().endswith(".zip"):
-        return Item(name, None, "A zip inside a zip is not opened; unpack it first.")
+        return ImageError("This file is encrypted; pack it without a password.")
+    if entry.filename.lower().endswith(".zip"):
+        return ImageError("A zip inside a zip is not opened; unpack it first.")
     limit = min(MOST_BYTES_EACH, budget.bytes)
     try:
         with archive.open(entry) as file:
             content = file.read(limit + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError):
+    except (*DAMAGED, OSError):
         budget.spend(0)
-        return Item(name, None, "This file is damaged inside its zip; pack it again.")
+        return ImageError("This file is damaged inside its zip; pack it again.")
     budget.spend(len(content))
     if len(content) > limit:
-        return Item(name, None, f"This file is larger than {limit // 2**20} MB; scale it down.")
-    return Item(name, content)
+        return ImageError(f"This file is larger than {limit // 2**20} MB; scale it down.")
+    return content
 
 
 def _is_junk(entry: zipfile.ZipInfo) -> bool:

@@ -1,12 +1,12 @@
 """What the page says about a picture, as HTML: the verdict, the bars, the heat-map, the layers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
-from PIL import Image
 
-from model.inference.classifier import Explanation, Prediction
+from model.inference.crops import Picture
+from model.inference.prediction import Explanation, Prediction
 from web import pictures
 from web.charts import percent
 
@@ -61,23 +61,24 @@ def answer(prediction: Prediction, model: str = "") -> str:
     )
 
 
-def answers(predictions: Sequence[tuple[str, Prediction]]) -> str:
-    """The answers of one or several models."""
+def answers(predictions: Mapping[str, Prediction]) -> str:
+    """The answers of one or several models, by their names."""
     if len(predictions) == 1:
-        return answer(predictions[0][1])
-    cards = "".join(answer(prediction, name) for name, prediction in predictions)
+        return "".join(map(answer, predictions.values()))
+    cards = "".join(answer(prediction, name) for name, prediction in predictions.items())
     return f'<div class="answers">{cards}</div>'
 
 
-def stage(image: Image.Image, explanation: Explanation | None = None) -> str:
+def stage(picture: Picture, explanation: Explanation | None = None) -> str:
     """The picture, over it where the evidence lies, and below it what the colours mean."""
-    return _framed(image, explanation) + (_legend(explanation.label) if explanation else "")
+    return _framed(picture, explanation) + (_legend(explanation.label) if explanation else "")
 
 
-def _framed(image: Image.Image, explanation: Explanation | None) -> str:
-    width, height = image.size
-    photo = f'<img class="photo" src="{pictures.photo_uri(image)}" alt="The chosen picture">'
-    small = " small" if max(image.size) <= 4 * pictures.THUMBNAIL else ""
+def _framed(picture: Picture, explanation: Explanation | None) -> str:
+    width, height = picture.size
+    uri = pictures.photo_uri(picture.image)
+    photo = f'<img class="photo" src="{uri}" alt="The chosen picture">'
+    small = " small" if max(picture.size) <= 4 * pictures.THUMBNAIL else ""
     frame = f'<div class="frame{small}" style="--ratio: {width / height:.4f}">'
     layers = _layers(explanation, width, height) if explanation else ""
     return f'<div class="stage">{frame}{photo}{layers}</div></div>'
@@ -114,13 +115,12 @@ def explained(explanation: Explanation | None) -> str:
     return f'<figure class="explained">{image}<figcaption>{caption}</figcaption></figure>'
 
 
-def comparison(image: Image.Image, found: Sequence[tuple[str, Explanation | None]]) -> str:
+def comparison(picture: Picture, found: Sequence[tuple[str, Explanation | None]]) -> str:
     """Heat-maps of several models side by side; None: the model does not know the class."""
     parts = []
     for name, explanation in found:
-        shown = (
-            _framed(image, explanation) if explanation else '<div class="stage">no such class</div>'
-        )
+        unknown = '<div class="stage">no such class</div>'
+        shown = _framed(picture, explanation) if explanation else unknown
         parts.append(f"<figure>{shown}<figcaption>{escape(name)}</figcaption></figure>")
     return f'<div class="comparison">{"".join(parts)}</div>'
 

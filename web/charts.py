@@ -52,6 +52,25 @@ def legend(series: Iterable[Series]) -> str:
     return f'<ul class="legend">{rows}</ul>'
 
 
+def bars(
+    head: tuple[str, str, str], rows: Iterable[tuple[str, float, list[str]]], good: bool = False
+) -> str:
+    """A table of names, bars and two numbers each; `head` names all but the bars."""
+    name, *values = (f'<th scope="col">{escape(text)}</th>' for text in head)
+    colour = ' class="good"' if good else ""
+    body = "".join(
+        f'<tr><th scope="row">{escape(label)}</th>'
+        f'<td class="track"><i{colour} style="width: {min(share, 1) * 100:.1f}%"></i></td>'
+        + "".join(f"<td>{number}</td>" for number in numbers)
+        + "</tr>"
+        for label, share, numbers in rows
+    )
+    return (
+        f'<div class="scroll"><table class="bars"><thead><tr>{name}<td></td>{"".join(values)}'
+        f"</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
 def curves(
     series: Sequence[Series],
     *,

@@ -1,7 +1,5 @@
 """What results.json tells about doubt: can the probabilities and the verdicts be believed?"""
 
-from collections.abc import Iterable
-from html import escape
 from typing import Any
 
 from web import charts
@@ -74,7 +72,7 @@ def verdicts(results: Results) -> str:
     )
     head = ("answers", "of test images", "right")
     title = f"When it is confident, it is right {percent(sure['accuracy'])} of the time"
-    return charts.figure(title, _table(head, bars, good=True), note)
+    return charts.figure(title, charts.bars(head, bars, good=True), note)
 
 
 def out_of_scope(results: Results) -> str:
@@ -100,7 +98,7 @@ def out_of_scope(results: Results) -> str:
     )
     title = f"It notices {percent(1 - sent['mean']['accepted'], 0)} of the pictures of other things"
     head = ("pictures of", "wrongly accepted", "AUROC")
-    return charts.figure(title, _table(head, bars), note)
+    return charts.figure(title, charts.bars(head, bars), note)
 
 
 def explanations(results: Results) -> str:
@@ -120,7 +118,7 @@ def explanations(results: Results) -> str:
         "is better), and how sure it gets when only they are shown (insertion, higher is better)."
     )
     head = ("method", "deletion", "insertion")
-    return charts.figure("The heat-map marks what counts", _table(head, bars), note)
+    return charts.figure("The heat-map marks what counts", charts.bars(head, bars), note)
 
 
 def small_objects(results: Results) -> str:
@@ -145,23 +143,4 @@ def small_objects(results: Results) -> str:
         "the cases; those that come on top are never called sure."
     )
     head = ("test image", "whole", "parts too")
-    return charts.figure("Small things in large photos", _table(head, bars, good=True), note)
-
-
-def _table(
-    head: tuple[str, str, str], rows: Iterable[tuple[str, float, list[str]]], good: bool = False
-) -> str:
-    """Names, bars and two numbers each; `head` names all but the bars."""
-    name, *values = (f'<th scope="col">{escape(text)}</th>' for text in head)
-    colour = ' class="good"' if good else ""
-    body = "".join(
-        f'<tr><th scope="row">{escape(label)}</th>'
-        f'<td class="track"><i{colour} style="width: {min(share, 1) * 100:.1f}%"></i></td>'
-        + "".join(f"<td>{number}</td>" for number in numbers)
-        + "</tr>"
-        for label, share, numbers in rows
-    )
-    return (
-        f'<table class="bars"><thead><tr>{name}<td></td>{"".join(values)}</tr></thead>'
-        f"<tbody>{body}</tbody></table>"
-    )
+    return charts.figure("Small things in large photos", charts.bars(head, bars, good=True), note)

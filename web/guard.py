@@ -2,6 +2,7 @@
 
 `/healthz` and `/metrics` are for those who run it. Everything that the page itself does not need,
 above all gradio's ways of handing out files and of reaching other machines, does not exist.
+Neither gradio nor uvicorn bounds a request's size, its pauses, or the crowd from one address.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -22,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web import tidy
+from web import uploads
 from web.archive import MOST_BYTES
 from web.journal import Journal, shortened
 
@@ -30,11 +31,12 @@ MOST_JSON = 16 * 2**20  # bytes of a request that is no upload
 MOST_UPLOAD = MOST_BYTES + 2**20  # bytes of a request with files; one file has a limit of its own
 AT_THE_DOOR = 64  # requests with a body that are worked on at the same time
 EACH = 32  # of those, from the same address
-PAUSE, LONGEST = 15.0, tidy.BROKEN_OFF  # seconds without a byte of a body, and for all of it
+PAUSE, LONGEST = 15.0, uploads.BROKEN_OFF  # seconds without a byte of a body, and for all of it
 TIDY_AFTER = 64 * 2**20  # bytes of uploads
 LEAST_COUNTED = 4 * 2**20  # bytes that an upload counts as: small ones may hold many files
 DRAIN, MOST_DRAINED = 0.5, 64 * 2**20  # seconds and bytes of what is refused, still taken in
 READING = ("GET", "HEAD", "OPTIONS")
+UPLOAD = "/gradio_api/upload"
 BUSY = "Too many people ask at the moment. This page is busy: try again in a few seconds."
 
 QUESTION = re.compile(r"/gradio_api/(upload|queue/join|call/.*|mcp(/.*)?)/?")
@@ -46,6 +48,10 @@ OPEN = re.compile(  # what the page, programs and those who run it need
     r"|/gradio_api/(call|heartbeat)/.*|/gradio_api/mcp(/.*)?"
     r"|/(login_check|token|user|app_id)/?"
 )
+ADDED_HEADERS = [  # no guessed types, no word to other sites about this one
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+]
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,83 @@ TOO_SLOW = Refusal(408, "too slow", "That came too slowly; check the connection 
 
 
 class _Stopped(Exception):
-    """The body of a request went beyond a limit."""
+    """A request was turned away while its body came in."""
+
+
+class _Visit:
+    """One request: its body, watched while it comes in, and the way for its answer.
+
+    Args:
+        scope: Of the request.
+        receive: Gives parts of the body.
+        send: Takes the answer.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+        self.size, self._began = 0, time.monotonic()
+        self._most = MOST_UPLOAD if scope["path"].startswith(UPLOAD) else MOST_JSON
+        self._complete = scope["method"] in READING
+        self.refusal: Refusal | None = None
+        self._answered = False
+
+    @property
+    def address(self) -> str:
+        """The visitor's, or that of the last proxy on the way."""
+        return self.scope["client"][0] if self.scope.get("client") else ""
+
+    def check_head(self) -> Refusal | None:
+        """What the head of a request alone already tells."""
+        headers = Headers(scope=self.scope)
+        if not OPEN.fullmatch(self.scope["path"]):
+            return NOTHING_HERE
+        if self._complete:
+            return None
+        length = headers.get("content-length", "0")
+        if _is_foreign(headers):
+            return FOREIGN
+        return TOO_LARGE if not length.isdecimal() or int(length) > self._most else None
+
+    async def receive(self) -> Message:
+        """The next part of the body, or what comes after it, within the limits."""
+        try:
+            message = await asyncio.wait_for(self._receive(), None if self._complete else PAUSE)
+        except TimeoutError:
+            self._stop(TOO_SLOW)
+        self.size += len(message.get("body", b""))
+        if message["type"] == "http.request" and not message.get("more_body"):
+            self._complete = True
+        if not self._complete and time.monotonic() - self._began > LONGEST:
+            self._stop(TOO_SLOW)
+        if self.size > self._most:
+            self._stop(TOO_LARGE)
+        return message
+
+    def _stop(self, refusal: Refusal) -> NoReturn:
+        self.refusal = refusal
+        raise _Stopped
+
+    async def send(self, message: Message) -> None:
+        """Passes the page's answer on, unless the request is refused by now."""
+        if message["type"] == "http.response.start" and message["status"] == 503:
+            self.refusal = self.refusal or TOO_BUSY  # gradio's own words tell of sizes of queues
+        if self._answered or not self.refusal:
+            await self._pass_on(message)
+
+    async def refuse(self, refusal: Refusal, journal: Journal) -> None:
+        """Answers in the page's place, unless its answer is on the way already."""
+        if self._answered:
+            return
+        journal.refused(refusal.reason, self.address, self.size)
+        if not self._complete:
+            await _drain(self._receive)
+        await refusal.response()(self.scope, self._receive, self._pass_on)
+
+    async def _pass_on(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._answered = True
+            message = {**message, "headers": [*message.get("headers", ()), *ADDED_HEADERS]}
+        await self._send(message)
 
 
 class Guard:
@@ -99,108 +181,49 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        client = _address(scope)
+        visit = _Visit(scope, receive, send)
+        client = visit.address
         if ":" in client:  # a house has a whole network of IPv6 addresses
             client = shortened(client) or client
-        refusal = self._refusal(scope, client)
-        if refusal:
-            await self._refuse(refusal, scope, receive, send)
+        if refusal := visit.check_head() or self._crowded(scope, client):
+            await visit.refuse(refusal, self._journal)
         elif scope["method"] in READING:
-            await self._watched(scope, receive, send)
+            await self._handle(visit)
         else:
             self._inside[client] += 1
-            size = 0
             try:
-                size = await self._watched(scope, receive, send)
+                await self._handle(visit)
             finally:
-                self._inside[client] -= 1
-                if not self._inside[client]:
-                    del self._inside[client]
-                if scope["path"].startswith("/gradio_api/upload"):
-                    self._uploaded += max(size, LEAST_COUNTED)
-            if self._uploaded >= TIDY_AFTER:
-                self._uploaded = 0
-                await asyncio.to_thread(tidy.up)
+                self._inside -= Counter([client])  # which forgets whoever has left
+                await self._tidy_after(visit)
 
-    def _refusal(self, scope: Scope, client: str) -> Refusal | None:
-        """What the head of a request already tells."""
-        headers = Headers(scope=scope)
-        if not OPEN.fullmatch(scope["path"]):
-            return NOTHING_HERE
+    def _crowded(self, scope: Scope, client: str) -> Refusal | None:
         if scope["method"] in READING:
             return None
-        if _is_foreign(headers):
-            return FOREIGN
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > _most(scope):
-            return TOO_LARGE
         crowded = self._inside.total() >= AT_THE_DOOR or self._inside[client] >= EACH
         full = QUESTION.fullmatch(scope["path"]) and self._waiting() >= self._most_waiting
         return TOO_BUSY if crowded or full else None
 
-    async def _watched(self, scope: Scope, receive: Receive, send: Send) -> int:
-        """Runs the page while a body comes in, and answers in its place if something goes wrong.
-
-        Returns:
-            Bytes of the body that came in.
-        """
-        problem: Refusal | None = None
-        started = False
-        size, began, most = 0, time.monotonic(), _most(scope)
-
-        async def limited() -> Message:
-            nonlocal size, problem
-            try:
-                message = await asyncio.wait_for(receive(), PAUSE if not done() else None)
-            except TimeoutError:
-                problem = TOO_SLOW
-                raise _Stopped from None
-            size += len(message.get("body", b""))
-            if message["type"] == "http.request" and not message.get("more_body"):
-                whole.set()
-            elif not done() and time.monotonic() - began > LONGEST:
-                problem = TOO_SLOW
-                raise _Stopped
-            if size > most:
-                problem = TOO_LARGE
-                raise _Stopped
-            return message
-
-        async def replaced(message: Message) -> None:
-            nonlocal started, problem
-            if message["type"] == "http.response.start" and message["status"] == 503:
-                problem = problem or TOO_BUSY  # gradio's own words tell of sizes of queues
-            if problem and not started:
-                return
-            started = True
-            await outward(message)
-
-        whole = asyncio.Event()
-        if scope["method"] in READING:
-            whole.set()
-        done = whole.is_set
-        outward = _with_headers(send)
+    async def _handle(self, visit: _Visit) -> None:
+        """Runs the page, and answers in its place if something goes wrong."""
         try:
-            await self._app(scope, limited, replaced)
+            await self._app(visit.scope, visit.receive, visit.send)
         except _Stopped:
             pass
         except ClientDisconnect:
-            return size
+            return
         except Exception as error:  # gradio raises them at nonsense
-            print(f"{scope['path']!r}: {type(error).__name__}", file=sys.stderr, flush=True)
-            problem = problem or NONSENSE
-        if problem and not started:
-            self._journal.refused(problem.reason, _address(scope), size)
-            if problem is TOO_LARGE:
-                await _drained(receive)
-            await problem.response()(scope, receive, outward)
-        return size
+            print(f"{visit.scope['path']!r}: {type(error).__name__}", file=sys.stderr, flush=True)
+            visit.refusal = visit.refusal or NONSENSE
+        if visit.refusal:
+            await visit.refuse(visit.refusal, self._journal)
 
-    async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-        self._journal.refused(refusal.reason, _address(scope))
-        if "content-length" in (headers := Headers(scope=scope)) or "transfer-encoding" in headers:
-            await _drained(receive)
-        await refusal.response()(scope, receive, _with_headers(send))
+    async def _tidy_after(self, visit: _Visit) -> None:
+        if visit.scope["path"].startswith(UPLOAD):
+            self._uploaded += max(visit.size, LEAST_COUNTED)
+        if self._uploaded >= TIDY_AFTER:
+            self._uploaded = 0
+            await asyncio.to_thread(uploads.tidy)
 
 
 def app_settings(
@@ -226,14 +249,14 @@ def app_settings(
     def metrics(request: Request) -> Response:
         return Response(journal.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    settings = dict(journal=journal, waiting=waiting, most_waiting=most_waiting)
+    settings: Any = dict(journal=journal, waiting=waiting, most_waiting=most_waiting)
     return dict(
         routes=[Route("/healthz", health), Route("/metrics", metrics)],
-        middleware=[Middleware(Guard, **settings)],  # type: ignore[arg-type]
+        middleware=[Middleware(Guard, **settings)],
     )
 
 
-async def _drained(receive: Receive) -> None:
+async def _drain(receive: Receive) -> None:
     """Takes in some of an unwanted body: with a broken connection the answer would be lost."""
     size, more = 0, True
     with suppress(TimeoutError):
@@ -244,31 +267,9 @@ async def _drained(receive: Receive) -> None:
                 more = message.get("more_body", False)
 
 
-def _address(scope: Scope) -> str:
-    """The visitor's, or that of the last proxy on the way."""
-    return scope["client"][0] if scope.get("client") else ""
-
-
-def _most(scope: Scope) -> int:
-    """Bytes that a request may have."""
-    return MOST_UPLOAD if scope["path"].startswith("/gradio_api/upload") else MOST_JSON
-
-
 def _is_foreign(headers: Headers) -> bool:
     """Whether a browser says that another site's page sends this."""
     if site := headers.get("sec-fetch-site"):  # which holds behind any proxy
         return site not in ("same-origin", "none")
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != headers.get("host")
-
-
-def _with_headers(send: Send) -> Send:
-    """Adds what keeps a browser from guessing types and from telling others about the page."""
-    added = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *added]}
-        await send(message)
-
-    return sending

@@ -54,32 +54,23 @@ class Journal:
 
     def __init__(self, lines: TextIO | None = None) -> None:
         self._lines, self._lock = lines, threading.Lock()
-        self.registry = prometheus.CollectorRegistry()
-        prometheus.ProcessCollector(registry=self.registry)
-        self._questions = prometheus.Counter(
-            "cifarnet_questions",
-            "Questions that were worked on, by kind and by kind of error.",
-            ("kind", "error"),
-            registry=self.registry,
-        )
+        registry = self.registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=registry)
+
+        def counter(name: str, help: str, *labels: str) -> prometheus.Counter:
+            return prometheus.Counter(f"cifarnet_{name}", help, labels, registry=registry)
+
+        kinds = "Questions that were worked on, by kind and by kind of error."
+        self._questions = counter("questions", kinds, "kind", "error")
+        self._verdicts = counter("pictures", "Pictures that were answered, by verdict.", "verdict")
+        reasons = "Requests that were turned away before any picture was looked at, by reason."
+        self._refusals = counter("refusals", reasons, "reason")
         self._seconds = prometheus.Histogram(
             "cifarnet_question_seconds",
             "Time from a question's turn in the queue to its answer.",
             ("kind",),
             buckets=SECONDS,
-            registry=self.registry,
-        )
-        self._verdicts = prometheus.Counter(
-            "cifarnet_pictures",
-            "Pictures that were answered, by verdict.",
-            ("verdict",),
-            registry=self.registry,
-        )
-        self._refusals = prometheus.Counter(
-            "cifarnet_refusals",
-            "Requests that were turned away before any picture was looked at, by reason.",
-            ("reason",),
-            registry=self.registry,
+            registry=registry,
         )
 
     @contextmanager
@@ -115,7 +106,7 @@ class Journal:
     def refused(self, reason: str, client: str | None = None, size: int = 0) -> None:
         """Records a request that was turned away at the door."""
         self._refusals.labels(reason).inc()
-        self._write(kind="refused", client=client, bytes=size, error=reason)
+        self._write(client, kind="refused", bytes=size, error=reason)
 
     def metrics(self) -> bytes:
         """All numbers in Prometheus's text format."""
@@ -126,14 +117,8 @@ class Journal:
         self._seconds.labels(kind).observe(seconds)
         for verdict, count in entry.verdicts.items():
             self._verdicts.labels(verdict).inc(count)
-        self._write(
-            kind=kind,
-            client=client,
-            bytes=entry.size,
-            verdicts=dict(entry.verdicts),
-            ms=round(1000 * seconds, 1),
-            error=entry.error,
-        )
+        known = dict(bytes=entry.size, verdicts=dict(entry.verdicts), error=entry.error)
+        self._write(client, kind=kind, ms=round(1000 * seconds, 1), **known)
 
     def _write(self, client: str | None, **content: object) -> None:
         if self._lines is None:

@@ -1,9 +1,7 @@
 """The tab "Watch it learn": a training that a visitor starts, watches, stops and then uses."""
 
-import time
+from collections.abc import Sequence
 from html import escape
-from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -11,35 +9,24 @@ from model.data import SYNTHETIC
 from model.recipe import RECIPES
 from model.utils.errors import CifarnetError
 from web import charts
-from web.block import block
 from web.charts import Series, percent
-from web.site import Site
-from web.trainings import Job, State, Trainings
+from web.site import QUIET, Site, enclosing_tab, html
+from web.trainings import State, TrainingRequest, Trainings
 
 EVERY = 1.0  # seconds between looks at a running training
 SUITS = {SYNTHETIC: "tiny"}  # recipe for a dataset; others get the fast one
-CSS = (Path(__file__).parent / "learn.css").read_text(encoding="utf-8")
 INTRO = (
     "Train a network from nothing and watch. One training runs at a time, for everybody who has "
     "this page open; it takes an hour at most. The network that comes out can be used on the "
-    "other tabs, until the next one replaces it."
+    "other tabs, until the next one replaces it. The recipe named tiny is for a few thousand "
+    "pictures, flash is fast; default, long and release take longer and reach more."
 )
-RECIPE_HELP = (
-    "tiny: for a few thousand pictures. flash: fast. default, long, release: better, longer."
-)
-
-# A page that is opened or shown again picks up a training that is already on its way.
-WHEN_SHOWN = """
-new IntersectionObserver((entries) => {
-  if (entries.some((entry) => entry.isIntersecting)) trigger("shown");
-}).observe(element);
-"""
 
 
 def tab(site: Site) -> None:
     """Fills the tab; the site's dataset is offered beside the generated pictures."""
     trainings = Trainings(site.dataset, site.models.register)
-    block(f"<p>{escape(INTRO)}</p>")
+    html(f"<p>{escape(INTRO)}</p>", styles="charts.css")
     offered = list(trainings.datasets)
     with gr.Row():
         data = gr.Radio(
@@ -55,7 +42,6 @@ def tab(site: Site) -> None:
             [(f"{name} ({one.epochs} epochs)", name) for name, one in RECIPES.items()],
             value=SUITS.get(offered[-1], "flash"),
             label="Recipe",
-            info=RECIPE_HELP,
             min_width=260,
         )
     with gr.Row():
@@ -63,7 +49,7 @@ def tab(site: Site) -> None:
             "Start training", variant="primary", min_width=160, elem_id="start-training"
         )
         stop = gr.Button("Stop and keep", interactive=False, min_width=160, elem_id="stop-training")
-    shown = block(view(State()), css_template=CSS, js_on_load=WHEN_SHOWN, elem_id="training-view")
+    shown = html(view(State()), "training-view", styles="charts.css learn.css")
     clock = gr.Timer(EVERY, active=False)
     outputs = [shown, start, stop, clock]
 
@@ -78,7 +64,7 @@ def tab(site: Site) -> None:
 
     def begin(dataset: str, network: str, recipe: str) -> tuple[object, ...]:
         try:
-            trainings.start(Job(network, recipe, dataset))
+            trainings.start(TrainingRequest(network, recipe, dataset))
         except CifarnetError as error:
             raise gr.Error(str(error), title="Not started", print_exception=False) from None
         return look()
@@ -87,12 +73,12 @@ def tab(site: Site) -> None:
         trainings.stop()
         return look()
 
-    quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
-    data.input(lambda name: SUITS.get(name, "flash"), data, recipe, **quiet)
-    start.click(begin, [data, network, recipe], outputs, **quiet)
-    stop.click(end, None, outputs, **quiet)
-    for event in (clock.tick, shown.shown):
-        event(look, None, outputs, trigger_mode="once", **quiet)
+    data.input(lambda name: SUITS.get(name, "flash"), data, recipe, **QUIET)
+    start.click(begin, [data, network, recipe], outputs, **QUIET)
+    stop.click(end, None, outputs, **QUIET)
+    # A page that is opened or shown again picks up a training that is already on its way.
+    for event in (clock.tick, enclosing_tab().select):
+        event(look, None, outputs, trigger_mode="once", **QUIET)
 
 
 def view(state: State) -> str:
@@ -109,10 +95,10 @@ def view(state: State) -> str:
 
 def sentence(state: State) -> str:
     """What is going on, for everybody; changes a few times an epoch at most."""
-    job = state.job
-    if job is None:
+    request = state.request
+    if request is None:
         return "Nothing has been trained yet."
-    what = f"{job.network} on {job.dataset}"
+    what = f"{request.network} on {request.dataset}"
     if state.phase == "training":
         done, epochs = int(state.epochs_done), state.started["epochs"]
         reached = f", {percent(state.accuracies[-1][1])} right" if state.accuracies else ""
@@ -133,6 +119,7 @@ def sentence(state: State) -> str:
         "reading": f"Reading the pictures for {what} …",
         "stopping": "Stopping after the current step; what is learned so far will be kept …",
         "saving": "Saving …",
+        "saved": "Saving …",
         "stopped": "Stopped before there was anything to keep.",
         "failed": f"Not finished. {state.text}",
     }[state.phase]
@@ -154,66 +141,56 @@ def _pace(state: State) -> str:
         return state.text
     if state.phase != "training" or not state.losses:
         return ""
-    left = (state.started["epochs"] - state.epochs_done) / state.epochs_done
-    seconds = left * (time.monotonic() - state.since)
+    left = (state.started["epochs"] - state.epochs_done) * state.started["train_images"]
+    seconds = left / max(state.speed, 1e-9)
     wait = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
     return f"{state.speed:,.0f} images a second, about {wait} left"
 
 
 def _curves(state: State) -> str:
     every = -(-len(state.losses) // 300) or 1  # points that a phone's width can tell apart
-    loss = Series("loss on training images", "bad", state.losses[::every], dots=False)
-    right = Series("accuracy on images held back", "good", state.accuracies)
     epochs = float(state.started.get("epochs", 10))
     high = max([2.5, *(value for _, value in state.losses)])
-    last = f", last {state.losses[-1][1]:.2f}" if state.losses else ""
-    reached = f", last {percent(state.accuracies[-1][1])}" if state.accuracies else ""
-    return (
-        charts.legend([right])
-        + charts.curves(
-            [right],
-            label=f"Accuracy by epoch{reached}",
-            x="epoch",
-            share=True,
-            within=(epochs, 1.0),
-        )
-        + charts.legend([loss])
-        + charts.curves(
-            [loss], label=f"Training loss by epoch{last}", x="epoch", within=(epochs, high)
-        )
+    right = Series("accuracy on images held back", "good", state.accuracies)
+    loss = Series("loss on training images", "bad", state.losses[::every], dots=False)
+    reached = f", last {percent(right.points[-1][1])}" if right.points else ""
+    last = f", last {state.losses[-1][1]:.2f}" if loss.points else ""
+    drawn = (
+        (right, f"Accuracy by epoch{reached}", dict(share=True, within=(epochs, 1.0))),
+        (loss, f"Training loss by epoch{last}", dict(within=(epochs, high))),
+    )
+    return "".join(
+        charts.legend([one]) + charts.curves([one], label=label, x="epoch", **how)
+        for one, label, how in drawn
     )
 
 
 def _six(state: State) -> str:
     """Six pictures it does not learn from, and the three names it finds most probable."""
-    items = []
-    for i in range(6):
-        truth = state.started.get("truth", [])
-        if i >= len(truth):
-            if not truth:
-                items.append(
-                    '<li><span class="blank"></span><b>&nbsp;</b>' + _names((), "") + "</li>"
-                )
-            continue
-        answers = state.answers[i] if state.answers else ()
-        image = f'<img src="{state.started["images"][i]}" alt="Picture of {escape(truth[i])}">'
-        items.append(f"<li>{image}<b>{escape(truth[i])}</b>{_names(answers, truth[i])}</li>")
+    truth = state.started.get("truth", ())
+    items = ['<li><span class="blank"></span><b>&nbsp;</b>' + _names((), "") + "</li>"] * 6
+    if truth:
+        answers = state.answers or ((),) * len(truth)
+        rows = zip(truth, state.started["images"], answers, strict=True)
+        items = [
+            f'<li><img src="{image}" alt="Picture of {escape(name)}"><b>{escape(name)}</b>'
+            f"{_names(answer, name)}</li>"
+            for name, image, answer in rows
+        ]
     head = "<h3>What it says to six pictures</h3>"
     return f'{head}<ul class="pictures six">{"".join(items)}</ul>'
 
 
-def _names(answers: object, truth: str) -> str:
+def _names(answer: Sequence[tuple[str, float]], truth: str) -> str:
     """Bars of the most probable names; the right one is marked by more than its colour."""
-    rows = list(answers)[:3] if isinstance(answers, list | tuple) else []
-    rows += [["", 0.0]] * (3 - len(rows))
-    bars = "".join(
+    rows = [*answer, *[("", 0.0)] * (3 - len(answer))]
+    return "".join(
         f'<span class="said{" good" if name and name == truth else ""}">'
         f'<i style="width: {share * 100:.0f}%"></i>'
         f"<span>{escape(name)}{' ✓' if name and name == truth else ''}&nbsp;</span>"
         f"<span>{percent(share, 0) if name else ''}</span></span>"
         for name, share in rows
     )
-    return bars
 
 
 def _described(name: str) -> str:

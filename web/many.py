@@ -11,27 +11,17 @@ from typing import Any
 
 import gradio as gr
 
-from model.inference.classifier import Classifier, Prediction
-from model.utils.errors import CifarnetError, ImageError
-from model.utils.images import Pixels, read_image
+from model.inference.prediction import Prediction
+from model.utils.errors import CifarnetError
 from web import archive, pictures
 from web.archive import Item
+from web.batcher import Answer
 from web.charts import percent
 from web.journal import Entry
-from web.models import Models
-from web.site import Site
-from web.uploads import (
-    MAX_PIXELS,
-    MAX_UPLOAD,
-    client_of,
-    enclosing_tab,
-    said_by,
-    upload_path,
-)
+from web.site import QUIET, Site, client_of, follow_models, html, said_by
+from web.uploads import MAX_UPLOAD, upload_path
 
-SCRIPT = (Path(__file__).parent / "many.js").read_text(encoding="utf-8")
-DROP_SCRIPT = (Path(__file__).parent / "dropper.js").read_text(encoding="utf-8")
-BATCH, BATCH_BYTES = 32, 32 * 2**20  # pictures and bytes that go through the network at once
+REPORTED = 32  # rows between reports of progress
 VERDICTS = {"confident": "confident", "unsure": "unsure", "none": "none of the classes"}
 UNREAD = "not read"
 HELP = (
@@ -57,61 +47,47 @@ class Row:
     """One file and what became of it."""
 
     name: str
-    thumbnail: str
-    prediction: Prediction | None
+    thumbnail: str = ""
+    prediction: Prediction | None = None
     problem: str = ""
 
 
 def tab(site: Site) -> None:
     """Fills the tab."""
-    models = site.models
-    uploads = gr.State([])  # names and paths of what was sent
+    sent = gr.JSON([], visible="hidden", label="Files")  # which the browser remembers
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
-            dropper = _html(DROPPER, "many-files", DROP_SCRIPT)
+            dropper = html(DROPPER, "many-files", script="dropper.js")
         with gr.Column(scale=2, min_width=300):
-            _html(f'<p class="help">{HELP}</p>', "many-help")
-            names = models.names
+            html(f'<p class="help">{HELP}</p>', "many-help")
+            names = site.models.names
             model = gr.Dropdown(
                 names, value=names[0], label="Model", visible=len(names) > 1, elem_id="many-model"
             )
-            progress = _html(_progress(0, ""), "many-progress")
-    table = _html(NOTHING, "many-table", SCRIPT)
+            progress = html(_progress(0, ""), "many-progress")
+    table = html(NOTHING, "many-table", script="many.js")
 
     def fill(event: gr.EventData, name: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        files = _checked(said_by(event, "files"))
+        files = said_by(event, "files")
+        for shown in again(files, name, request):
+            yield files, *shown
+
+    def again(files: Any, name: str, request: gr.Request) -> Iterator[tuple[Any, Any]]:
         with site.journal.question("table", client_of(request)) as entry:
-            for shown in answers(models, files, name, entry):
-                yield files, *shown
+            yield from answers(site, checked(files), name, entry)
 
-    def again(
-        files: list[tuple[str, Path]], name: str, request: gr.Request
-    ) -> Iterator[tuple[Any, Any]]:
-        with site.journal.question("table", client_of(request)) as entry:
-            yield from answers(models, files, name, entry)
-
-    def refresh(name: str) -> Any:
-        offered = models.names
-        value = name if name in offered else offered[0]
-        choices = [(one, one) for one in offered]
-        return gr.update(choices=choices, value=value, visible=len(offered) > 1)
-
-    quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
-    dropper.picked(fill, model, [uploads, progress, table], **quiet)
-    model.input(again, [uploads, model], [progress, table], trigger_mode="always_last", **quiet)
-    enclosing_tab().select(refresh, model, model, **quiet)
+    dropper.picked(fill, model, [sent, progress, table], **QUIET)
+    model.input(again, [sent, model], [progress, table], trigger_mode="always_last", **QUIET)
+    follow_models(site.models, model)
 
 
 def answers(
-    models: Models,
-    files: Sequence[tuple[str, Path]],
-    name: str,
-    entry: Entry | None = None,
+    site: Site, files: Sequence[tuple[str, Path]], name: str, entry: Entry
 ) -> Iterator[tuple[Any, Any]]:
     """Classifies uploaded files.
 
     Args:
-        models: Those that can be asked.
+        site: Whose models and batcher answer.
         files: Names to show, and where the uploads lie.
         name: Of the model asked; the first if it is gone.
         entry: Where sizes and verdicts are noted.
@@ -122,42 +98,33 @@ def answers(
     if not files:
         yield _progress(0, ""), NOTHING
         return
-    entry = entry or Entry()
-    try:
-        classifier = models.classifier(name if name in models.names else None)
-    except CifarnetError as error:
-        entry.failed(error)
-        yield _progress(0, str(error)), NOTHING
-        return
-    rows: list[Row] = []
     yield _progress(0, "Reading …"), gr.skip()
-    for batch in _batches(archive.items(files)):
-        found = classified(classifier, batch)
-        entry.size += sum(len(item.content or b"") for item in batch)
-        entry.answered(row.prediction for row in found if row.prediction)
-        rows += found
-        yield _progress(None, f"{len(rows)} files done …"), gr.skip()
-    yield _progress(1, summary(rows)), table_of(rows)
+    found = []
+    for row in rows(site, archive.items(files), name, entry):
+        found.append(row)
+        if len(found) % REPORTED == 0:
+            yield _progress(None, f"{len(found)} files done …"), gr.skip()
+    yield _progress(1, summary(found)), table_of(found)
 
 
-def classified(classifier: Classifier, batch: Sequence[Item]) -> list[Row]:
-    """Classifies what can be read of a batch, together."""
-    rows: list[Row] = []
-    contents: list[Pixels] = []
-    for item in batch:
-        thumbnail, problem = "", item.problem
-        if item.content is not None:
-            try:
-                image = read_image(
-                    item.content, at_least=2 * pictures.THUMBNAIL, max_pixels=MAX_PIXELS
-                )
-                thumbnail = pictures.thumbnail_uri(image)
-                contents.append(item.content)
-            except ImageError as error:
-                problem = str(error)
-        rows.append(Row(item.name, thumbnail, None, problem))
-    found = iter(classifier(contents) if contents else [])
-    return [row if row.problem else Row(row.name, row.thumbnail, next(found)) for row in rows]
+def rows(site: Site, items: Iterator[Item], name: str, entry: Entry) -> Iterator[Row]:
+    """The rows of a table, in the order of the files."""
+    classifier = site.models.classifier(site.models.known(name)[0])
+    names: list[str] = []
+
+    def contents() -> Iterator[bytes | CifarnetError]:
+        for file, content in items:
+            names.append(file)
+            yield content
+
+    for i, answer in enumerate(site.batcher.predict_each(classifier, contents(), entry)):
+        yield _row_of(names[i], answer)
+
+
+def _row_of(name: str, answer: Answer) -> Row:
+    if answer.picture is None:
+        return Row(name, problem=str(answer.problem))
+    return Row(name, pictures.thumbnail_uri(answer.picture.image), answer.prediction)
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -208,7 +175,7 @@ def csv_of(rows: Sequence[Row]) -> str:
     return out.getvalue()
 
 
-def _checked(files: Any) -> list[tuple[str, Path]]:
+def checked(files: Any) -> list[tuple[str, Path]]:
     """What a browser says it has sent; paths that are not of uploads become missing files."""
     found = files[: archive.MOST_PICTURES] if isinstance(files, list) else []
     return [
@@ -216,10 +183,6 @@ def _checked(files: Any) -> list[tuple[str, Path]]:
         for file in found
         if isinstance(file, dict)
     ]
-
-
-def _html(value: str, name: str, script: str | None = None) -> gr.HTML:
-    return gr.HTML(value, elem_id=name, js_on_load=script, apply_default_css=False)
 
 
 def _row(row: Row) -> str:
@@ -250,20 +213,6 @@ def _said(row: Row) -> str:
         f'<td data-key="{label}">{said}</td>'
         f'<td class="number" data-key="{share:.6f}">{percent(share)}</td>'
     )
-
-
-def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
-    """Groups of files that fit in memory together."""
-    batch: list[Item] = []
-    size = 0
-    for item in items:
-        batch.append(item)
-        size += len(item.content or b"")
-        if len(batch) >= BATCH or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _progress(share: float | None, text: str) -> str:

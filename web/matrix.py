@@ -1,44 +1,12 @@
 """The confusion matrix as a table of buttons, which arrow keys walk through."""
 
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from web.charts import percent
 from web.report import Results, report_of
 
 MOST_CLASSES = 20  # that have room in the page; beyond them, a list of the worst pairs
-CSS = (Path(__file__).parent / "matrix.css").read_text(encoding="utf-8")
-
-# One stop for the Tab key; arrows move on, a click or Enter asks for the cell's pictures.
-SCRIPT = """
-const cells = () => [...element.querySelectorAll("button[data-true]")];
-const go = (to) => {
-  if (!to) return;
-  cells().forEach((cell) => { cell.tabIndex = cell === to ? 0 : -1; });
-  to.focus();
-};
-element.addEventListener("click", (event) => {
-  const cell = event.target.closest("button[data-true]");
-  if (!cell) return;
-  cells().forEach((other) => other.setAttribute("aria-pressed", other === cell));
-  go(cell);
-  const narrow = window.matchMedia("(max-width: 700px)").matches;
-  if (narrow) document.getElementById("confusion-cell")?.scrollIntoView({ block: "center" });
-  trigger("cell", { true: Number(cell.dataset.true), predicted: Number(cell.dataset.predicted) });
-});
-element.addEventListener("keydown", (event) => {
-  const cell = event.target.closest("button[data-true]");
-  const columns = Number(element.querySelector("[data-columns]")?.dataset.columns);
-  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
-  if (!cell || !step) return;
-  event.preventDefault();
-  const all = cells(), from = all.indexOf(cell);
-  const leaves = Math.abs(step) === 1 && columns > 1
-    && Math.floor(from / columns) !== Math.floor((from + step) / columns);
-  if (!leaves) go(all[from + step]);
-});
-"""
 
 
 def matrix(results: Results) -> str:

@@ -11,9 +11,9 @@ from model.inference.classifier import Classifier
 from model.utils import files
 from model.utils.errors import ConfigError, HubError
 from model.utils.root import ROOT
-from web.uploads import MAX_PIXELS
 
 TRAINED = "just trained"  # in the name of the model that was trained on the page
+MAX_PIXELS = 20_000_000  # of a picture, once it is in memory: 80 MB
 
 
 class Models:
@@ -32,7 +32,12 @@ class Models:
         sources = sources or [snapshot.default_model()]
         for source in sources:
             classifier = _loaded(source)
-            self._loaded[self._free(_name(source, classifier))] = classifier
+            name = free = _name(source, classifier)
+            number = 1
+            while free in self._loaded:
+                number += 1
+                free = f"{name} ({number})"
+            self._loaded[free] = classifier
         self.folder = _folder(sources[0])
         """Of the first model: where its card and results.json lie, if it has them."""
 
@@ -41,6 +46,11 @@ class Models:
         """Names of all models, in the order of the command line."""
         with self._lock:
             return list(self._loaded)
+
+    def known(self, names: Sequence[str] | str | None) -> list[str]:
+        """Those of some names, or of one, that are still offered, otherwise the first model's."""
+        offered, chosen = self.names, [names] if isinstance(names, str) else names or []
+        return [name for name in offered if name in chosen] or offered[:1]
 
     def classifier(self, name: str | None = None) -> Classifier:
         """A model by name; None is the first.
@@ -55,12 +65,12 @@ class Models:
             raise ConfigError("That model is no longer here; choose one from the list.")
         return found
 
-    def register(self, folder: Path, job: Any) -> str:
+    def register(self, folder: Path, request: Any) -> str:
         """Offers a model that was trained on the page, in place of the one before it.
 
         Args:
             folder: Where it was saved.
-            job: What was trained; has a `network` and a `dataset`.
+            request: What was trained; has a `network` and a `dataset`.
 
         Returns:
             The model's name.
@@ -69,10 +79,10 @@ class Models:
             CifarnetError: If it cannot be loaded.
         """
         classifier = _loaded(folder)
+        name = f"{request.network} on {request.dataset}, {TRAINED}"
         with self._lock:
-            self._loaded = {k: v for k, v in self._loaded.items() if not k.endswith(TRAINED)}
-            name = f"{job.network} on {job.dataset}, {TRAINED}"
-            self._loaded[name] = classifier
+            others = {k: v for k, v in self._loaded.items() if not k.endswith(TRAINED)}
+            self._loaded = others | {name: classifier}
         return name
 
     def results(self) -> dict[str, Any] | None:
@@ -81,14 +91,6 @@ class Models:
             return files.read_json(self.folder / RESULTS_NAME)
         except (ConfigError, OSError):
             return None
-
-    def _free(self, name: str) -> str:
-        """A name that no other model has."""
-        number, free = 1, name
-        while free in self._loaded:
-            number += 1
-            free = f"{name} ({number})"
-        return free
 
 
 def _loaded(source: str | Path) -> Classifier:
@@ -110,10 +112,8 @@ def _folder(source: str | Path) -> Path:
 
 def _name(source: str | Path, classifier: Classifier) -> str:
     """A folder's own name, an id as it is; the project's folder may be called anything."""
-    path = Path(source)
+    path = Path(source).resolve()
     if not path.is_dir():
         return str(source)
-    if path.resolve() == ROOT:
-        card: Any = classifier.network.pretrained_cfg
-        return str(card["architecture"])
-    return path.resolve().name
+    card: Any = classifier.network.pretrained_cfg
+    return str(card["architecture"]) if path == ROOT else path.name

@@ -18,8 +18,9 @@ INTRO = "Names what a picture shows, says how sure it is, and shows why."
 
 MAX_WAITING = 64  # requests in the queue; whoever comes later is asked to try again
 AT_ONCE = 2  # requests of one kind that are worked on at the same time
-MOST_VISITORS = 1000  # whose choices are remembered
-CACHE_CHECK, CACHE_AGE = 600, 1800  # seconds; uploads older than that are deleted
+# Gradio keeps 64 KiB of settings for each session, and every call by curl is one. What a visitor
+# has chosen lies in the browser: nothing is lost with a session but the classes of other models.
+MOST_SESSIONS = 128
 BAD_INPUT = "That input is incomplete, or its picture was not uploaded. Upload it again."
 NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
@@ -86,7 +87,7 @@ def build(
         site.journal,
         title=TITLE,
         analytics_enabled=False,
-        delete_cache=(CACHE_CHECK, CACHE_AGE),
+        delete_cache=(uploads.CACHE_CHECK, uploads.CACHE_AGE),
     ) as page:
         gr.HTML(f"<h1>{TITLE}</h1><p>{INTRO}</p>", elem_id="head")
         tabs = [("Classify", classify), ("Many images", many), ("How good is it?", quality)]
@@ -97,7 +98,7 @@ def build(
                 with gr.Tab(name):
                     gr.HTML(f"<h2>{name}</h2>", elem_classes="unseen")  # for screen readers
                     module.tab(site)
-        api.add(site, page)
+        api.add(site)
     return page
 
 
@@ -112,7 +113,7 @@ def settings() -> dict[str, Any]:
         run_history=False,
         footer_links=["api", "settings"],
         enable_monitoring=False,
-        state_session_capacity=MOST_VISITORS,
+        state_session_capacity=MOST_SESSIONS,
         ssr_mode=False,
         share=False,
         quiet=True,

@@ -6,26 +6,16 @@ import io
 import numpy as np
 from PIL import Image
 
-from model.utils.images import read_image, to_square
+from model.utils.images import to_square
 from web.charts import data_uri
-from web.uploads import MAX_PIXELS
 
 PHOTO_SIDE = 768  # pixels of the longer side that the page shows
-READ_SIDE = 1024  # pixels that large JPEG files keep at least when they are decoded
 THUMBNAIL = 48
 TILES = 16  # feature maps of a stage that are shown
 SHEET_TILE, GAP = 60, 4  # pixels of a feature map on its sheet, about, and between two of them
+ACROSS = 8  # feature maps in a row
 FOR, AGAINST = np.array([43, 97, 149]), np.array([214, 78, 38])  # blue and rust, as in the figures
 DARK, LIGHT = np.array([18, 32, 46]), np.array([248, 238, 214])
-
-
-def opened(content: bytes) -> Image.Image:
-    """A picture, upright, in RGB.
-
-    Raises:
-        ImageError: If it cannot be read.
-    """
-    return read_image(content, at_least=READ_SIDE, max_pixels=MAX_PIXELS)
 
 
 def photo_uri(image: Image.Image) -> str:
@@ -64,19 +54,16 @@ def sheet_uri(maps: np.ndarray) -> str:
     tiles = strongest(maps)  # (n, h, w)
     low = tiles.min(axis=(1, 2), keepdims=True)
     span = np.maximum(tiles.max(axis=(1, 2), keepdims=True) - low, 1e-9)
-    share = ((tiles - low) / span)[..., None]  # (n, h, w, 1)
-    colours = DARK + (LIGHT - DARK) * share  # (n, h, w, 3)
-    scale = max(1, SHEET_TILE // max(colours.shape[1:3]))
-    colours = colours.repeat(scale, axis=1).repeat(scale, axis=2)
-    count, height, width, _ = colours.shape
-    columns = min(count, 8)
-    across, down = width + GAP, height + GAP
-    sheet = np.zeros((-(-count // columns) * down - GAP, columns * across - GAP, 4), np.uint8)
-    for i, tile in enumerate(colours):
-        top, left = i // columns * down, i % columns * across
-        sheet[top : top + height, left : left + width, :3] = tile
-        sheet[top : top + height, left : left + width, 3] = 255
-    return data_uri(sheet)
+    colours = DARK + (LIGHT - DARK) * ((tiles - low) / span)[..., None]  # (n, h, w, 3)
+    scale = max(1, SHEET_TILE // max(tiles.shape[1:]))
+    tiles = colours.astype(np.uint8).repeat(scale, axis=1).repeat(scale, axis=2)
+    opaque = np.pad(tiles, [(0, 0)] * 3 + [(0, 1)], constant_values=255)  # (n, h, w, 4)
+    across = min(len(tiles), ACROSS)
+    missing = -len(tiles) % across
+    spaced = np.pad(opaque, [(0, missing), (0, GAP), (0, GAP), (0, 0)])
+    _, h, w, _ = spaced.shape
+    rows = spaced.reshape(-1, across, h, w, 4).swapaxes(1, 2)  # (rows, h, across, w, 4)
+    return data_uri(rows.reshape(-1, across * w, 4)[:-GAP, :-GAP])
 
 
 def strongest(maps: np.ndarray) -> np.ndarray:

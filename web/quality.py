@@ -8,37 +8,29 @@ import numpy as np
 
 from model.utils.errors import CifarnetError
 from web import charts, doubts, matrix, report
-from web.block import block
 from web.charts import percent
 from web.report import Results, section
-from web.site import Site
+from web.site import QUIET, Site, html, said_by
 from web.testset import MOST_PICTURES, TestPicture, TestSet
-from web.uploads import said_by
 
 HINT = "Choose a cell to see what is behind it."
 NO_DATASET = (
     "Start the page with --dataset and the data that the model was tested on to see the pictures."
 )
 
-# Asks for the pictures when the mistakes come into sight, not before.
-WHEN_SEEN = """
-new IntersectionObserver((entries, watcher) => {
-  if (entries.some((entry) => entry.isIntersecting)) { watcher.disconnect(); trigger("seen"); }
-}).observe(element);
-"""
-
 
 def tab(site: Site) -> None:
     """Fills the tab: the numbers are about the first model."""
     models, results, dataset = site.models, site.results, site.dataset
     if not results:
-        block(f"<p>{escape(report.MISSING)}</p>")
+        html(f"<p>{escape(report.MISSING)}</p>", styles="charts.css")
         return
     tests = TestSet(dataset, results, lambda: models.classifier()) if dataset else None
     hardest = section(report.hardest, results)
     about = f"Measured of {models.names[0]}, the first model." if len(models.names) > 1 else ""
     head = f'<p class="note">{escape(about)}</p>' if about else ""
-    block(f'{head}{section(report.headline, results)}<div class="part">{hardest}</div>')
+    top = f'{head}{section(report.headline, results)}<div class="part">{hardest}</div>'
+    html(top, styles="charts.css")
     _confusions(results, tests)
     parts = (
         report.per_class,
@@ -50,7 +42,8 @@ def tab(site: Site) -> None:
     )
     drawn = "".join(f"<div>{part}</div>" for write in parts if (part := section(write, results)))
     curves = section(report.learning_curves, results)
-    block(f'<div class="grid part">{drawn}<div class="wide">{curves}</div></div>')
+    rest = f'<div class="grid part">{drawn}<div class="wide">{curves}</div></div>'
+    html(rest, styles="charts.css")
     _mistakes(results, tests)
 
 
@@ -58,22 +51,23 @@ def _confusions(results: Results, tests: TestSet | None) -> None:
     """The confusion matrix beside what a chosen cell counts."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
-            cells = block(
+            cells = html(
                 f"<h3>What it takes for what</h3>{section(matrix.matrix, results)}",
-                css_template=matrix.CSS,
-                js_on_load=matrix.SCRIPT,
-                elem_id="confusion-matrix",
+                "confusion-matrix",
+                script="matrix.js",
+                styles="charts.css matrix.css",
             )
         with gr.Column(scale=2, min_width=280):
-            shown = block(
+            shown = html(
                 f'<div role="status"><h3>Behind a cell</h3></div><p class="note">{HINT}</p>',
-                elem_id="confusion-cell",
+                "confusion-cell",
+                styles="charts.css",
             )
 
     def show(event: gr.EventData) -> str:
         return cell(results, tests, said_by(event, "true"), said_by(event, "predicted"))
 
-    cells.cell(show, None, shown, show_progress="minimal", api_visibility="private")
+    cells.cell(show, None, shown, **QUIET | {"show_progress": "minimal"})
 
 
 def cell(results: Results, tests: TestSet | None, true: Any, predicted: Any) -> str:
@@ -116,15 +110,16 @@ def _picture(picture: TestPicture, words: str) -> str:
 
 def _mistakes(results: Results, tests: TestSet | None) -> None:
     """The most confident mistakes; their pictures come when they are scrolled into sight."""
-    sheet = block(
+    sheet = html(
         section(lambda r: mistakes(r, None, "" if tests else NO_DATASET), results),
-        js_on_load=WHEN_SEEN if tests else None,
-        elem_id="confident-mistakes",
+        "confident-mistakes",
+        script="seen.js" if tests else "",
+        styles="charts.css",
     )
     if tests is None:
         return
 
-    def load() -> str:
+    def load(results: Results) -> str:
         rows = report.report_of(results)["confident_mistakes"]
         try:
             pictures = tests.pictures([row["index"] for row in rows])
@@ -132,13 +127,7 @@ def _mistakes(results: Results, tests: TestSet | None) -> None:
             return mistakes(results, None, str(error))
         return mistakes(results, pictures)
 
-    sheet.seen(
-        lambda: section(lambda _: load(), results),
-        None,
-        sheet,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    sheet.seen(lambda: section(load, results), None, sheet, **QUIET)
 
 
 def mistakes(results: Results, pictures: list[np.ndarray] | None, note: str = "") -> str:

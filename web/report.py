@@ -68,33 +68,24 @@ def hardest(results: Results) -> str:
     report, names = report_of(results), results["dataset"]["label_names"]
     classes, matrix = report["per_class"], report["confusion_matrix"]
     worst = min(names, key=lambda name: classes[name]["f1"])
-    best = max(names, key=lambda name: classes[name]["recall"])
     row = matrix[names.index(worst)]
     support, found = sum(row), row[names.index(worst)]
     title = f"<h3>The hardest class: {escape(worst)}</h3>"
     if found == support and classes[worst]["f1"] == 1:
         return "<h3>No class is harder than another</h3>"
-    words = [
+    words = (
         f"Of {support:,} {worst} pictures {found:,} are named {worst}; {support - found:,} are "
-        f"not. {_taken_for(worst, row, names)} Of {best} pictures, the easiest to find, "
-        f"{_missed(report, names, best):,} are missed.",
+        f"not. {_taken_for(worst, row, names)}",
         _mutual(worst, matrix, names),
-        _certainly_wrong(worst, report),
-    ]
+    )
     return title + "".join(f"<p>{escape(text.strip())}</p>" for text in words if text)
 
 
 def _taken_for(name: str, row: list[int], names: list[str]) -> str:
-    """What the missed pictures of a class are taken for."""
+    """What the missed pictures of a class are taken for most often."""
     wrong = [(count, other) for count, other in zip(row, names, strict=True) if other != name]
-    top = sorted((pair for pair in wrong if pair[0]), key=lambda pair: -pair[0])[:3]
-    if not top:
-        return ""
-    return (
-        "They are taken for "
-        + _listed([f"{other} ({count:,})" for count, other in top])
-        + (" most often." if len(top) == 3 else ".")
-    )
+    top = [f"{other} ({count:,})" for count, other in sorted(wrong, reverse=True)[:3] if count]
+    return f"They are taken for {', '.join(top)}." if top else ""
 
 
 def _mutual(worst: str, matrix: list[list[int]], names: list[str]) -> str:
@@ -115,40 +106,24 @@ def _mutual(worst: str, matrix: list[list[int]], names: list[str]) -> str:
     )
 
 
-def _certainly_wrong(worst: str, report: dict[str, Any]) -> str:
-    """How many of the most confident mistakes show the hardest class."""
-    mistakes = report.get("confident_mistakes", [])
-    mine = sum(row["true"] == worst for row in mistakes)
-    if not mine:
-        return ""
-    return f"{mine} of the {len(mistakes)} most confident mistakes are {worst} pictures."
-
-
-def _missed(report: dict[str, Any], names: list[str], name: str) -> int:
-    row: list[int] = report["confusion_matrix"][names.index(name)]
-    return sum(row) - row[names.index(name)]
-
-
 def per_class(results: Results) -> str:
     """Bars of what each class misses, the worst on top."""
     classes = report_of(results)["per_class"]
     ranked = sorted(classes.items(), key=lambda item: item[1]["recall"])
     most = max(1 - row["recall"] for _, row in ranked) or 1
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        f'<td class="track"><i style="width: {(1 - row["recall"]) / most * 100:.1f}%"></i></td>'
-        f"<td>{percent(1 - row['recall'])}</td><td>{percent(row['precision'])}</td></tr>"
+    bars = [
+        (
+            name,
+            (1 - row["recall"]) / most,
+            [percent(1 - row["recall"]), percent(row["precision"])],
+        )
         for name, row in ranked
-    )
-    head = (
-        '<thead><tr><th scope="col">class</th><td></td><th scope="col">missed</th>'
-        '<th scope="col">right when named</th></tr></thead>'
-    )
+    ]
     worst, best = ranked[0][0], ranked[-1][0]
     title = f"{worst.capitalize()} is missed most, {best} least"
     if ranked[0][1]["recall"] == ranked[-1][1]["recall"]:
         title = "All classes are missed equally often"
-    table = f'<div class="scroll"><table class="bars">{head}<tbody>{rows}</tbody></table></div>'
+    table = charts.bars(("class", "missed", "right when named"), bars)
     return charts.figure(title, table, "Bars: share of a class's pictures that get another name.")
 
 
@@ -170,10 +145,6 @@ def learning_curves(results: Results) -> str:
     drawn = "".join(f"<div>{charts.legend([one])}{drawing}</div>" for one, drawing in charts_)
     note = "An epoch is one pass over all training images."
     return charts.figure(title, f'<div class="grid">{drawn}</div>', note)
-
-
-def _listed(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,10 +1,17 @@
-"""What all parts of the page share."""
+"""What all parts of the page share: what they are about, and how they show and hear things."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import gradio as gr
+
+from web.batcher import DynamicBatcher
 from web.journal import Journal
 from web.models import Models
+
+# Of every function behind the page: our own texts say what goes on, and programs use the API.
+QUIET: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
 
 
 @dataclass(frozen=True)
@@ -19,3 +26,63 @@ class Site:
     """Given on the command line; its test pictures can be looked at."""
     journal: Journal = field(default_factory=Journal)
     """Where questions are recorded."""
+    batcher: DynamicBatcher = field(default_factory=DynamicBatcher)
+    """Asks the network."""
+
+
+def asset(name: str) -> str:
+    """The text of a style sheet or script that lies beside this file."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def html(value: str, name: str | None = None, *, script: str = "", styles: str = "") -> gr.HTML:
+    """A component for our own HTML, without gradio's rules for running text.
+
+    Args:
+        value: What it shows.
+        name: Its id in the page.
+        script: Names of files, separated by spaces, that run when it is loaded.
+        styles: Names of style sheets, which gradio nests under the component's own id.
+    """
+    return gr.HTML(
+        value,
+        elem_id=name,
+        js_on_load="\n".join(map(asset, script.split())) or None,
+        css_template="".join(map(asset, styles.split())),
+        apply_default_css=False,
+    )
+
+
+def client_of(request: gr.Request | None) -> str | None:
+    """A visitor's address; None for calls that did not come over the network."""
+    client = getattr(request, "client", None)
+    return getattr(client, "host", None)
+
+
+def said_by(event: gr.EventData, name: str) -> Any:
+    """What a browser's event says under a name; None if it does not, as it may say anything."""
+    return event._data.get(name) if isinstance(event._data, dict) else None
+
+
+def enclosing_tab() -> gr.Tab:
+    """The tab that is being filled."""
+    block = gr.context.Context.block
+    while not isinstance(block, gr.Tab):
+        if block is None:
+            raise RuntimeError("Call this inside of a tab.")
+        block = block.parent
+    return block
+
+
+def follow_models(models: Models, chosen: gr.CheckboxGroup | gr.Dropdown) -> None:
+    """Offers a model that was trained meanwhile when the tab being filled is shown again."""
+
+    def now(value: list[str] | str | None) -> Any:
+        offered, kept = models.names, models.known(value)
+        return gr.update(
+            choices=[(name, name) for name in offered],
+            value=kept if isinstance(chosen, gr.CheckboxGroup) else kept[0],
+            visible=len(offered) > 1,
+        )
+
+    enclosing_tab().select(now, chosen, chosen, **QUIET)

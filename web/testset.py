@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,28 +16,17 @@ from web.report import Results, split_of
 MOST_PICTURES = 60  # shown for a cell
 MOST_IMAGES = 5_000  # of a class that are classified to find them
 
-Progress = Callable[[float], object]
-
 
 @dataclass(frozen=True)
 class TestPicture:
-    """One test picture and the probability of the name that it got."""
+    """One test picture, and what the network names it."""
 
     __test__ = False  # a picture for testing, no test for pytest
 
     index: int
     pixels: np.ndarray  # uint8 (S, S, 3)
+    named: int
     probability: float
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """What the network says to the test pictures of one class, in the dataset's order."""
-
-    images: np.ndarray  # uint8 (n, S, S, 3)
-    indices: np.ndarray  # int64 (n,)
-    named: np.ndarray  # int64 (n,)
-    probability: np.ndarray  # float (n,)
 
 
 class TestSet:
@@ -59,28 +47,20 @@ class TestSet:
     ) -> None:
         self._dataset, self._results, self._classifier = dataset, results, classifier
         self._lock = threading.Lock()
-        self._source: ImageDataset | None = None
-        self._refusal: str | None = None
-        self._answers: dict[int, _Answers] = {}
+        self._source: ImageDataset | DataError | None = None
+        self._classified: dict[int, list[TestPicture]] = {}
 
-    def cell(
-        self, true: int, predicted: int, progress: Progress | None = None
-    ) -> list[TestPicture]:
+    def cell(self, true: int, predicted: int) -> list[TestPicture]:
         """Pictures of one class that got the name of one class, the most certain first.
 
         Raises:
             DataError: If the dataset cannot be reached, or is not the one of the numbers.
         """
         with self._lock:
-            if true not in self._answers:
-                self._answers[true] = self._classify(self._opened(), true, progress)
-            answers = self._answers[true]
-        rows = np.flatnonzero(answers.named == predicted)
-        rows = rows[np.argsort(-answers.probability[rows], kind="stable")][:MOST_PICTURES]
-        return [
-            TestPicture(int(answers.indices[i]), answers.images[i], float(answers.probability[i]))
-            for i in rows
-        ]
+            if true not in self._classified:
+                self._classified[true] = self._classify(self._opened(), true)
+            found = [one for one in self._classified[true] if one.named == predicted]
+        return sorted(found, key=lambda one: -one.probability)[:MOST_PICTURES]
 
     def pictures(self, indices: list[int]) -> list[np.ndarray]:
         """Test pictures by their rows in the dataset, uint8 (S, S, 3) each.
@@ -95,26 +75,22 @@ class TestSet:
 
     def _opened(self) -> ImageDataset:
         """The dataset; a reason against it is found once and then repeated."""
-        if self._refusal:
-            raise DataError(self._refusal)
         if self._source is None:
             try:
                 self._source = self._open()
             except CifarnetError as error:
-                self._refusal = str(error)
-                raise
+                self._source = DataError(str(error))
+        if isinstance(self._source, DataError):
+            raise DataError(str(self._source))
         return self._source
 
     def _open(self) -> ImageDataset:
-        size = self._classifier().image_size
-        source = open_dataset(self._dataset, image_size=size)
-        expected = self._results["dataset"]
-        split = split_of(self._results)
-        same = list(source.label_names) == expected["label_names"]
+        source = open_dataset(self._dataset, image_size=self._classifier().image_size)
+        measured = self._results["dataset"]
         if (
-            split != "test"
-            or not same
-            or source.splits["test"].fingerprint != expected["fingerprint"]["test"]
+            split_of(self._results) != "test"
+            or list(source.label_names) != measured["label_names"]
+            or source.splits["test"].fingerprint != measured["fingerprint"]["test"]
         ):
             raise DataError(
                 "The pictures of --dataset are not those that the numbers come from, so only the "
@@ -122,24 +98,12 @@ class TestSet:
             )
         return source
 
-    def _classify(self, source: ImageDataset, true: int, progress: Progress | None) -> _Answers:
-        labels = source.splits["test"].labels
-        rows = (labels == true).nonzero().flatten()[:MOST_IMAGES]
-        split = source.splits["test"].load(rows)
+    def _classify(self, source: ImageDataset, true: int) -> list[TestPicture]:
+        rows = (source.splits["test"].labels == true).nonzero().flatten()[:MOST_IMAGES]
+        images = source.splits["test"].load(rows).images  # (n, 3, S, S)
         classifier = self._classifier()
-        card: Any = classifier.network.pretrained_cfg
-        done = 0
-
-        def report(count: int) -> None:
-            nonlocal done
-            done += count
-            if progress:
-                progress(done / len(rows))
-
-        logits = predict_logits(
-            classifier.network, split.images, mean=card["mean"], std=card["std"], progress=report
-        )
-        named = logits.argmax(dim=1)  # (n,)
-        probability = classifier.calibration.probabilities(logits).amax(dim=1)  # (n,)
-        images = split.images.permute(0, 2, 3, 1).numpy()
-        return _Answers(images, rows.numpy(), named.numpy(), probability.numpy())
+        logits = predict_logits(classifier.network, images)
+        shares, named = classifier.calibration.probabilities(logits).max(dim=1)  # (n,), (n,)
+        pixels = images.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
+        found = zip(rows.tolist(), pixels, named.tolist(), shares.tolist(), strict=True)
+        return [TestPicture(*one) for one in found]

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,14 +21,16 @@ from model.utils.root import PACKAGE
 
 LONGEST = 3600.0  # seconds that a training may take before it is stopped and saved
 GRACE = 120.0  # seconds that a stopped training has for its last step and for saving
+RUNNING = ("reading", "training", "stopping", "saving", "saved")
 
-Phase = Literal["idle", "reading", "training", "stopping", "saving", "done", "stopped", "failed"]
-RUNNING = ("reading", "training", "stopping", "saving")
+Phase = Literal[
+    "idle", "reading", "training", "stopping", "saving", "saved", "done", "stopped", "failed"
+]
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is trained: three names out of lists that the page offers."""
+class TrainingRequest:
+    """What is to be trained: three names out of lists that the page offers."""
 
     network: str
     recipe: str
@@ -41,21 +42,19 @@ class State:
     """All that a page shows of a training."""
 
     phase: Phase = "idle"
-    job: Job | None = None
+    request: TrainingRequest | None = None
     text: str = ""
-    """Why it failed, or the name of the model that came out."""
+    """How far reading is, why it failed, or the name of the model that came out."""
     started: dict[str, Any] = field(default_factory=dict)
-    """Pictures, true classes, sizes, epochs and steps."""
-    losses: tuple[tuple[float, float], ...] = ()
+    """Pictures, true classes, number of training images and epochs."""
+    losses: tuple[Any, ...] = ()
     """Epochs, in fractions, and training loss."""
-    accuracies: tuple[tuple[float, float], ...] = ()
+    accuracies: tuple[Any, ...] = ()
     """Epochs and validation accuracy."""
     answers: tuple[Any, ...] = ()
     """For each picture the most probable classes with their probabilities."""
     speed: float = 0.0
     """Images a second."""
-    since: float = 0.0
-    """time.monotonic() at the start of training proper."""
     limited: bool = False
     """Whether the time limit stopped it."""
 
@@ -67,7 +66,16 @@ class State:
     @property
     def epochs_done(self) -> float:
         """Of `started["epochs"]`, in fractions."""
-        return self.losses[-1][0] if self.losses else 0.0
+        return float(self.losses[-1][0]) if self.losses else 0.0
+
+    def after(self, report: dict[str, Any]) -> "State":
+        """The state with a report of the worker in it: points are added, the rest is replaced."""
+        for name in ("losses", "accuracies"):
+            if name in report:
+                report[name] = (*getattr(self, name), report[name])
+        if self.phase == "stopping" and report.get("phase") == "training":
+            del report["phase"]
+        return replace(self, **report)
 
 
 class Trainings:
@@ -82,7 +90,7 @@ class Trainings:
     def __init__(
         self,
         dataset: str | None,
-        register: Callable[[Path, Job], str],
+        register: Callable[[Path, TrainingRequest], str],
         *,
         longest: float = LONGEST,
     ) -> None:
@@ -96,6 +104,7 @@ class Trainings:
         self._process: subprocess.Popen[str] | None = None
         self._follower: threading.Thread | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="cifarnet-")
+        self._output = Path(self._folder.name) / "model"
         atexit.register(self.close)
 
     @property
@@ -104,16 +113,16 @@ class Trainings:
         with self._lock:
             return self._state
 
-    def start(self, job: Job) -> None:
+    def start(self, request: TrainingRequest) -> None:
         """Starts a training.
 
         Raises:
             TrainingError: If one is running, or a name is not one of those offered.
         """
         known = {
-            "network": (job.network, self.networks),
-            "recipe": (job.recipe, RECIPES),
-            "dataset": (job.dataset, self.datasets),
+            "network": (request.network, self.networks),
+            "recipe": (request.recipe, RECIPES),
+            "dataset": (request.dataset, self.datasets),
         }
         for kind, (name, offered) in known.items():
             if name not in offered:
@@ -123,11 +132,9 @@ class Trainings:
                 raise TrainingError(
                     "A training is already running. Stop it first, or wait for its end."
                 )
-            self._state = State("reading", job)
-            self._process = process = self._spawn(job)
-        timer = threading.Timer(self._longest, self._expire, [process])
-        timer.daemon = True
-        timer.start()
+            self._state = State("reading", request)
+            self._process = process = self._spawn(request)
+        timer = _later(self._longest, lambda: self._expire(process))
         self._follower = threading.Thread(target=self._follow, args=(process, timer), daemon=True)
         self._follower.start()
 
@@ -137,12 +144,10 @@ class Trainings:
             process = self._process
             if not self._state.running or process is None:
                 return
-            if self._state.phase != "saving":
+            if self._state.phase in ("reading", "training"):
                 self._state = replace(self._state, phase="stopping")
         _tell(process, "stop")
-        reaper = threading.Timer(GRACE, process.kill)
-        reaper.daemon = True
-        reaper.start()
+        _later(GRACE, process.kill)
 
     def close(self) -> None:
         """Ends everything at once; called when the app ends."""
@@ -154,8 +159,7 @@ class Trainings:
             self._follower.join(10)
         self._folder.cleanup()
 
-    def _spawn(self, job: Job) -> "subprocess.Popen[str]":
-        output = Path(self._folder.name) / "model"
+    def _spawn(self, request: TrainingRequest) -> "subprocess.Popen[str]":
         paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         process = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.worker"],
@@ -165,8 +169,8 @@ class Trainings:
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
-        order = dict(network=job.network, recipe=job.recipe, output=str(output))
-        _tell(process, json.dumps({**order, "dataset": self.datasets[job.dataset]}))
+        order = dict(network=request.network, recipe=request.recipe, output=str(self._output))
+        _tell(process, json.dumps({**order, "dataset": self.datasets[request.dataset]}))
         return process
 
     def _expire(self, process: "subprocess.Popen[str]") -> None:
@@ -177,63 +181,25 @@ class Trainings:
         self.stop()
 
     def _follow(self, process: "subprocess.Popen[str]", timer: threading.Timer) -> None:
-        """Takes reports until the process ends."""
+        """Takes reports until the process ends, then hands over what it has saved."""
         assert process.stdout is not None
         with process:  # closes its pipes
             for line in process.stdout:
-                self._take(json.loads(line))
-        code = process.returncode
+                with self._lock:
+                    self._state = self._state.after(json.loads(line))
         timer.cancel()
-        with self._lock:
-            if self._state.running:
-                text = _cause(self._state.phase, code)
-                self._state = replace(self._state, phase="failed", text=text)
-
-    def _take(self, report: dict[str, Any]) -> None:
-        """Works one report into the state."""
-        kind = report.pop("kind")
-        if kind == "saved":
-            self._finish()
+        state = self.state
+        if state.phase == "saved" and state.request is not None:
+            try:
+                ended = {"phase": "done", "text": self._register(self._output, state.request)}
+            except Exception as error:  # whatever is wrong, the page says so
+                ended = {"phase": "failed", "text": str(error)}
+        elif state.running:
+            ended = {"phase": "failed", "text": _cause(state.phase, process.returncode)}
+        else:
             return
         with self._lock:
-            self._state = after(self._state, kind, report)
-
-    def _finish(self) -> None:
-        """Hands the trained model over to those who classify."""
-        job = self.state.job
-        assert job is not None
-        try:
-            name = self._register(Path(self._folder.name) / "model", job)
-        except Exception as error:  # whatever is wrong, the page says so
-            with self._lock:
-                self._state = replace(self._state, phase="failed", text=str(error))
-            return
-        with self._lock:
-            self._state = replace(self._state, phase="done", text=name)
-
-
-def after(state: State, kind: str, report: dict[str, Any]) -> State:
-    """A state with one more report of the worker in it."""
-    if kind == "started":
-        phase: Phase = state.phase if state.phase == "stopping" else "training"
-        return replace(state, phase=phase, started=report, since=time.monotonic())
-    if kind == "step":
-        losses = (*state.losses, (report["at"], report["loss"]))
-        return replace(state, losses=losses, speed=report["speed"])
-    if kind == "epoch":
-        at = state.epochs_done if report["epoch"] is None else report["epoch"]
-        return replace(state, accuracies=(*state.accuracies, (at, report["accuracy"])))
-    if kind == "answers":
-        return replace(state, answers=tuple(report["answers"]))
-    if kind == "reading":
-        return replace(state, text=f"{report['done']:,} of {report['count']:,} images read")
-    if kind == "failed":
-        return replace(state, phase="failed", text=report["text"])
-    if kind == "saving":
-        return replace(state, phase="saving")
-    if kind == "stopped":
-        return replace(state, phase="stopped")
-    return state
+            self._state = self._state.after(ended)
 
 
 def _shown(dataset: str) -> str:
@@ -247,6 +213,13 @@ def _cause(phase: Phase, code: int) -> str:
         return "It did not stop in time and was ended; nothing was saved."
     memory = " Most likely memory ran out." if code == -9 else ""
     return f"The training process ended early (code {code}).{memory}"
+
+
+def _later(seconds: float, call: Callable[[], object]) -> threading.Timer:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True  # the app may end before
+    timer.start()
+    return timer
 
 
 def _tell(process: "subprocess.Popen[str]", line: str) -> None:

@@ -7,33 +7,11 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from web.block import block
 from web.models import Models
-from web.site import Site
+from web.site import Site, html
 
-FOLDER = Path(__file__).parent
-SNIPPETS = FOLDER / "snippets"
-CSS = (FOLDER / "use.css").read_text(encoding="utf-8")
+SNIPPETS = Path(__file__).parent / "snippets"
 ADDRESS = "http://127.0.0.1:7860"  # in the snippets; the page puts in the one it was opened at
-
-# The address that a visitor's browser uses is the one that works for that visitor.
-SCRIPT = """
-const here = window.location.origin + window.location.pathname.replace(/\\/$/, "");
-for (const place of element.querySelectorAll(".address")) place.textContent = here;
-element.addEventListener("click", async (event) => {
-  const button = event.target.closest("button");
-  if (!button) return;
-  const code = button.closest("section").querySelector("pre"), status = button.nextElementSibling;
-  try {
-    await navigator.clipboard.writeText(code.textContent);
-    status.textContent = "Copied.";
-  } catch (error) {
-    window.getSelection().selectAllChildren(code);
-    status.textContent = "Marked; press Ctrl+C (on a Mac, ⌘C).";
-  }
-  setTimeout(() => { status.textContent = ""; }, 4000);
-});
-"""
 
 
 class Snippet(NamedTuple):
@@ -54,14 +32,14 @@ ALL = (
 def tab(site: Site) -> None:
     """Fills the tab; the first model's card is shown."""
     shown = "".join(_shown(snippet) for snippet in ALL)
-    block(
+    html(
         "<p>Each of these runs as it stands inside of a checkout: copy, paste, start. Elsewhere "
         f"put in the path of a picture of your own.</p>{shown}",
-        css_template=CSS,
-        js_on_load=SCRIPT,
-        elem_id="snippets",
+        "snippets",
+        script="use.js",
+        styles="charts.css use.css",
     )
-    block('<h3 class="part">Model card</h3>')
+    html('<h3 class="part">Model card</h3>', styles="charts.css")
     gr.Markdown(card(site.models), latex_delimiters=[], elem_id="model-card")
 
 
@@ -88,8 +66,8 @@ def _shown(snippet: Snippet) -> str:
 
 def card(models: Models) -> str:
     """The model card as the page shows it."""
-    path = Path(models.folder) / "README.md" if models.folder else None
-    if path is None or not path.is_file():
+    path = models.folder / "README.md"
+    if not path.is_file():
         return "This model came without a model card."
     return readable(path.read_text(encoding="utf-8"))
 

@@ -9,14 +9,13 @@ import torch
 from torch import nn
 
 from .. import hub
-from ..data import TrainingData
+from ..data import ShardedSplit, TrainingData
 from ..inference.calibration import Calibration
-from ..inference.logits import predict_with_features
+from ..inference.logits import predict
+from ..inference.ood import logits_and_features
 from ..recipe import DataOptions, Recipe
-from ..utils.machine import machine, versions
 from . import figures
-from .flops import describe
-from .report import evaluate_split
+from .report import assemble, evaluate_split
 
 PIECE = 5000  # images of the test split at a time: bounded memory whatever its size
 
@@ -49,22 +48,14 @@ def measure(
         bad_images: Rows of the training split that could not be decoded and were left out.
     """
     names = data.dataset.label_names
-    shared: dict[str, Any] = dict(device=device, calibration=calibration)
     pieces = data.dataset.splits["test"].iter_batches(None, PIECE, device)
-    test = evaluate_split(network, pieces, names, **shared)
-    validation = (
-        evaluate_split(network, data.validation, names, **shared) if data.validation else None
-    )
+    test = evaluate_split(network, pieces, names, calibration=calibration)
+    validation = None
+    if data.validation:
+        validation = evaluate_split(network, data.validation, names, calibration=calibration)
     images = data.sizes["train"] * len(history)
-    return {
-        "version": 1,
-        "model": describe(network),
-        "dataset": {
-            "name": data.dataset.name,
-            "label_names": list(names),
-            "fingerprint": {kind: split.fingerprint for kind, split in data.dataset.splits.items()},
-            "sizes": {**data.sizes, "test": test["plain"]["count"]},
-        },
+    sizes = {**data.sizes, "test": test["plain"]["count"]}
+    return assemble(network, data.dataset, ("train", "test"), sizes, device) | {
         "validation": validation,
         "test": test,
         "calibration": calibration and _calibration(calibration, test, validation),
@@ -78,8 +69,6 @@ def measure(
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "epochs": history,
         },
-        "machine": machine(device),
-        "versions": versions(),
     }
 
 
@@ -87,7 +76,7 @@ def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | Non
     """Fits temperature and thresholds on the validation images; None without any."""
     if data.validation is None or len(data.validation.labels) == 0:
         return None
-    logits, features = predict_with_features(network, data.validation.images)
+    logits, features = predict(network, data.validation.images, logits_and_features)
     return Calibration.fit(logits, features, data.validation.labels.cpu())
 
 
@@ -108,7 +97,7 @@ def _calibration(
     }
 
 
-def save_network(
+def save(
     network: nn.Module,
     directory: Path,
     data: TrainingData,
@@ -117,43 +106,36 @@ def save_network(
     calibration: Calibration | None,
     results: dict[str, Any] | None = None,
 ) -> None:
-    """Writes weights and config card and, where there are results, those and the model card."""
-    source = data.dataset
+    """Writes the hub's layout: weights, the config card and, of results, figures and model card."""
+    dataset = data.dataset
     extra = {
         "recipe": recipe.to_dict(),
         "data": {
-            "name": source.name,  # of a local folder only the last part: paths are private
-            "image_column": source.image_column,
-            "label_column": source.label_column,
+            "name": dataset.name,  # of a local folder only the last part: paths are private
+            "image_column": dataset.image_column,
+            "label_column": dataset.label_column,
             "image_size": options.image_size,
             "cached": data.cached,
             "max_bad_images": options.max_bad_images,
-            "fingerprint": source.splits["train"].fingerprint,
+            "fingerprint": dataset.splits["train"].fingerprint,
         },
     }
     if calibration:
         extra["doubt"] = calibration.to_dict()
-    names = list(source.label_names)
+    if results:
+        figures.write_figures(directory, results, images_of(dataset.splits["test"]))
+    names = list(dataset.label_names)
     hub.save_pretrained(network, directory, label_names=names, results=results, extra=extra)
 
 
-def save(
-    network: nn.Module,
-    directory: Path,
-    data: TrainingData,
-    options: DataOptions,
-    recipe: Recipe,
-    calibration: Calibration | None,
-    results: dict[str, Any],
-) -> None:
-    """Writes the hub's layout: figures, results, card, weights and, last, the config card."""
+def images_of(split: ShardedSplit) -> figures.ImagesOf:
+    """Gives images of a split by their rows, as figures show them."""
 
-    def images_of(indices: list[int]) -> np.ndarray:
-        rows = data.dataset.splits["test"].load(torch.tensor(indices)).images
-        return rows.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
+    def load(indices: list[int]) -> np.ndarray:
+        images = split.load(torch.tensor(indices)).images  # (n, 3, S, S)
+        return images.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
 
-    figures.write_figures(directory, results, images_of)
-    save_network(network, directory, data, options, recipe, calibration, results)
+    return load
 
 
 def summary(results: dict[str, Any]) -> str:

@@ -7,43 +7,36 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import LabelledImages
+from ..data import ImageDataset, LabelledImages
 from ..inference.calibration import Calibration
-from ..inference.logits import BATCH_SIZE, Progress, predict_views
+from ..inference.logits import Progress, predict, six_views
 from ..utils.errors import DataError
+from ..utils.machine import machine, versions
 from . import metrics
+from .flops import describe
 
 TOP_CONFUSED = 10
 TOP_MISTAKES = 20
 DIGITS = 6
 
 
-@torch.inference_mode()
 def evaluate_split(
     network: nn.Module,
     split: LabelledImages | Iterable[LabelledImages],
     label_names: Sequence[str],
     *,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    batch_size: int = BATCH_SIZE,
-    device: str | torch.device | None = None,
-    progress: Progress | None = None,
     calibration: Calibration | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Reports on a network over a split, with and without test-time augmentation.
 
     Args:
-        network: As `predict_logits` takes it.
+        network: On any device, in any mode; its `pretrained_cfg` holds mean and std.
         split: The images, or pieces of them as `ShardedSplit.iter_batches` gives; pieces of a
-            multiple of `batch_size` images give exactly the numbers of the whole.
+            multiple of `inference.logits.BATCH_SIZE` images give exactly the numbers of the whole.
         label_names: Of all classes, in the order of the logits.
-        mean: Of each channel, in [0, 1]; None takes the network's `pretrained_cfg`.
-        std: Of each channel, in [0, 1]; None takes the network's `pretrained_cfg`.
-        batch_size: Images at a time.
-        device: Where to compute; None takes the network's.
-        progress: Called with the number of images just done.
         calibration: Of a classifier; None leaves its answers out.
+        progress: Called with the number of images just done.
 
     Returns:
         {"plain": REPORT, "tta": REPORT}, each as `report` makes it, and with a calibration
@@ -55,26 +48,19 @@ def evaluate_split(
         DataError: If there are no images, or the labels do not fit the network.
         WeightsError: If a logit is not finite.
     """
-    config: Any = network.pretrained_cfg if mean is None or std is None else {}
-    mean, std = mean or config["mean"], std or config["std"]
-    where = torch.device(device or next(network.parameters()).device)
-    logits, labels, indices = [], [], []
-    for part in [split] if isinstance(split, LabelledImages) else split:
-        logits.append(
-            predict_views(network, part.images, True, mean, std, batch_size, where, progress)
-        )
-        labels.append(part.labels.cpu())
-        indices.append(part.indices.cpu())
-    if not logits:
+    parts = [
+        (*predict(network, part.images, six_views, progress), part.labels.cpu(), part.indices.cpu())
+        for part in ([split] if isinstance(split, LabelledImages) else split)
+    ]
+    if not parts:
         raise DataError("There are no images to evaluate; check the split's name and size.")
-    plain, mirrored, averaged = torch.cat(logits, dim=1)  # (N, C), (N, C), (N, C)
-    answers = {"plain": plain, "tta": averaged}
+    plain, mirrored, averaged, labels, rows = map(torch.cat, zip(*parts, strict=True))
+    answers = {"plain": plain, "tta": averaged}  # logits, (N, C) each
     if calibration:
         answers["calibrated"] = mirrored.double() / calibration.temperature
-    truth, rows = torch.cat(labels), torch.cat(indices)  # (N,), (N,)
-    found = {name: report(values, truth, label_names, rows) for name, values in answers.items()}
+    found = {name: report(values, labels, label_names, rows) for name, values in answers.items()}
     if calibration:
-        sure = _confident(answers["calibrated"], truth, calibration.confident)
+        sure = _confident(answers["calibrated"], labels, calibration.confident)
         found["calibrated"]["confident"] = _rounded(sure)
     return found
 
@@ -114,6 +100,36 @@ def report(
     values["confident_mistakes"] = _confident_mistakes(logits, labels, label_names, indices)
     values["reliability"] = reliability
     return _rounded(values)
+
+
+def assemble(
+    network: nn.Module,
+    dataset: ImageDataset,
+    parts: Iterable[str],
+    sizes: dict[str, int],
+    device: str | torch.device,
+) -> dict[str, Any]:
+    """The entries of results.json that say what was measured, on what, by what.
+
+    Args:
+        network: The one measured.
+        dataset: Measured on.
+        parts: Of the dataset that were read, whose fingerprints are noted.
+        sizes: Number of images of each split.
+        device: Measured on this one.
+    """
+    return {
+        "version": 1,
+        "model": describe(network),
+        "dataset": {
+            "name": dataset.name,
+            "label_names": list(dataset.label_names),
+            "fingerprint": {part: dataset.splits[part].fingerprint for part in parts},
+            "sizes": sizes,
+        },
+        "machine": machine(device),
+        "versions": versions(),
+    }
 
 
 def _check(logits: Tensor, labels: Tensor, label_names: Sequence[str]) -> None:

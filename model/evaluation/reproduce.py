@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -20,10 +19,9 @@ from ..inference.calibration import Calibration
 from ..recipe import Recipe
 from ..utils import files
 from ..utils.errors import ConfigError, DataError, HubError, TrainingError, exit_on_error
-from ..utils.machine import machine, versions
 from . import figures
-from .flops import describe
-from .report import evaluate_split
+from .finish import images_of
+from .report import assemble, evaluate_split
 
 PIECE = 5000  # images decoded at a time: bounded memory whatever the split's size
 MOST_LISTED = 20  # differing numbers that are printed
@@ -91,23 +89,25 @@ def _run(args: argparse.Namespace) -> None:
     _check_device(device)
     network = hub.from_pretrained(args.model, device=device)
     source = _open(args, ours.get("data") or {}, network)
-    names = _checked_names(source, config)
+    names = list(source.label_names)
+    _check_names(source.name, names, list(config.get("label_names") or []))
+    calibration = Calibration.from_dict(ours["doubt"], args.model) if ours.get("doubt") else None
     saved, base = _saved_results(args.model), _base(args.split)
     fingerprint = source.splits[base].fingerprint
     positions = _positions(args.split, source, ours)
     total = len(source.splits[base].labels if positions is None else positions)
     with tqdm(total=total, unit=" images", file=sys.stderr, dynamic_ncols=True) as bar:
         pieces = source.splits[base].iter_batches(positions, PIECE, device)
-        calibration = (
-            Calibration.from_dict(ours["doubt"], args.model) if ours.get("doubt") else None
-        )
         reports = evaluate_split(
-            network, pieces, names, progress=bar.update, calibration=calibration
+            network, pieces, names, calibration=calibration, progress=bar.update
         )
     comparison = compare(reports, saved, args.split, fingerprint)
-    results = _results(network, source, args.split, fingerprint, reports, device)
+    sizes = {args.split: reports["plain"]["count"]}
+    results = assemble(network, source, [base], sizes, device) | {args.split: reports}
     if args.output:
-        _write(args.output, results, source)
+        args.output.mkdir(parents=True, exist_ok=True)
+        figures.write_figures(args.output, results, images_of(source.splits[base]))
+        files.write_json(args.output / "results.json", results)
     if args.json:
         print(json.dumps(results | {"comparison": asdict(comparison)}, indent=2))
     else:
@@ -144,19 +144,13 @@ def _check_device(device: str) -> None:
         raise ConfigError(f"--device {device} cannot be used ({reason}); leave it out.") from None
 
 
-def _checked_names(source: data.ImageDataset, config: dict[str, Any]) -> list[str]:
-    names, known = list(source.label_names), list(config.get("label_names") or [])
+def _check_names(dataset: str, names: list[str], known: list[str]) -> None:
     if known and names != known:
+        here, there = (f"{', '.join(some[:12])} ({len(some)} in all)" for some in (names, known))
         raise DataError(
-            f"The dataset {source.name} has the classes {_listed(names)}, but the model knows "
-            f"{_listed(known)}, in this order; evaluate it on a dataset with its own classes."
+            f"The dataset {dataset} has the classes {here}, but the model knows {there}, in this "
+            "order; evaluate it on a dataset with its own classes."
         )
-    return names
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:12])
-    return f"[{shown}, ... {len(names)} in all]" if len(names) > 12 else f"[{shown}]"
 
 
 def _base(split: str) -> Base:
@@ -196,42 +190,6 @@ def _saved_results(model: str) -> dict[str, Any] | None:
             print(f"results.json could not be had: {error}", file=sys.stderr)
             return None
     return files.read_json(path) if path.is_file() else None
-
-
-def _results(
-    network: nn.Module,
-    source: data.ImageDataset,
-    split: str,
-    fingerprint: str,
-    reports: dict[str, Any],
-    device: str,
-) -> dict[str, Any]:
-    """The same layout as a training run's results.json, less what only training knows."""
-    return {
-        "version": 1,
-        "model": describe(network),
-        "dataset": {
-            "name": source.name,
-            "label_names": list(source.label_names),
-            "fingerprint": {_base(split): fingerprint},
-            "sizes": {split: reports["plain"]["count"]},
-        },
-        split: reports,
-        "machine": machine(device),
-        "versions": versions(),
-    }
-
-
-def _write(directory: Path, results: dict[str, Any], source: data.ImageDataset) -> None:
-    split: Base = "test" if "test" in results else "train"
-
-    def images_of(indices: list[int]) -> np.ndarray:
-        rows = source.splits[split].load(torch.tensor(indices)).images
-        return rows.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
-
-    directory.mkdir(parents=True, exist_ok=True)
-    figures.write_figures(directory, results, images_of)
-    files.write_json(directory / "results.json", results)
 
 
 def _differences(path: str, here: Any, there: Any) -> list[str]:

@@ -41,50 +41,41 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     push = commands.add_parser("push", help="send a trained model, in one commit")
-    _add_target(push)
-    push.add_argument("--revision", metavar="TAG", help="tag the commit, such as v1")
-    push.set_defaults(run=_push)
     space = commands.add_parser("push-space", help="send the web page as a Space, with a model")
-    _add_target(space)
-    space.set_defaults(run=_push_space)
+    for command, run in ((push, _push), (space, _push_space)):
+        add = command.add_argument
+        add("model", metavar="DIR", type=Path, help="folder of a trained model; . is the default")
+        add("repo_id", metavar="ID", help="owner/name; made if need be")
+        add("--private", action="store_true", help="make the repository a private one")
+        add("--message", metavar="TEXT", help="of the commit")
+        add("--dry-run", action="store_true", help="only say what would be sent")
+        command.set_defaults(run=run)
+    push.add_argument("--revision", metavar="TAG", help="tag the commit, such as v1")
     get = commands.add_parser("pull", help="fetch a model into a folder")
     get.add_argument("repo_id", metavar="ID", help="owner/name")
     get.add_argument("directory", metavar="DIR", type=Path, help="made; must not hold anything yet")
-    get.add_argument("--revision", metavar="REVISION", help="branch, tag or commit")
     get.set_defaults(run=_pull)
     export = commands.add_parser("export-onnx", help="write a model as an ONNX file")
     export.add_argument("model", metavar="DIR_OR_ID", help="folder of a trained model, or hub id")
     export.add_argument("file", metavar="FILE", type=Path, help="to write, such as model.onnx")
-    export.add_argument("--revision", metavar="REVISION", help="branch, tag or commit")
     export.set_defaults(run=_export)
+    for command in (get, export):
+        command.add_argument("--revision", metavar="REVISION", help="branch, tag or commit")
     return parser
 
 
-def _add_target(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
-    add("model", metavar="DIR", type=Path, help="folder of a trained model; . is the default one")
-    add("repo_id", metavar="ID", help="owner/name; made if need be")
-    add("--private", action="store_true", help="make the repository a private one")
-    add("--message", metavar="TEXT", help="of the commit")
-    add("--dry-run", action="store_true", help="only say what would be sent")
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("private", "message", "dry_run")}
 
 
 def _push(options: argparse.Namespace) -> str:
-    pushed = push_to_hub(
-        options.model,
-        options.repo_id,
-        private=options.private,
-        revision=options.revision,
-        message=options.message,
-        dry_run=options.dry_run,
-    )
-    tagged = options.revision and pushed.commit
-    return _told(pushed) + (f", tagged {options.revision}" if tagged else "")
+    revision, asked = options.revision, _asked(options)
+    pushed = push_to_hub(options.model, options.repo_id, revision=revision, **asked)
+    return _summary(pushed) + (f", tagged {revision}" if revision and pushed.commit else "")
 
 
 def _push_space(options: argparse.Namespace) -> str:
-    asked: dict[str, Any] = dict(private=options.private, message=options.message)
-    return _told(push_space(options.model, options.repo_id, **asked, dry_run=options.dry_run))
+    return _summary(push_space(options.model, options.repo_id, **_asked(options)))
 
 
 def _pull(options: argparse.Namespace) -> str:
@@ -97,7 +88,7 @@ def _export(options: argparse.Namespace) -> str:
     return f"{path} ({path.stat().st_size / 2**20:,.1f} MiB)"
 
 
-def _told(pushed: Pushed) -> str:
+def _summary(pushed: Pushed) -> str:
     """What was sent, a line a file, and where it is."""
     width = max(map(len, pushed.files))
     lines = [f"{name:<{width}}  {size / 1024:>10,.1f} KiB" for name, size in pushed.files.items()]

@@ -22,7 +22,9 @@ MAX_CLASSES = 100_000
 MAX_WIDTH = 65_536
 MAX_DEPTH = 1000  # convolutions in all
 IMAGE_SIZES = range(16, 1025)
+SIZES = f"from {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]}"
 
+ARGUMENTS = {"num_classes", "in_chans", "global_pool", "stem_width", "widths", "depths"}
 PRETRAINED_KEYS = {field.name for field in dataclasses.fields(PretrainedCfg)}
 
 
@@ -57,27 +59,16 @@ def check(content: dict[str, Any], where: str) -> dict[str, Any]:
     Args:
         content: What the JSON file holds.
         where: Names the card in messages.
-
-    Raises:
-        ConfigError: naming the key, its value and the remedy.
     """
     known = timm.list_models("cifarnet_*")
-    architecture = content.get("architecture")
-    if architecture not in known:
-        raise ConfigError(
-            f"{where}: architecture {_short(architecture)} is unknown here; only "
-            f"{', '.join(known)} can be loaded."
-        )
+    _require("architecture", content, content.get("architecture") in known, known, where)
     classes: Any = content.get("num_classes")
-    if not _is_int(classes, 1, MAX_CLASSES):
-        raise ConfigError(
-            f"{where}: num_classes is {_short(classes)}; a whole number from 1 to {MAX_CLASSES} "
-            "was expected."
-        )
-    _check_labels(content.get("label_names"), classes, where)
-    _check_ours(content.get(KEY), where)
-    _check_arguments(content.get("model_args", {}), classes, where)
-    return {**content, "pretrained_cfg": _check_pretrained(content.get("pretrained_cfg"), where)}
+    wanted = f"a whole number from 1 to {MAX_CLASSES}"
+    _require("num_classes", content, _is_int(classes, 1, MAX_CLASSES), wanted, where)
+    _check_labels(content, classes, where)
+    _check_ours(content, where)
+    _check_arguments(content, classes, where)
+    return {**content, "pretrained_cfg": _check_pretrained(content, where)}
 
 
 def check_label_names(names: Sequence[str], classes: int) -> list[str]:
@@ -87,115 +78,100 @@ def check_label_names(names: Sequence[str], classes: int) -> list[str]:
         ConfigError: If they are not `classes` different, non-empty strings.
     """
     names = [names] if isinstance(names, str) else list(names)
-    _check_labels(names, classes, "label_names")
+    _check_labels({"label_names": names}, classes, "The network")
     return names
 
 
-def _check_labels(names: Any, classes: int, where: str) -> None:
+def _require(key: str, content: dict[str, Any], good: bool, wanted: Any, where: str) -> None:
+    """Refuses the value of a key, which may be a path such as "cifarnet.data.name"."""
+    if good:
+        return
+    value = content.get(key.rpartition(".")[2])
+    text = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
+    wanted = wanted if isinstance(wanted, str) else f"one of {', '.join(wanted)}"
+    raise ConfigError(f"{where}: {key} is {text}; {wanted} was expected.")
+
+
+def _check_labels(content: dict[str, Any], classes: int, where: str) -> None:
+    names = content.get("label_names")
     if names is None:
         return
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        raise ConfigError(
-            f"{where}: label_names is {_short(names)}; a list of names was expected, one a class."
-        )
-    if len(names) != classes:
-        raise ConfigError(
-            f"{where}: there are {len(names)} label names for {classes} classes; name every class "
-            "once."
-        )
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ConfigError(
-            f"{where}: the label name {_short(twice)} stands for two classes; give each its own."
-        )
+    texts = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
+    _require("label_names", content, texts, "a list of names, one a class,", where)
+    for found, problem in (
+        (len(names) != classes, f"{len(names)} label names for {classes} classes"),
+        (
+            len(set(names)) != len(names),
+            f"a label name twice: {sorted(names, key=names.count)[-1]!r}",
+        ),
+    ):
+        if found:
+            raise ConfigError(f"{where} has {problem}; name every class once.")
 
 
-def _check_ours(ours: Any, where: str) -> None:
+def _check_ours(content: dict[str, Any], where: str) -> None:
+    ours = content.get(KEY)
     if ours is None:
         return
-    if not isinstance(ours, dict) or not _is_int(ours.get("version"), 1, 10**6):
-        raise ConfigError(
-            f"{where}: {KEY} is {_short(ours)}; an object with a version number was expected."
-        )
+    numbered = isinstance(ours, dict) and _is_int(ours.get("version"), 1, 10**6)
+    _require(KEY, content, numbered, "an object with a version number", where)
     if ours["version"] > VERSION:
         raise ConfigError(
             f"{where}: {KEY}.version is {ours['version']}, this code reads up to {VERSION}; "
             "install a newer cifarnet."
         )
     for key in ("recipe", "data"):
-        if not isinstance(ours.get(key, {}), dict):
-            raise ConfigError(
-                f"{where}: {KEY}.{key} is {_short(ours[key])}; an object was expected."
-            )
+        _require(f"{KEY}.{key}", ours, isinstance(ours.get(key, {}), dict), "an object", where)
     data = ours.get("data", {})
-    if not isinstance(data.get("name", ""), str):
-        raise ConfigError(f"{where}: {KEY}.data.name is {_short(data['name'])}; give a text.")
-    if not _is_int(data.get("image_size", 32), IMAGE_SIZES[0], IMAGE_SIZES[-1]):
-        raise ConfigError(
-            f"{where}: {KEY}.data.image_size is {_short(data['image_size'])}; a whole number from "
-            f"{IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]} was expected."
-        )
+    _require(f"{KEY}.data.name", data, isinstance(data.get("name", ""), str), "a text", where)
+    fits = _is_int(data.get("image_size", 32), IMAGE_SIZES[0], IMAGE_SIZES[-1])
+    _require(f"{KEY}.data.image_size", data, fits, f"a whole number {SIZES}", where)
 
 
-def _check_arguments(args: Any, classes: int, where: str) -> None:
+def _check_arguments(content: dict[str, Any], classes: int, where: str) -> None:
     """Checks what goes into the network's constructor, so that building it stays cheap."""
-    if not isinstance(args, dict):
-        raise ConfigError(f"{where}: model_args is {_short(args)}; an object was expected.")
-    known = {"num_classes", "in_chans", "global_pool", "stem_width", "widths", "depths"}
-    if unknown := sorted(args.keys() - known):
-        raise ConfigError(
-            f"{where}: model_args has unknown keys {_short(unknown)}; known are "
-            f"{', '.join(sorted(known))}."
-        )
-    widths, depths = args.get("widths", [1]), args.get("depths", [1])
+    args = content.get("model_args", {})
+    _require("model_args", content, isinstance(args, dict), "an object", where)
+    _refuse_unknown("model_args", args, ARGUMENTS, where)
+    depths = args.get("depths", [1])
     fine = {
         "num_classes": args.get("num_classes", classes) == classes,
         "in_chans": args.get("in_chans", 3) == 3,
         "global_pool": isinstance(args.get("global_pool", "max"), str),
         "stem_width": _is_int(args.get("stem_width", 1), 1, MAX_WIDTH),
-        "widths": _are_ints(widths, MAX_WIDTH),
+        "widths": _are_ints(args.get("widths", [1]), MAX_WIDTH),
         "depths": _are_ints(depths, MAX_DEPTH) and sum(depths) <= MAX_DEPTH,
     }
     for key, good in fine.items():
-        if not good:
-            raise ConfigError(
-                f"{where}: model_args.{key} is {_short(args[key])}, which no network here can "
-                "have; restore the file or download it again."
-            )
+        _require(f"model_args.{key}", args, good, "what a network here can have", where)
 
 
-def _check_pretrained(cfg: Any, where: str) -> dict[str, Any]:
-    if not isinstance(cfg, dict):
-        raise ConfigError(f"{where}: pretrained_cfg is {_short(cfg)}; an object was expected.")
-    if unknown := sorted(cfg.keys() - PRETRAINED_KEYS):
-        raise ConfigError(
-            f"{where}: pretrained_cfg has unknown keys {_short(unknown)}, which timm refuses; "
-            "remove them."
-        )
-    size: Any = cfg.get("input_size")
-    if not (
-        _are_ints(size, IMAGE_SIZES[-1])
-        and len(size) == 3
-        and size[0] == 3
-        and size[1] == size[2]
-        and size[1] in IMAGE_SIZES
-    ):
-        raise ConfigError(
-            f"{where}: pretrained_cfg.input_size is {_short(size)}; [3, S, S] was expected, S from "
-            f"{IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]}."
-        )
+def _check_pretrained(content: dict[str, Any], where: str) -> dict[str, Any]:
+    cfg: Any = content.get("pretrained_cfg")
+    _require("pretrained_cfg", content, isinstance(cfg, dict), "an object", where)
+    _refuse_unknown("pretrained_cfg", cfg, PRETRAINED_KEYS, where)  # as timm does
+    size = cfg.get("input_size")
+    square = _are_ints(size, IMAGE_SIZES[-1]) and len(size) == 3 and size[1] == size[2]
+    fits = square and size[0] == 3 and size[1] in IMAGE_SIZES
+    _require("pretrained_cfg.input_size", cfg, fits, f"[3, S, S], S {SIZES},", where)
     for key, low in (("mean", -math.inf), ("std", 0)):
         values = cfg.get(key)
-        if not (
+        finite = (
             isinstance(values, list | tuple)
             and len(values) == 3
             and all(isinstance(v, int | float) and math.isfinite(v) and v > low for v in values)
-        ):
-            raise ConfigError(
-                f"{where}: pretrained_cfg.{key} is {_short(values)}; three finite numbers were "
-                f"expected{', above 0' if key == 'std' else ''}."
-            )
+        )
+        wanted = f"a list of three finite numbers{' above 0' if key == 'std' else ''}"
+        _require(f"pretrained_cfg.{key}", cfg, finite, wanted, where)
     return {k: tuple(v) if isinstance(v, list) else v for k, v in cfg.items()}
+
+
+def _refuse_unknown(key: str, content: dict[str, Any], known: set[str], where: str) -> None:
+    if unknown := sorted(content.keys() - known):
+        raise ConfigError(
+            f"{where}: {key} has unknown keys {', '.join(unknown)[:80]}; known are "
+            f"{', '.join(sorted(known))}."
+        )
 
 
 def _is_int(value: Any, low: int, high: int) -> bool:
@@ -204,8 +180,3 @@ def _is_int(value: Any, low: int, high: int) -> bool:
 
 def _are_ints(values: Any, high: int) -> bool:
     return isinstance(values, list | tuple) and all(_is_int(value, 1, high) for value in values)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

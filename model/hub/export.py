@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from .. import hub
 from ..utils import files
 from ..utils.errors import ConfigError
 from . import config
+from .pretrained import load
 
 INPUT, OUTPUT = "pixel_values", "logits"
 ABOUT = (
@@ -31,11 +31,9 @@ def export_onnx(
 ) -> Path:
     """Writes a network as an ONNX file.
 
-    It maps `pixel_values`, float32 (N, 3, H, W) in 0 to 1, to `logits` (N, num_classes), for any
-    number of pictures; normalisation is part of it. The metadata holds `label_names`, `input_size`,
-    `input_range`, `interpolation`, `normalized_inside` (mean and std, for the record) and
-    `temperature` (by which the logits, mean of a picture and its mirror image, are divided to be
-    calibrated), each as JSON; the doc string tells what to put in and what comes out.
+    Its doc string, `ABOUT`, says what goes in and what comes out. The metadata holds `label_names`,
+    `input_size`, `input_range`, `interpolation`, `temperature` and `normalized_inside` (mean and
+    std, for the record), each as JSON.
 
     Args:
         model: Folder of a trained model, or hub id.
@@ -60,7 +58,7 @@ def export_onnx(
         raise ConfigError(f"{path} is a folder; name the file to write, such as model.onnx.")
     if not path.parent.is_dir():
         raise ConfigError(f"{path} cannot be written; name a file in a folder that exists.")
-    network, settings = hub.load(model, revision=revision)
+    network, settings = load(model, revision=revision)
     card = settings["pretrained_cfg"]
     whole = _Normalised(network, card["mean"], card["std"]).eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -111,14 +109,17 @@ def _labelled(path: Path, settings: dict[str, Any]) -> bytes:
     content = onnx.load(path)
     onnx.checker.check_model(content)
     card = settings["pretrained_cfg"]
-    told = {name: card[name] for name in ("input_size", "interpolation")}
-    told["input_range"] = [0, 1]
-    # Not as bare mean and std, by which a reader would normalise a second time.
-    told["normalized_inside"] = {name: card[name] for name in ("mean", "std")}
-    told["label_names"] = settings.get("label_names")
-    told["temperature"] = ((settings.get(config.KEY) or {}).get("doubt") or {}).get("temperature")
+    metadata = {
+        "input_size": card["input_size"],
+        "input_range": [0, 1],
+        "interpolation": card["interpolation"],
+        # Not as bare mean and std, by which a reader would normalise a second time.
+        "normalized_inside": {name: card[name] for name in ("mean", "std")},
+        "label_names": settings.get("label_names"),
+        "temperature": ((settings.get(config.KEY) or {}).get("doubt") or {}).get("temperature"),
+    }
     content.graph.doc_string = content.doc_string = ABOUT
-    for name, value in told.items():
+    for name, value in metadata.items():
         if value is not None:
             content.metadata_props.add(key=name, value=json.dumps(value))
     return content.SerializeToString()

@@ -3,18 +3,16 @@
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants
 
-from .. import hub
 from ..utils.errors import ConfigError, HubError
 from . import config, snapshot
-from .download import fetch
-from .hub_errors import OFFLINE, downloading, patiently
+from .errors import REMEDIES, OfflineModeIsEnabled, asking, retry
+from .pretrained import CARD_NAME, MISTAKES, RESULTS_NAME, load, write_together
 
-OTHERS = re.compile(rf"{re.escape(hub.RESULTS_NAME)}|{hub.CARD_NAME}|figures/[\w-]+\.png")
+OTHERS = re.compile(rf"{re.escape(RESULTS_NAME)}|{re.escape(CARD_NAME)}|figures/[\w-]+\.png")
 
 
 def pull(
@@ -43,41 +41,24 @@ def pull(
         raise ConfigError(f"{repo_id} is a folder here, which needs no fetching; just use it.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ConfigError(f"{directory} holds something already; name a new folder.")
-    if constants.HF_HUB_OFFLINE:
-        raise HubError(OFFLINE)
-    card = snapshot.find_config(repo_id, revision, refresh=True)
-    commit = snapshot.commit_of(card) or ""
-    hub.load(repo_id, revision=commit)  # what cannot be loaded stays away
+    if constants.HF_HUB_OFFLINE:  # what is in the cache may be old
+        raise HubError(f"{repo_id} cannot be fetched. {REMEDIES[OfflineModeIsEnabled]}")
+    source = snapshot.resolve(repo_id, revision, refresh=True)
+    load(source)  # what cannot be loaded stays away
+    with asking(f"Listing the files of {repo_id} failed"):
+        there = retry(lambda: HfApi().list_repo_files(repo_id, revision=source.name))
+    # The config card comes last: a folder without it is not yet a model.
+    wanted = [snapshot.WEIGHTS_NAME, *filter(OTHERS.fullmatch, there), config.NAME]
     found = {
-        config.NAME: card,
-        snapshot.WEIGHTS_NAME: fetch(repo_id, snapshot.WEIGHTS_NAME, commit),
+        name: snapshot.fetch(repo_id, name, source.name, most=snapshot.MAX_WEIGHTS).read_bytes()
+        for name in wanted
+        if name != f"figures/{MISTAKES}"
     }
-    for name in _others(repo_id, commit):
-        found[name] = fetch(repo_id, name, commit)
-    _fill(directory, found)
-    return directory, commit
-
-
-def _others(repo_id: str, commit: str) -> list[str]:
-    """Names of the files beside the model itself."""
-    with downloading(repo_id, "results.json", commit):
-        there = patiently(lambda: HfApi().list_repo_files(repo_id, revision=commit))
-    unwanted = f"figures/{hub.MISTAKES}"
-    return sorted(name for name in there if OTHERS.fullmatch(name) and name != unwanted)
-
-
-def _fill(directory: Path, found: dict[str, Path]) -> None:
-    """Copies files into a folder, all beside it first; the config card comes last."""
     new = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=directory, prefix=".pull-") as folder:
-            for name, path in found.items():
-                (Path(folder) / name).parent.mkdir(exist_ok=True)
-                shutil.copyfile(path, Path(folder) / name)
-            for path in sorted(Path(folder).iterdir(), key=lambda path: path.name == config.NAME):
-                os.replace(path, directory / path.name)
+        write_together(directory, found)
     except BaseException:
         if new:
             shutil.rmtree(directory, ignore_errors=True)
         raise
+    return directory, source.name

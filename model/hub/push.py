@@ -10,12 +10,12 @@ from typing import Any
 
 from torch import nn
 
-from .. import hub
 from ..utils import files
 from ..utils.errors import ConfigError, HubError
-from . import card, card_use, config, snapshot
-from .download import forget_branch
+from . import card, config
+from .pretrained import CARD_NAME, RESULTS_NAME, load, public_figures, save_pretrained
 from .sending import Pushed, send
+from .snapshot import WEIGHTS_NAME, forget_branch
 
 MESSAGE = "Send a model trained with cifarnet"
 
@@ -32,8 +32,8 @@ def push_to_hub(
     """Sends weights, config card, results, figures and model card in one commit.
 
     The repository is made if need be. What it holds already is not sent again, and makes no commit;
-    results and figures of an earlier model go. Needs a token that may write, from `hf auth login`
-    or HF_TOKEN; HF_ENDPOINT names another hub.
+    results and figures of an earlier model are deleted. Needs a token that may write, from
+    `hf auth login` or HF_TOKEN; HF_ENDPOINT names another hub.
 
     Args:
         model: Folder of a trained model, or a network built by timm.
@@ -50,10 +50,9 @@ def push_to_hub(
     """
     if isinstance(model, nn.Module):
         with tempfile.TemporaryDirectory() as folder:
-            hub.save_pretrained(model, folder)
-            content = contents(folder, repo_id)
+            content = _contents(save_pretrained(model, folder), repo_id)
     else:
-        content = contents(model, repo_id)
+        content = _contents(Path(model), repo_id)
     pushed = send(
         content,
         repo_id,
@@ -61,7 +60,7 @@ def push_to_hub(
         tag=revision,
         message=message or MESSAGE,
         dry_run=dry_run,
-        stale=_belonged_to_a_model,
+        stale=lambda path: path == RESULTS_NAME or path.startswith("figures/"),
     )
     if pushed.commit is not None:
         with suppress(OSError):  # the cache is not what was asked for
@@ -70,11 +69,7 @@ def push_to_hub(
 
 
 def push_run(directory: Path, repo_id: str) -> Pushed:
-    """Sends a finished run, and says how to do so later where that fails.
-
-    Raises:
-        HubError: If the hub refuses, or cannot be reached.
-    """
+    """Sends a finished run, and says how to do so later where that fails."""
     try:
         return push_to_hub(directory, repo_id)
     except HubError as error:
@@ -84,55 +79,52 @@ def push_run(directory: Path, repo_id: str) -> Pushed:
         ) from None
 
 
-def contents(folder: str | os.PathLike[str], repo_id: str) -> dict[str, bytes]:
-    """What a model consists of, by path in the repository, after checking that it loads.
+def _contents(folder: Path, repo_id: str) -> dict[str, bytes]:
+    """The files of a model, and a card that names its place on the hub, by path."""
+    found, settings = model_files(folder)
+    if RESULTS_NAME in found:
+        figures = [path.name for path in public_figures(folder)]
+        with own_results(folder, settings) as results:
+            text = card.model_card(results, settings, figures=figures, repo_id=repo_id)
+    else:
+        text = card.model_card(None, settings, repo_id=repo_id)
+    return found | {CARD_NAME: text.encode()}
 
-    Args:
-        folder: Of a trained model.
-        repo_id: Which the model card names.
+
+def model_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files of a trained model but its card, by path, and its config card.
 
     Raises:
-        ConfigError: If the folder holds no trained model, or the results of another one.
+        ConfigError: If the folder holds no trained model.
         WeightsError: If its weights are damaged.
     """
-    folder = Path(folder)
     if not folder.is_dir():
-        raise ConfigError(f"There is no folder {str(folder)!r}; name that of a trained model.")
-    _, settings = hub.load(folder)
-    found = {name: (folder / name).read_bytes() for name in (config.NAME, snapshot.WEIGHTS_NAME)}
-    figures = hub.public_figures(folder)
-    found |= {f"figures/{path.name}": path.read_bytes() for path in figures}
-    results = folder / hub.RESULTS_NAME
-    if results.is_file():
-        found[hub.RESULTS_NAME] = results.read_bytes()
-        names = [path.name for path in figures]
-        with own_results(folder, settings) as told:
-            text = card.model_card(told, settings, figures=names, repo_id=repo_id)
-    else:
-        text = card_use.bare_card(settings, repo_id)
-    found[hub.CARD_NAME] = text.encode()
-    return found
+        raise ConfigError(
+            f"There is no folder {str(folder)!r}; name that of a trained model. One on a hub is "
+            "fetched by `python -m model.hub pull`."
+        )
+    _, settings = load(folder)
+    paths = [folder / name for name in (config.NAME, WEIGHTS_NAME)]
+    paths += [path for path in [folder / RESULTS_NAME] if path.is_file()]
+    paths += public_figures(folder)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}, settings
 
 
 @contextmanager
 def own_results(folder: Path, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The results.json of a folder, while something is written from it.
 
-    Args:
-        folder: Of a trained model.
-        settings: Its config card.
-
     Raises:
-        ConfigError: If they tell of other weights, or lack something.
+        ConfigError: If it tells of other weights than the folder's, or lacks something.
     """
-    path = folder / hub.RESULTS_NAME
-    results, here = files.read_json(path), files.sha256(folder / snapshot.WEIGHTS_NAME)
+    path = folder / RESULTS_NAME
+    results, here = files.read_json(path), files.sha256(folder / WEIGHTS_NAME)
     try:
-        told = (results["model"]["architecture"], results["dataset"]["label_names"])
-        same_kind = told == (settings["architecture"], settings.get("label_names"))
+        about = (results["model"]["architecture"], results["dataset"]["label_names"])
+        same_kind = about == (settings["architecture"], settings.get("label_names"))
         if results.get("weights_sha256", here) != here or not same_kind:
             raise ConfigError(
-                f"The {hub.RESULTS_NAME} in {folder} tells of other weights than those beside it; "
+                f"The {RESULTS_NAME} in {folder} tells of other weights than those beside it; "
                 "remove it, or measure the model again."
             )
         yield results
@@ -140,7 +132,3 @@ def own_results(folder: Path, settings: dict[str, Any]) -> Iterator[dict[str, An
         raise ConfigError(
             f"{path} is not what train.py writes; remove it, or measure the model again."
         ) from None
-
-
-def _belonged_to_a_model(path: str) -> bool:
-    return path == hub.RESULTS_NAME or (path.startswith("figures/") and path.endswith(".png"))

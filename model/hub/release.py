@@ -10,7 +10,8 @@ from pathlib import Path
 from ..utils import files
 from ..utils.errors import ConfigError, exit_on_error
 from ..utils.root import ROOT
-from . import card, config, from_pretrained, measured, public_figures
+from . import card, config, measured
+from .pretrained import from_pretrained, public_figures
 
 # Front matter by which the folder is a Space too; it is written by hand, and kept.
 SPACE_KEYS = (
@@ -21,10 +22,6 @@ BENCHMARKS = Path("benchmarks/results")
 
 def release(run: Path, root: Path = ROOT) -> None:
     """Copies a finished run's model, results and figures to the root and rewrites README.md.
-
-    Args:
-        run: Folder of a finished run.
-        root: Folder with the README.md to rewrite.
 
     Raises:
         ConfigError: If the run is not finished.
@@ -45,42 +42,30 @@ def release(run: Path, root: Path = ROOT) -> None:
 def readme(root: Path = ROOT, run: Path | None = None) -> str:
     """README.md as it should be: its hand-written text with the measured parts filled in.
 
-    Each measured part stands between <!-- NAME --> and <!-- /NAME -->.
-
     Args:
         root: Folder with README.md.
         run: Folder with config.json, results.json and figures; None takes the root.
-
-    Raises:
-        ConfigError: If a part's place is not marked in README.md.
     """
     run = run or root
-    results = files.read_json(run / "results.json")
+    results, settings = files.read_json(run / "results.json"), config.load(run / config.NAME)
     names = [path.name for path in public_figures(run)]
-    settings = config.load(run / config.NAME)
-    size = settings["pretrained_cfg"]["input_size"][-1]
-    whole = card.model_card(results, settings, figures=names)
-    _, front, body = whole.split("---\n", 2)
-    _, _, body = body.strip().split("\n\n", 2)  # heading and summary stand elsewhere
+    parts = {
+        "summary": card.model_card(results, settings, block="summary"),
+        "card": card.model_card(results, settings, figures=names, block="body"),
+        **measured.parts(root / BENCHMARKS),
+    }
     text = (root / "README.md").read_text(encoding="utf-8")
     old, text = re.match(r"(---\n.*?\n---\n)?(.*)", text, re.DOTALL).groups("")  # type: ignore[union-attr]
     kept = "".join(re.findall(rf"^(?:{SPACE_KEYS}):.*\n", old, re.MULTILINE))
-    text = f"---\n{kept}{front}---\n{text}"
-    parts = {"summary": card.headline_sentence(results, size), "card": body}
-    parts |= measured.parts(root / BENCHMARKS)
-    return fill(text, parts, "README.md")
+    front = card.front_matter(results).to_yaml()
+    return fill(f"---\n{kept}{front}\n---\n{text}", parts, "README.md")
 
 
 def fill(text: str, parts: dict[str, str], name: str) -> str:
-    """Puts measured parts between their marks.
-
-    Args:
-        text: Markdown.
-        parts: By the name in their marks.
-        name: Of the file, for errors.
+    """Puts measured parts between their marks <!-- PART --> and <!-- /PART -->.
 
     Raises:
-        ConfigError: If a part's place is not marked.
+        ConfigError: If a part's place is not marked; `name` is that of the file.
     """
     for part, content in parts.items():
         marked = re.compile(rf"(<!-- {part} -->\n).*?(<!-- /{part} -->)", re.DOTALL)

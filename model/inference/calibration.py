@@ -31,11 +31,20 @@ class Calibration:
         temperature: Divides the logits before softmax, above 0.
         confident: Probability, 0 to 1, from which an answer counts as sure.
         detector: Tells pictures of none of the classes; None: no picture is taken for one.
+
+    Raises:
+        ValueError: If a number is out of range.
     """
 
     temperature: float = 1.0
     confident: float = 0.75
     detector: OODDetector | None = None
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("temperature", 1e-3, 1e3), ("confident", 0.0, 1.0)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not low <= value <= high:
+                raise ValueError(f"{name} is {value!r:.80}, not a number from {low:g} to {high:g}")
 
     @classmethod
     def fit(cls, logits: Tensor, features: Tensor, labels: Tensor) -> "Calibration":
@@ -62,18 +71,21 @@ class Calibration:
         """Reads what `to_dict` wrote; None gives the defaults.
 
         Raises:
-            ConfigError: naming the key, its value and the remedy.
+            ConfigError: That says what is wrong, and the remedy.
         """
         if content is None:
             return cls()
-        limits = {"temperature": (1e-3, 1e3), "confident": (0.0, 1.0)}
-        if not isinstance(content, dict) or content.keys() != {*limits, "scope"}:
-            raise _wrong(where, "", content)
-        for name, (low, high) in limits.items():
-            if not _is_number(content[name]) or not low <= content[name] <= high:
-                raise _wrong(where, f".{name}", content[name])
-        numbers = {name: float(content[name]) for name in limits}
-        return cls(**numbers, detector=_detector(content["scope"], where))
+        try:
+            scope, detector = content["scope"], None
+            if scope is not None:
+                lists = {name: tuple(scope[name]) for name in ("mean", "std", "energy", "distance")}
+                detector = OODDetector(**lists, threshold=scope["threshold"])
+            return cls(content["temperature"], content["confident"], detector)
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{where}: cifarnet.doubt is damaged, {type(error).__name__}: {error}; restore the "
+                "file."
+            ) from None
 
     def to_dict(self) -> dict[str, Any]:
         """The entry `cifarnet.doubt` of config.json."""
@@ -141,31 +153,3 @@ def _confident(probability: Tensor, right: Tensor) -> float:
     last = torch.cat((falling[1:] < falling[:-1], torch.tensor([True])))  # of equal ones, (N,)
     good = ((share >= SURE) & last).nonzero().flatten()
     return max(float(falling[good[-1]]), 0.5) if len(good) else 1.0
-
-
-def _detector(content: Any, where: str) -> OODDetector | None:
-    if content is None:
-        return None
-    lists = ("mean", "std", "energy", "distance")
-    if not isinstance(content, dict) or content.keys() != {*lists, "threshold"}:
-        raise _wrong(where, ".scope", content)
-    for name in lists:
-        values = content[name]
-        if not isinstance(values, list | tuple) or not values or not all(map(_is_number, values)):
-            raise _wrong(where, f".scope.{name}", values)
-    spreads = [*content["std"], *content["energy"][1:], *content["distance"][1:]]
-    sizes = [len(content[name]) for name in lists]
-    if sizes[0] != sizes[1] or sizes[2:] != [2, 2] or min(spreads) <= 0:
-        raise _wrong(where, ".scope", content)
-    if not _is_number(content["threshold"]):
-        raise _wrong(where, ".scope.threshold", content["threshold"])
-    numbers: Any = {name: tuple(content[name]) for name in lists}
-    return OODDetector(**numbers, threshold=content["threshold"])
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _wrong(where: str, key: str, value: Any) -> ConfigError:
-    return ConfigError(f"{where}: cifarnet.doubt{key} is {value!r:.80}; restore the file.")

@@ -11,114 +11,67 @@ from torch import Tensor, nn
 
 from ..augment import normalize
 from ..utils.errors import WeightsError
-from . import ood
 
-BATCH_SIZE = 500
+BATCH_SIZE = 500  # logits depend on it by rounding noise only
 
 Progress = Callable[[int], object]
+Answer = Callable[[nn.Module, Tensor], Sequence[Tensor]]
+"""What is asked of a network about normalised images (n, 3, S, S): tensors of n rows each."""
+
+
+def predict_logits(network: nn.Module, images: Tensor, progress: Progress | None = None) -> Tensor:
+    """The logits of images, float32 (N, C) on the CPU; arguments and errors as for `predict`."""
+    return predict(network, images, lambda run, x: (run(x),), progress)[0]
 
 
 @torch.inference_mode()
-def predict_logits(
-    network: nn.Module,
-    images: Tensor,
-    *,
-    mean: Sequence[float],
-    std: Sequence[float],
-    tta: bool = False,
-    batch_size: int = BATCH_SIZE,
-    device: str | torch.device | None = None,
-    progress: Progress | None = None,
-) -> Tensor:
+def predict(
+    network: nn.Module, images: Tensor, answer: Answer, progress: Progress | None = None
+) -> list[Tensor]:
     """Runs a network over images in order, in full precision, without changing it.
 
-    Test-time augmentation averages the logits of six views, as airbench does (Jordan 2024,
-    arXiv:2404.00498): the image and its mirror image count 1/4 each, both shifted by one pixel
-    up and left, and down and right, with a reflected border, 1/8 each.
-
     Args:
-        network: Maps normalised float images to logits; on any device, in any mode.
+        network: On any device, in any mode; its `pretrained_cfg` holds mean and std.
         images: uint8 (N, 3, S, S).
-        mean: Of each channel, in [0, 1].
-        std: Of each channel, in [0, 1].
-        tta: Average over views.
-        batch_size: Images at a time; the logits depend on it by rounding noise only.
-        device: Where to compute; None takes the network's.
+        answer: Such as `six_views` or `ood.logits_and_features`.
         progress: Called with the number of images just done, such as a tqdm bar's `update`.
 
     Returns:
-        float32 (N, C) on the CPU.
+        What `answer` gives, in float32 on the CPU, of N rows each.
 
     Raises:
-        WeightsError: If a logit is not finite.
+        WeightsError: If a number is not finite.
     """
-    where = torch.device(device or next(network.parameters()).device)
-    return predict_views(network, images, tta, mean, std, batch_size, where, progress)[-1]  # (N, C)
-
-
-def predict_with_features(
-    network: nn.Module,
-    images: Tensor,
-    *,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    batch_size: int = BATCH_SIZE,
-) -> tuple[Tensor, Tensor]:
-    """Runs `ood.logits_and_features` over images, in full precision, without changing the network.
-
-    Args:
-        network: A cifarnet, on any device, in any mode.
-        images: uint8 (N, 3, S, S).
-        mean: Of each channel, in [0, 1]; None takes the network's `pretrained_cfg`.
-        std: Of each channel, in [0, 1]; None takes the network's `pretrained_cfg`.
-        batch_size: Images at a time.
-
-    Returns:
-        Logits (N, C) and features (N, D), float32 on the CPU.
-
-    Raises:
-        WeightsError: If a logit is not finite.
-    """
-    config: Any = network.pretrained_cfg if mean is None or std is None else {}
-    mean, std = mean or config["mean"], std or config["std"]
+    config: Any = network.pretrained_cfg
     device = next(network.parameters()).device
-    with torch.inference_mode(), exactly(network, device) as run:
-        seen = [
-            [
-                part.cpu()
-                for part in ood.logits_and_features(run, normalize(batch.to(device), mean, std))
-            ]
-            for batch in images.split(batch_size)
-        ]
-    logits, features = zip(*seen, strict=True)
-    return _finite(torch.cat(logits)), torch.cat(features)  # (N, C), (N, D)
-
-
-def predict_views(
-    network: nn.Module,
-    images: Tensor,
-    tta: bool,
-    mean: Sequence[float],
-    std: Sequence[float],
-    batch_size: int,
-    device: torch.device,
-    progress: Progress | None,
-) -> Tensor:
-    """Plain logits (1, N, C), or those that `_views` gives if `tta`."""
-    answers: list[Tensor] = []
-    with exactly(network, device) as run:
-        for batch in images.split(batch_size):
-            x = normalize(batch.to(device), mean, std)  # (n, 3, S, S)
-            answer = six_views(run, x) if tta else run(x)[None]  # (3 or 1, n, C)
-            answers.append(answer.float().cpu())
+    parts = []
+    with _exactly(network, device) as run:
+        for batch in images.split(BATCH_SIZE):
+            x = normalize(batch.to(device), config["mean"], config["std"])  # (n, 3, S, S)
+            parts.append([rows.float().cpu() for rows in answer(run, x)])
             if progress:
                 progress(len(batch))
-    logits = torch.cat(answers, dim=1)  # (3 or 1, N, C)
-    return _finite(logits)
+    found = [torch.cat(rows) for rows in zip(*parts, strict=True)]
+    if not all(rows.isfinite().all() for rows in found):
+        raise WeightsError(
+            "The network answers with NaN or infinite numbers: its weights are damaged or its "
+            "training diverged. Download the weights again, or train with a lower learning rate."
+        )
+    return found
 
 
-def six_views(run: nn.Module, x: Tensor) -> Tensor:
-    """Logits of images (n, 3, S, S) alone, with mirror images, and of six views: (3, n, C)."""
+def six_views(run: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Test-time augmentation, as airbench does it (Jordan 2024, arXiv:2404.00498).
+
+    Args:
+        run: The network.
+        x: Normalised images (n, 3, S, S).
+
+    Returns:
+        Logits (n, C) of the image alone; the mean with its mirror image; and the mean of six views,
+        in which these two count 1/4 each, and both shifted by one pixel up and left, and down and
+        right, with a reflected border, 1/8 each.
+    """
     plain = run(x)  # (n, C)
     padded = F.pad(x, (1, 1, 1, 1), mode="reflect")  # (n, 3, S + 2, S + 2)
     shifted = torch.zeros_like(plain)
@@ -126,11 +79,11 @@ def six_views(run: nn.Module, x: Tensor) -> Tensor:
         view = view.contiguous(memory_format=torch.channels_last)  # (n, 3, S, S)
         shifted += run(view) + run(view.flip(-1))
     both = plain + run(x.flip(-1))  # (n, C)
-    return torch.stack((plain, both / 2, both / 4 + shifted / 8))  # (3, n, C)
+    return plain, both / 2, both / 4 + shifted / 8
 
 
 @contextlib.contextmanager
-def exactly(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+def _exactly(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     """A copy of the network that computes the same whatever state the original is in.
 
     Always in evaluation mode, channels_last and full precision: the weights' order in memory
@@ -151,12 +104,3 @@ def exactly(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
             yield run
     finally:
         torch.set_float32_matmul_precision(precision)
-
-
-def _finite(logits: Tensor) -> Tensor:
-    if not logits.isfinite().all():
-        raise WeightsError(
-            "The network answers with NaN or infinite numbers: its weights are damaged or its "
-            "training diverged. Download the weights again, or train with a lower learning rate."
-        )
-    return logits

@@ -7,7 +7,7 @@ together wrongly. `benchmarks/out_of_scope.py` compares them.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -47,15 +47,6 @@ def energy(logits: Tensor) -> Tensor:
     return logits.double().logsumexp(dim=1)
 
 
-def max_logit(logits: Tensor) -> Tensor:
-    """The largest logit: float64 (N,) from (N, C).
-
-    Source: Hendrycks et al., "Scaling out-of-distribution detection for real-world settings", ICML
-    2022, arXiv:1911.11132.
-    """
-    return logits.double().amax(dim=1)
-
-
 def distance(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Mean squared deviation of features from the usual ones, in standard deviations.
 
@@ -84,6 +75,9 @@ class OODDetector:
         energy: Mean and standard deviation of `energy` over known pictures.
         distance: Mean and standard deviation of the logarithm of `distance` over known pictures.
         threshold: Score below which a picture shows none of the classes.
+
+    Raises:
+        ValueError: If these are not as many finite numbers, or a standard deviation is 0.
     """
 
     mean: tuple[float, ...]
@@ -92,14 +86,20 @@ class OODDetector:
     distance: tuple[float, float]
     threshold: float
 
+    def __post_init__(self) -> None:
+        numbers = [*self.mean, *self.std, *self.energy, *self.distance, self.threshold]
+        spreads = [*self.std, *self.energy[1:], *self.distance[1:]]
+        sizes = [len(self.std), len(self.energy), len(self.distance)]
+        if sizes != [len(self.mean) or 1, 2, 2] or not all(map(math.isfinite, numbers)):
+            raise ValueError(f"of the numbers {numbers!r:.80} some are missing or not finite")
+        if min(spreads) <= 0:
+            raise ValueError(f"a standard deviation is {min(spreads)}")
+
     def __call__(self, logits: Tensor, features: Tensor) -> Tensor:
         """Scores pictures by what `logits_and_features` gave: float64 (N,)."""
         high = (energy(logits) - self.energy[0]) / self.energy[1]  # (N,)
-        far = self._log_distance(features)  # (N,)
+        far = _log_distance(features, *self._usual)  # (N,)
         return high - (far - self.distance[0]) / self.distance[1]
-
-    def _log_distance(self, features: Tensor) -> Tensor:
-        return distance(features, *self._usual).clamp(min=1e-12).log()
 
     @cached_property
     def _usual(self) -> tuple[Tensor, Tensor]:
@@ -121,18 +121,27 @@ class OODDetector:
         if len(logits) < FEWEST:
             raise ValueError(f"An OODDetector needs {FEWEST} images; there are {len(logits)}.")
         known = features.double()
-        mean, std = known.mean(dim=0), known.std(dim=0).clamp(min=1e-6)  # (D,), (D,)
-        draft = cls(_rounded(mean), _rounded(std), (0.0, 1.0), (0.0, 1.0), -math.inf)
-        values, far = energy(logits), draft._log_distance(features)  # (N,), (N,)
-        parts = dict(energy=_spread(values), distance=_spread(far))
-        score = cls(draft.mean, draft.std, **parts, threshold=0.0)(logits, features)  # (N,)
-        return cls(draft.mean, draft.std, **parts, threshold=float(score.quantile(1 - TARGET_TPR)))
+        mean, std = _rounded(known.mean(dim=0)), _rounded(known.std(dim=0).clamp(min=1e-6))  # (D,)
+        far = _log_distance(features, mean, std)  # (N,)
+        detector = cls(
+            mean=tuple(mean.tolist()),
+            std=tuple(std.tolist()),
+            energy=_spread(energy(logits)),
+            distance=_spread(far),
+            threshold=0.0,
+        )
+        score = detector(logits, features)  # (N,)
+        return replace(detector, threshold=float(score.quantile(1 - TARGET_TPR)))
+
+
+def _log_distance(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    return distance(features, mean, std).clamp(min=1e-12).log()  # (N,)
 
 
 def _spread(values: Tensor) -> tuple[float, float]:
     return float(values.mean()), max(float(values.std()), 1e-6)
 
 
-def _rounded(values: Tensor) -> tuple[float, ...]:
+def _rounded(values: Tensor) -> Tensor:
     """Six digits are plenty, and keep config.json readable."""
-    return tuple(float(f"{value:.6g}") for value in values.tolist())
+    return torch.tensor([float(f"{value:.6g}") for value in values.tolist()], dtype=torch.float64)

@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from .root import INSTALLED
+
 
 class CifarnetError(Exception):
     """Something outside the program is wrong; the message says what, and what to do."""
@@ -64,10 +66,8 @@ def exit_on_error() -> Iterator[None]:
         )
         raise SystemExit(2) from None
     except ModuleNotFoundError as error:
-        print(
-            f"error: The package {error.name} is missing: pip install -r requirements.txt",
-            file=sys.stderr,
-        )
+        what = "'cifarnet[app,onnx,train]'" if INSTALLED else "-r requirements.txt"
+        print(f"error: The package {error.name} is missing: pip install {what}", file=sys.stderr)
         raise SystemExit(2) from None
     except Exception:
         traceback.print_exc()

@@ -1,14 +1,19 @@
 """The tab "Watch it learn" as a person meets it: start, watch, stop, use."""
 
 import re
+from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, expect
 
 TAB = "Watch it learn"
 
 
-def test_a_training_is_started_watched_and_stopped(training_page: Page) -> None:
-    page = training_page
+@pytest.mark.slow
+def test_a_training_is_started_watched_and_stopped(
+    training_url: str, new_page: Callable[..., Page]
+) -> None:
+    page = new_page(training_url)
     page.get_by_role("tab", name=TAB).click()
     status = page.locator("#training-view").get_by_role("status")
     expect(status).to_have_text("Nothing has been trained yet.")

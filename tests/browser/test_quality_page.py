@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 TAB = "How good is it?"
@@ -14,6 +15,7 @@ def _cell(page: Page, words: str) -> Locator:
     return page.get_by_role("button", name=re.compile(f"^{words}: "))
 
 
+@pytest.mark.slow
 def test_a_click_in_the_confusion_matrix_shows_the_very_pictures(
     shapes_page: Page, trained: Path
 ) -> None:
@@ -30,6 +32,7 @@ def test_a_click_in_the_confusion_matrix_shows_the_very_pictures(
     assert first.evaluate("image => image.complete && image.naturalWidth") == 32
 
 
+@pytest.mark.slow
 def test_the_matrix_is_walked_with_arrow_keys(shapes_page: Page) -> None:
     shapes_page.get_by_role("tab", name=TAB).click()
     _cell(shapes_page, "cross recognised").focus()
@@ -48,14 +51,11 @@ def test_without_a_dataset_a_click_shows_the_numbers(default_page: Page) -> None
     shown = default_page.locator("#confusion-cell")
     expect(shown).to_contain_text("cat pictures were taken for dog")
     expect(shown).to_contain_text("--dataset")
-
-
-def test_the_hardest_class_is_told_in_words(default_page: Page) -> None:
-    default_page.get_by_role("tab", name=TAB).click()
     heading = default_page.get_by_role("heading", name="The hardest class: cat")
     expect(heading).to_be_visible()
 
 
+@pytest.mark.slow
 def test_mistakes_get_their_pictures_when_they_come_into_sight(shapes_page: Page) -> None:
     shapes_page.get_by_role("tab", name=TAB).click()
     block = shapes_page.locator("#confident-mistakes")

@@ -2,7 +2,7 @@
 
 from model import Classifier
 
-classify = Classifier.from_pretrained(".")  # or another folder, or an id on the hub
+classify = Classifier.from_pretrained()  # or a run's folder, or an id on the hub
 prediction = classify("examples/ship.png")
 for name, probability in prediction.top(3):
     print(f"{name:12} {probability:6.1%}")

@@ -1,0 +1,234 @@
+"""Saving and loading a model: config.json and model.safetensors, never a pickle."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import timm
+import torch
+from safetensors import SafetensorError, safe_open
+from timm.models._hub import save_config_for_hf
+from torch import Tensor, nn
+
+from ..utils import files
+from ..utils.errors import ConfigError, WeightsError
+from . import card, config, snapshot
+
+RESULTS_NAME, CARD_NAME = "results.json", "README.md"
+MISTAKES = "confident_mistakes.png"  # shows images of the dataset, which are not ours to publish
+DTYPES = ("F32", "F16", "BF16")  # of floating-point weights in a file
+INTEGER_DTYPES = ("I64",)  # of the normalisation layers' counters
+
+
+def save_pretrained(
+    network: nn.Module,
+    directory: str | os.PathLike[str],
+    *,
+    label_names: Sequence[str] | None = None,
+    results: dict[str, Any] | None = None,
+    extra: dict[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
+) -> Path:
+    """Writes a network so that `from_pretrained`, timm and the hub can read it.
+
+    All files are written beside their destination first and renamed together at the end, the
+    config card last: on a full disk, what was there before stays.
+
+    Args:
+        network: Built by timm from a `cifarnet_*` architecture; its `pretrained_cfg` holds the
+            mean, std and input_size that it was trained with.
+        directory: Made if need be.
+        label_names: Of all classes; None keeps those the network was loaded with, if any.
+        results: Content of results.json; adds that file and the model card README.md, which shows
+            what lies in `directory`/figures.
+        extra: What else to keep in config.json under "cifarnet", such as the recipe.
+        dtype: Of the stored weights, such as torch.float16; None keeps float32. Weights are float32
+            again once loaded.
+
+    Returns:
+        The directory.
+
+    Raises:
+        ConfigError: If label names do not fit the network.
+        WeightsError: If a weight is NaN or infinite, also after rounding to `dtype`.
+        OSError: If a file cannot be written.
+    """
+    directory = Path(directory)
+    content = _config_of(network, label_names, extra)
+    weights = _weights_of(network, dtype or torch.float32)
+    contents = {snapshot.WEIGHTS_NAME: weights}
+    if results is not None:
+        results = results | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+        figures = sorted(path.name for path in (directory / "figures").glob("*.png"))
+        contents[RESULTS_NAME] = _json(results)
+        contents[CARD_NAME] = card.model_card(results, content, figures=figures).encode()
+    contents[config.NAME] = _json(content)
+    write_together(directory, contents)
+    return directory
+
+
+def from_pretrained(
+    model: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    device: str | torch.device | None = None,
+) -> nn.Module:
+    """Loads a network that `save_pretrained` or train.py wrote.
+
+    Args:
+        model: Folder with config.json and model.safetensors, or hub id "owner/name".
+        revision: Branch, tag or commit on the hub.
+        device: Where to put it; None is the CPU.
+
+    Returns:
+        The network in float32 and evaluation mode; `pretrained_cfg` holds mean, std and input_size.
+
+    Raises:
+        ConfigError: If the folder or a file is missing, or the config card is wrong.
+        WeightsError: If the weights are damaged or belong to another network.
+        HubError: If the hub has no such model or cannot be reached.
+    """
+    return load(model, revision=revision, device=device)[0]
+
+
+def load(
+    model: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    device: str | torch.device | None = None,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Loads a network as `from_pretrained` does, and the config card that came with it."""
+    folder = snapshot.resolve(model, revision)
+    content = config.load(folder / config.NAME)
+    # Built on the meta device: no time, memory or random numbers spent on values to be replaced.
+    network = _build(content, folder / config.NAME)
+    weights = _read_weights(folder / snapshot.WEIGHTS_NAME, network.state_dict())
+    network.load_state_dict(weights, assign=True)
+    return network.eval().to(device or "cpu"), content
+
+
+def public_figures(directory: Path) -> list[Path]:
+    """The figures beside a model that may be published, by name."""
+    return sorted(p for p in (directory / "figures").glob("*.png") if p.name != MISTAKES)
+
+
+def read_config(model: str | os.PathLike[str], revision: str | None = None) -> dict[str, Any]:
+    """Reads and checks a model's config card, without its weights; see `from_pretrained`."""
+    return config.load(snapshot.find_config(model, revision))
+
+
+def _config_of(
+    network: nn.Module, label_names: Sequence[str] | None, extra: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The config card, as timm writes it, with our key at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / config.NAME
+        where: Any = path  # older versions of timm open it, whatever their annotation says
+        save_config_for_hf(network, where)
+        content = files.read_json(path)
+    # Said at the root already; transformers' wrapper refuses to be told twice.
+    content.get("model_args", {}).pop("num_classes", None)
+    # Names that came from a config card belong at the root again, not inside pretrained_cfg.
+    kept = content["pretrained_cfg"].pop("label_names", None)
+    names = kept if label_names is None else label_names
+    ours = {"version": config.VERSION, **(extra or {})}
+    if names is not None:
+        content["label_names"] = config.check_label_names(names, content["num_classes"])
+    return config.check({**content, config.KEY: ours}, "The network to be saved")
+
+
+def _weights_of(network: nn.Module, dtype: torch.dtype) -> bytes:
+    tensors = {}
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value = value.to(dtype)
+            if not value.isfinite().all():
+                raise WeightsError(
+                    f"{name} holds NaN or infinite values as {dtype}; nothing was saved. Training "
+                    "diverged: lower the learning rate."
+                )
+        tensors[name] = value.detach().cpu().contiguous()
+    return safetensors.torch.save(tensors, {"format": "pt"})
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+
+
+def write_together(directory: Path, contents: dict[str, bytes]) -> None:
+    """Writes all files under other names first, so that nothing is replaced before all is safe."""
+    new = {
+        name: (directory / name).with_name(f".{Path(name).name}{files.UNFINISHED}")
+        for name in contents
+    }
+    try:
+        for name, data in contents.items():
+            new[name].parent.mkdir(parents=True, exist_ok=True)
+            files.write_bytes(new[name], data)
+        for name, path in new.items():
+            os.replace(path, directory / name)
+    except BaseException:
+        for path in new.values():
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _build(content: dict[str, Any], path: Path) -> nn.Module:
+    """An empty network on the meta device: it has shapes, but no values."""
+    pretrained = dict(content["pretrained_cfg"], num_classes=content["num_classes"])
+    if content.get("label_names"):
+        pretrained["label_names"] = tuple(content["label_names"])
+    args = content.get("model_args", {}) | dict(
+        num_classes=content["num_classes"], pretrained_cfg=pretrained
+    )
+    try:
+        with torch.device("meta"):
+            return timm.create_model(content["architecture"], pretrained=False, **args)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{path} describes a network that cannot be built ({error}); restore the file or "
+            "download it again."
+        ) from None
+
+
+def _read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Reads weights as float32, after checking that they are those of this network."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            _check_header(path, file, expected)
+            tensors = {name: file.get_tensor(name) for name in expected}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} is not a complete safetensors file ({error}); copy or download it again. "
+            "Pickled weights are never read."
+        ) from None
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise WeightsError(
+                f"{path}: {name} holds NaN or infinite values; do not use this file."
+            )
+    # Copies: what was read still lies in the mapped file, which might change on disk.
+    return {name: value.to(expected[name].dtype, copy=True) for name, value in tensors.items()}
+
+
+def _check_header(path: Path, file: Any, expected: dict[str, Tensor]) -> None:
+    """Refuses names, shapes and types that are not the network's, before any value is read."""
+    found, problem = set(file.keys()), ""
+    if wrong := sorted(expected.keys() ^ found):
+        problem = f"lacks weights or has unknown ones ({', '.join(wrong[:3])}, {len(wrong)} in all)"
+    for name, tensor in expected.items() if not wrong else ():
+        header, shape = file.get_slice(name), tuple(tensor.shape)
+        allowed = DTYPES if tensor.is_floating_point() else INTEGER_DTYPES
+        if tuple(header.get_shape()) != shape:
+            problem = f"holds {name} of shape {tuple(header.get_shape())} in the place of {shape}"
+        elif header.get_dtype() not in allowed:
+            problem = f"holds {name} as {header.get_dtype()} in the place of {' or '.join(allowed)}"
+    if problem:
+        raise WeightsError(
+            f"{path} {problem}; it belongs to another network than the {config.NAME} beside it."
+        )
