@@ -46,7 +46,6 @@ class Understood(BaseException):
 
 def test_the_two_commands_that_set_everything_up_come_first() -> None:
     assert COMMANDS[:2] == ["pip install -r requirements.txt", "python app.py"]
-    assert len(HAND_WRITTEN.splitlines()) <= 200
 
 
 def test_ci_installs_and_tests_as_said_here() -> None:
