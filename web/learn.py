@@ -19,7 +19,7 @@ INTRO = (
     "Train a network from nothing and watch. One training runs at a time, for everybody who has "
     "this page open; it takes an hour at most. The network that comes out can be used on the "
     "other tabs, until the next one replaces it. The recipe named tiny is for a few thousand "
-    "pictures, flash is fast; default, long and release take longer and reach more."
+    "pictures, flash is fast; default, long, robust and release take longer and reach more."
 )
 
 
