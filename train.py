@@ -58,6 +58,7 @@ class Run:
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
         self.main = state.is_main_process
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
+        # Before anything computes: accelerate allows one thread, glibc gives memory back too eagerly.
         self.threads = use_all_cores(asked.threads or values.get("threads"))
         keep_memory()
         recipe, self.options = asked.recipe, asked.data
@@ -84,7 +85,10 @@ class Run:
             )
         self.data = self._read_data(asked.cache_limit)
         self.bad_before = set(values.get("bad_images", []))
+        # What was decided on the way is part of the recipe that is saved: whoever repeats the run
+        # on another machine decides the same.
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
+        # Other images under the same name would make a resumed or repeated run a lie.
         self.fingerprint = self.data.dataset.splits["train"].fingerprint
         began_with = values["fingerprint"] if values else self.options.fingerprint
         if began_with and began_with != self.fingerprint:

@@ -39,6 +39,7 @@ class Muon(Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Moves every filter that has a gradient."""
         for group in self.param_groups:
+            # A stage's filters have one shape; together they are one product of matrices, not many.
             alike: dict[torch.Size, list[nn.Parameter]] = {}
             for param in group["params"]:
                 if param.grad is not None:
@@ -56,6 +57,8 @@ class Muon(Optimizer):
         torch._foreach_mul_(buffers, group["momentum"])
         torch._foreach_add_(buffers, gradients)
         ahead = torch._foreach_add(gradients, buffers, alpha=group["momentum"])  # Nesterov
+        # Filters keep the norm that they would have if every row had length 1, so that a rate means
+        # the same share of the weights all through training.
         norms: Any = torch._foreach_norm(params)
         torch._foreach_div_(params, torch._foreach_mul(norms, len(params[0]) ** -0.5))
         dtype = torch.bfloat16 if has_bf16(params[0].device) else torch.float32
@@ -94,6 +97,8 @@ def build_optimizers(
     SGD's rates and decay grow with the batch, which then counts as that many more images; Muon's
     do not, because its update has the same size whatever the gradient's.
     """
+    # Three groups, because three things are learned: what to look for (filters), from how much on
+    # (biases of the normalisation, whose rate is thousands of times higher), and what it is.
     filters: list[nn.Parameter] = []
     biases: list[nn.Parameter] = []
     heads: list[nn.Parameter] = []

@@ -110,6 +110,7 @@ class Trainer:
         self.outliers = outliers
         self.epochs_done = 0
         self.stem_frozen = False
+        # The order that convolutions compute in, on processors and GPUs: 1.5 times as fast.
         network.to(memory_format=torch.channels_last)
         self.network: Any = network.to(self.device)
         self.ema = ModelEmaV3(self.network, decay=recipe.ema_decay) if recipe.ema_decay else None
@@ -117,6 +118,7 @@ class Trainer:
         self.forward: Any = torch.compile(self.parallel) if compiled else self.parallel
         self.plan = plan_for(self.device, accelerator.num_processes, bool(accelerator.scaler))
         self.optimizers = build_optimizers(self.network, recipe, self.plan.graphs)
+        # The schedule scales these; what the optimizers hold is the rate of the moment.
         self.peaks = [[float(group["lr"]) for group in o.param_groups] for o in self.optimizers]
         self.random = torch.Generator(self.device)
         # A GPU takes a whole batch at once, and replays the step instead of being told it again.
@@ -139,7 +141,7 @@ class Trainer:
             TrainingError: If the loss is not finite; names step and learning rate.
         """
         epoch, steps, started = self.epochs_done, self.batches.steps, time.perf_counter()
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.device)  # summed there, so that no step waits for it
         images_seen = done = 0
         rate = 0.0
         self.parallel.train()
@@ -234,6 +236,7 @@ class Trainer:
         x = self._augment(images, size)  # (N + M, C, size, size)
         with self.accelerator.autocast():
             logits = self.forward(x)  # (N + M, classes)
+        # In float32 also under autocast: a mean over thousands loses digits in 16 bits.
         losses = F.cross_entropy(logits.float(), targets, reduction="none")  # (N + M,)
         loss = (losses * weights).sum() / batch
         self.accelerator.backward(loss)
@@ -247,6 +250,7 @@ class Trainer:
             in the loss (N + M,).
         """
         classes, on = self.network.num_classes, self.device
+        # Label smoothing (Szegedy et al. 2016): the rest of the probability is spread evenly.
         smooth = self.recipe.label_smoothing / classes
         targets = torch.full((len(labels), classes), smooth, device=on)  # (N, classes)
         targets.scatter_(1, labels[:, None], 1 - self.recipe.label_smoothing + smooth)
