@@ -58,7 +58,7 @@ class Run:
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
         self.main = state.is_main_process
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
-        # Before anything computes: accelerate allows one thread, glibc gives memory back too eagerly.
+        # Before anything computes: accelerate allows one thread, glibc hands memory back.
         self.threads = use_all_cores(asked.threads or values.get("threads"))
         keep_memory()
         recipe, self.options = asked.recipe, asked.data
