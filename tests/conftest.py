@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +65,14 @@ def picture(kind: int, rng: np.random.Generator, size: int = 32) -> np.ndarray:
     colour = rng.uniform(120, 255, 3)
     image = rng.uniform(0, 80, (size, size, 3)) + shape[..., None] * colour * 0.7
     return image.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _forget_accelerator() -> Iterator[None]:
+    """accelerate keeps precision and device for the whole process; the next test may want others."""
+    yield
+    if state := sys.modules.get("accelerate.state"):
+        state.AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")
