@@ -69,7 +69,7 @@ def picture(kind: int, rng: np.random.Generator, size: int = 32) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def _forget_accelerator() -> Iterator[None]:
-    """accelerate keeps precision and device for the whole process; the next test may want others."""
+    """accelerate keeps its precision for the whole process; the next test may want another."""
     yield
     if state := sys.modules.get("accelerate.state"):
         state.AcceleratorState._reset_state(reset_partial_state=True)
