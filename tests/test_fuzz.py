@@ -106,6 +106,7 @@ def _load_with(good: Path, name: str, content: bytes) -> None:
         from_pretrained(changed)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("atheris") is None, reason="needs `pip install atheris`")
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_guided_search_finds_nothing(target: str, tmp_path: Path) -> None:
