@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hub_fixtures import hub, outside, tiny  # noqa: F401  (fixtures)
 from pages import (  # noqa: F401  (fixtures)
     browser,
@@ -21,6 +22,9 @@ from pages import (  # noqa: F401  (fixtures)
     training_url,
 )
 from PIL import Image
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several test processes wait for each other
+    torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("cross", "ring", "stripes")
