@@ -15,8 +15,8 @@ def understood(error: MemoryError | RuntimeError) -> TrainingError | None:
     """What a library's error means to whoever trains; None if it is nothing known."""
     if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
         return TrainingError(
-            "The device has not enough memory for a batch: cut it into more parts with a "
-            "higher --gradient-accumulation-steps, or use a smaller --batch-size or --cache-limit."
+            "The device has not enough memory for a batch: use a smaller --batch-size or "
+            "--cache-limit or, on a CPU, a higher --gradient-accumulation-steps."
         )
     if PEER_LOST.search(str(error)):
         return TrainingError(
