@@ -28,10 +28,13 @@ def test_freed_memory_is_kept_where_the_c_library_can() -> None:
         "from model.utils.memory import keep_memory\n"
         "kept = keep_memory()\n"
         "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "for _ in range(6): before = faults(); torch.ones(2**25); after = faults()\n"
-        "print(kept, after - before)\n"
+        "fresh = []\n"
+        "for _ in range(8): before = faults(); torch.ones(2**25); fresh.append(faults() - before)\n"
+        "print(kept, min(fresh))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     kept, faults = done.stdout.split()
-    if kept == "True":  # 128 MiB would be 32,768 pages of 4 KiB
+    # 128 MiB are 32,768 pages of 4 KiB, fresh in every round where memory is not kept. Where it is,
+    # a round may still need other ones, as the heap lies; not all eight.
+    if kept == "True":
         assert int(faults) < 1000
