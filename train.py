@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
-from accelerate.utils import gather_object, parse_flag_from_env
+from accelerate.utils import broadcast_object_list, gather_object, parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
 from model import advice, checkpoint
@@ -197,9 +197,13 @@ class Run:
             progress.close()
 
     def _time_to_save(self) -> bool:
-        """Whether to validate and save after this epoch: a GPU's can be shorter than either."""
+        """Whether to validate and save after this epoch: a GPU's can be shorter than either.
+
+        The first process's clock decides for all: they validate together or not at all.
+        """
         waited = time.monotonic() - self.saved_at >= self.trainer.plan.save_every
-        return waited or self.trainer.epochs_done == self.recipe.epochs
+        saving = [waited or self.trainer.epochs_done == self.recipe.epochs]
+        return broadcast_object_list(saving)[0]
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss and accuracy on the validation images, which the processes share."""

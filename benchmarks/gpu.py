@@ -17,7 +17,6 @@ import importlib.util
 import io
 import os
 import re
-import statistics
 import sys
 import tempfile
 import time
@@ -31,7 +30,7 @@ from accelerate import Accelerator
 from matplotlib.figure import Figure
 
 from benchmarks._common import ROOT
-from benchmarks.speed import give_images
+from benchmarks.speed import give_images, mean_and_spread
 from model.data import load_training_data
 from model.evaluation import style
 from model.hub import from_pretrained, save_pretrained
@@ -108,9 +107,9 @@ def peer(program: Path, dataset: str, folder: Path) -> Iterator[Run]:
         os.chdir(here)
 
 
-def check(folder: Path) -> dict[str, float]:
+def check(folder: Path, precision: str) -> dict[str, float]:
     """A short run on generated pictures: taken up half-way, saved, and loaded on the CPU."""
-    accelerator = Accelerator(mixed_precision="bf16" if has_bf16(torch.device("cuda")) else "fp16")
+    accelerator = Accelerator(mixed_precision=precision)
     recipe = dataclasses.replace(RECIPES["tiny"], epochs=4, seed=0)
     data = load_training_data(
         DataOptions("synthetic"), recipe, cache_limit=4, device=accelerator.device
@@ -136,11 +135,11 @@ def check(folder: Path) -> dict[str, float]:
 def summary(runs: list[tuple[float, float]]) -> dict[str, Any]:
     """Means and spreads of runs."""
     seconds, accuracies = zip(*runs, strict=True)
-    found: dict[str, Any] = {"runs": [list(run) for run in runs]}
-    for name, values in (("seconds", seconds), ("accuracy_tta", accuracies)):
-        found[name] = statistics.mean(values)
-        found[f"{name}_stdev"] = statistics.stdev(values) if len(values) > 1 else None
-    return found
+    return {
+        "runs": [list(run) for run in runs],
+        **mean_and_spread("seconds", seconds),
+        **mean_and_spread("accuracy_tta", accuracies),
+    }
 
 
 def plot(result: dict[str, Any]) -> Figure:
@@ -191,7 +190,7 @@ def main() -> None:
             "compiled": not args.no_compile,
             "gpu": torch.cuda.get_device_name(),
             "programs": {name: summary(found) for name, found in runs.items()},
-            "check": check(folder / "model"),
+            "check": check(folder / "model", precision),
             "machine": machine(torch.device("cuda")),
             "versions": versions(),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),

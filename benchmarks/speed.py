@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,14 @@ def is_current(run: dict[str, Any], recipe: str) -> bool:
     return made == today
 
 
+def mean_and_spread(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    """The mean and the standard deviation of values, None where there are too few."""
+    return {
+        name: statistics.mean(values) if values else None,
+        f"{name}_stdev": statistics.stdev(values) if len(values) > 1 else None,
+    }
+
+
 def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Means and spreads over seeds; time also as a share of the other program's."""
     row: dict[str, Any] = {
@@ -141,9 +150,7 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "timed": sum(run["seconds"] is not None for run in runs),
     }
     for key in ("accuracy_tta", "accuracy", "seconds", "share_of_peer"):
-        values = [run[key] for run in runs if run.get(key) is not None]
-        row[key] = statistics.mean(values) if values else None
-        row[f"{key}_stdev"] = statistics.stdev(values) if len(values) > 1 else None
+        row |= mean_and_spread(key, [run[key] for run in runs if run.get(key) is not None])
     row["peak_memory_mib"] = max(run["peak_memory_mib"] or 0 for run in runs)
     return row
 

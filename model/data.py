@@ -5,7 +5,6 @@ one of two loaders: of all images in memory, decoded once; or, where they do not
 are read from the files and decoded again in every epoch.
 """
 
-import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from .recipe import DataOptions, Recipe
 from .utils.errors import ConfigError, DataError
+from .utils.files import public_name
 from .utils.shards import ImageDataset, LabelledImages, Progress, Row, ShardedSplit
 from .utils.streams import find_classes, find_columns, find_streams
 from .utils.synthetic import SYNTHETIC, synthetic
@@ -59,9 +59,7 @@ def open_dataset(
     test = next((found[kind] for kind in TEST_SPLITS if kind in found), train)
     columns = find_columns(name, train.features, image_column, label_column)
     label_names, to_label = find_classes(name, train, columns[1])
-    # Of a folder only the last part: results are published, and paths are private.
-    short = os.path.basename(os.path.realpath(name)) if os.path.isdir(name) else name
-    dataset = ImageDataset(short, *columns, label_names, to_label, image_size)
+    dataset = ImageDataset(public_name(name), *columns, label_names, to_label, image_size)
     whole = ShardedSplit(dataset, "train", train)
     dataset.splits["train"] = whole
     if test is not train:

@@ -86,7 +86,8 @@ def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
             )
         if args.dataset:  # another dataset: columns and fingerprint of the first say nothing
             size = data.get("image_size", DataOptions.image_size)
-            return Recipe.from_dict(recipe), DataOptions(args.dataset, image_size=size)
+            kept = DataOptions(args.dataset, image_size=size, outliers=data.get("outliers"))
+            return Recipe.from_dict(recipe), kept
         return Recipe.from_dict(recipe), _data_of_run(args.from_config, data)
     dataset = args.dataset or DEFAULT_DATASET
     name = args.recipe or ("tiny" if dataset == SYNTHETIC else "default")
@@ -107,7 +108,7 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
     kinds: dict[str, Any] = dict(name=str, image_size=int, max_bad_images=int)
     kinds["cached"] = (bool, type(None))
     text = (str, type(None))
-    kinds |= dict(image_column=text, label_column=text, fingerprint=text)
+    kinds |= dict(image_column=text, label_column=text, fingerprint=text, outliers=text)
     kept = {k: v for k, v in published.items() if k in kinds}
     wrong = sorted(k for k, v in kept.items() if not isinstance(v, kinds[k]))
     if wrong or "name" not in kept:

@@ -70,7 +70,8 @@ class Recipe:
     warmup: float = option(
         0.0,
         "Share of the steps in which the rate climbs to its peak, before it falls.",
-        *(0, BELOW_1),
+        0,
+        BELOW_1,
     )
     final_rate: float = option(0.0, "Where the rate ends, as a share of its peak.", 0, BELOW_1)
     stem_bias_epochs: int = option(3, "Epochs after which the first layer's bias is frozen too.", 0)
@@ -80,7 +81,8 @@ class Recipe:
     ema_decay: float = option(
         0.0,
         "Decay a step of the moving average of the weights, which is what is saved; 0: none.",
-        *(0, BELOW_1),
+        0,
+        BELOW_1,
     )
 
     # Augmentation: model/augment.py, then model/distort.py.
@@ -107,7 +109,8 @@ class Recipe:
             ConfigError: naming the field, its value and what is allowed.
         """
         for field in dataclasses.fields(self):
-            value, low, high = getattr(self, field.name), *_range(field)
+            value = getattr(self, field.name)
+            low, high = field.metadata["low"], field.metadata["high"]
             if field.type in (int, float) and not low <= value <= high:
                 raise ConfigError(f"{field.name}={value} is out of range: {low:g} to {high:.4g}.")
         if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):
@@ -166,10 +169,6 @@ class Recipe:
 
 
 RENAMED = {"accumulation": "gradient_accumulation_steps", "average_decay": "ema_decay"}
-
-
-def _range(field: dataclasses.Field[Any]) -> tuple[float, float]:
-    return field.metadata["low"], field.metadata["high"]
 
 
 # Smaller steps, warmed up and averaged: better where there are few.

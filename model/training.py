@@ -272,10 +272,9 @@ class Trainer:
         if recipe.translate:
             images = augment.translate(images, recipe.translate, random)
         shares = {distort.CHANGES[name]: getattr(recipe, name) for name in distort.CHANGES}
-        if any(
-            shares.values()
-        ):  # in this order: the scene, the light, the lens, the chip, the file
+        if any(shares.values()):
             x = images.float() / 255
+            # In the order in which a photograph comes about: scene, light, lens, chip, file.
             for change, share in shares.items():
                 x = distort.on_a_share(x, share, random, change)
             images = x.clamp(0, 1) * 255

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 
 import model.training
 import train
+import web.trainings
 from model.inference.classifier import Classifier
 from model.recipe import RECIPES, Recipe
 from model.utils.errors import TrainingError
@@ -133,10 +135,20 @@ def test_a_training_to_its_end_gives_the_weights_of_train_py(
 
 
 @pytest.mark.slow
-def test_the_time_limit_stops_and_keeps(kept: Kept) -> None:
-    trainings = Trainings(None, kept, longest=20)
+def test_the_time_limit_stops_and_keeps(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    due: list[Callable[[], None]] = []
+
+    def later(seconds: float, act: Callable[[], None]) -> threading.Timer:
+        if seconds == 1234:
+            due.append(act)
+        return threading.Timer(seconds, act)  # never started: the test is the clock
+
+    monkeypatch.setattr(web.trainings, "_later", later)
+    trainings = Trainings(None, kept, longest=1234)
     try:
         trainings.start(LONG)
+        wait(lambda: bool(trainings.state.losses) or not trainings.state.running)
+        due[0]()
         wait(lambda: not trainings.state.running)
         assert trainings.state.limited
         assert trainings.state.phase == "done", trainings.state.text

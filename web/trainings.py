@@ -17,6 +17,7 @@ import timm
 from model.data import SYNTHETIC
 from model.recipe import RECIPES
 from model.utils.errors import TrainingError
+from model.utils.files import public_name
 from model.utils.root import PACKAGE
 
 LONGEST = 3600.0  # seconds that a training may take before it is stopped and saved
@@ -96,7 +97,7 @@ class Trainings:
     ) -> None:
         self.datasets = {SYNTHETIC: SYNTHETIC}
         if dataset and dataset != SYNTHETIC:
-            self.datasets[_shown(dataset)] = dataset
+            self.datasets[public_name(dataset)] = dataset
         self.networks: list[str] = timm.list_models("cifarnet_*")
         self._register, self._longest = register, longest
         self._state = State()
@@ -200,11 +201,6 @@ class Trainings:
             return
         with self._lock:
             self._state = self._state.after(ended)
-
-
-def _shown(dataset: str) -> str:
-    """A name to show: of a folder only its last part, since paths are nobody's business."""
-    return Path(dataset).resolve().name if Path(dataset).is_dir() else dataset
 
 
 def _cause(phase: Phase, code: int) -> str:

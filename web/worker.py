@@ -90,7 +90,7 @@ class TrainingJob:
             progress=self._on_read,
         )
         self.names = list(self.data.dataset.label_names)
-        self.trainer = training.build_trainer(self.recipe, self.data, accelerator, compiled=False)
+        self.trainer = training.build_trainer(self.recipe, self.data, accelerator)
         self._introduce()
 
     def _introduce(self) -> None:

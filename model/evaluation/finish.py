@@ -14,6 +14,7 @@ from ..inference.calibration import Calibration
 from ..inference.logits import predict
 from ..inference.ood import logits_and_features
 from ..recipe import DataOptions, Recipe
+from ..utils.files import public_name
 from . import figures
 from .report import assemble, evaluate_split
 
@@ -111,12 +112,13 @@ def save(
     extra = {
         "recipe": recipe.to_dict(),
         "data": {
-            "name": dataset.name,  # of a local folder only the last part: paths are private
+            "name": dataset.name,
             "image_column": dataset.image_column,
             "label_column": dataset.label_column,
             "image_size": options.image_size,
             "cached": data.cached,
             "max_bad_images": options.max_bad_images,
+            "outliers": options.outliers and public_name(options.outliers),
             "fingerprint": dataset.splits["train"].fingerprint,
         },
     }

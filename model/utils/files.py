@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all."""
+"""Files that appear complete or not at all, and what may be told of where they lie."""
 
 import hashlib
 import json
@@ -79,3 +79,8 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """Hash of a file's content, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def public_name(name: str) -> str:
+    """What may be published of a dataset's name: of a local folder only its own, no path."""
+    return Path(name).resolve().name if Path(name).is_dir() else name
