@@ -25,7 +25,7 @@ from accelerate.utils import broadcast_object_list, gather_object, parse_flag_fr
 
 import model  # noqa: F401  (registers the networks)
 from model import advice, checkpoint
-from model.data import TrainingData, load_training_data
+from model.data import TrainingData, describe, load_training_data
 from model.evaluation import finish
 from model.hub import push
 from model.hub.sending import check_token
@@ -65,6 +65,8 @@ class Run:
         if values:
             recipe = Recipe.from_dict(values["recipe"])
             self.options = DataOptions(**values["data"])
+            bad = max(self.options.max_bad_images, asked.data.max_bad_images)
+            self.options = dataclasses.replace(self.options, max_bad_images=bad)
         if recipe.network not in (known := timm.list_models("cifarnet_*")):
             raise ConfigError(
                 f"--network {recipe.network} is unknown: choose from {', '.join(known)}."
@@ -140,17 +142,24 @@ class Run:
                 world_size=self.accelerator.num_processes,
                 progress=progress,
             )
-        _ = data.dataset.splits["test"].labels  # if there are none, the error comes now
-        held = "decoded once" if data.cached else "streamed in every epoch"
+        dataset, test = data.dataset, data.dataset.splits["test"]
+        for sentence in describe(dataset):
+            self.say(sentence)
         if data.outliers is not None:
             self.say(
                 f"{len(data.outliers):,} pictures of something else from {self.options.outliers}"
             )
+        held = "decoded once" if data.cached else "streamed in every epoch"
+        own = " (the dataset's own)" if "validation" in dataset.splits else ""
         self.say(
-            f"{data.sizes['train']:,} training and {data.sizes['validation']:,} validation images "
-            f"of {len(data.dataset.label_names)} classes, {held} "
+            f"{data.sizes['train']:,} images to train on, {held}; {data.sizes['validation']:,} for "
+            f"validation{own}; {len(test.labels):,} to test on "
             f"({time.perf_counter() - began:.1f} s)"
         )
+        if self.main:
+            # Nothing is learned from these, but one that cannot be read must not end a day's work.
+            for _ in test.iter_batches(None, finish.PIECE):
+                pass
         return data
 
     @property

@@ -97,7 +97,7 @@ def read(name: str, label_names: Sequence[str]) -> Iterator[Photo]:
         DataError: If there are none, a column is missing, or a truth is no class and not "other".
     """
     try:
-        streams = find_streams(name)
+        streams = find_streams(name).splits
     except DataError as error:
         raise DataError(str(error).replace("--dataset", "--photos")) from None
     stream = streams.get("test") or next(iter(streams.values()))

@@ -18,10 +18,9 @@ from .recipe import DataOptions, Recipe
 from .utils.errors import ConfigError, DataError
 from .utils.files import public_name
 from .utils.shards import ImageDataset, LabelledImages, Progress, Row, ShardedSplit
-from .utils.streams import find_classes, find_columns, find_streams
+from .utils.streams import Found, find_classes, find_columns, find_streams
 from .utils.synthetic import SYNTHETIC, synthetic
 
-TEST_SPLITS = ("test", "validation", "valid", "val")  # the first that a dataset has is its test
 SAMPLE = 10_000  # training images that statistics come from where not all of them are in memory
 WHITENING_SAMPLE = 5_000
 
@@ -40,8 +39,8 @@ def open_dataset(
 
     Args:
         name: Hub id such as "uoft-cs/cifar10", which is downloaded once; a local folder in the
-            hub's layout; a folder of class folders (with or without train/ and test/ above them);
-            or "synthetic".
+            hub's layout; a folder of class folders (with or without train/, val/ and test/ above
+            them); a folder with a table of pictures and labels; or "synthetic".
         image_column: Of images; None finds it by type.
         label_column: Of labels; None finds it by type and name.
         image_size: Side of the squares that images are scaled to, in pixels.
@@ -51,28 +50,46 @@ def open_dataset(
     Raises:
         DataError: If the dataset cannot be found, reached or understood.
     """
-    found = synthetic() if name == SYNTHETIC else find_streams(name)
-    train = found.get("train") or (next(iter(found.values())) if len(found) == 1 else None)
-    if train is None:
-        raise DataError(f"{name} has no train split, only {', '.join(found)}; name another one.")
-    # A single split under any name is what there is to train on; a validation split is tested on.
-    test = next((found[kind] for kind in TEST_SPLITS if kind in found), train)
-    columns = find_columns(name, train.features, image_column, label_column)
+    found = Found(synthetic()) if name == SYNTHETIC else find_streams(name)
+    streams = dict(found.splits)
+    if len(streams) == 1:  # under any name, it is what there is to train on
+        streams = {"train": next(iter(streams.values()))}
+    if "train" not in streams:
+        raise DataError(f"{name} has no train split, only {', '.join(streams)}; name another one.")
+    train = streams["train"]
+    columns = find_columns(name, train, found.folder, image_column, label_column)
     label_names, to_label = find_classes(name, train, columns[1])
-    dataset = ImageDataset(public_name(name), *columns, label_names, to_label, image_size)
-    whole = ShardedSplit(dataset, "train", train)
-    dataset.splits["train"] = whole
-    if test is not train:
-        dataset.splits["test"] = ShardedSplit(dataset, "test", test)
-    elif test_fraction:
+    dataset = ImageDataset(
+        public_name(name), *columns, label_names, to_label, image_size, found.folder
+    )
+    if "test" not in streams and "validation" in streams:
+        streams["test"] = streams.pop("validation")
+        dataset.notes.append("There is no test split: the validation split is tested on.")
+    dataset.splits = {kind: ShardedSplit(dataset, kind, one) for kind, one in streams.items()}
+    if "test" not in streams and test_fraction:
+        whole = dataset.splits["train"]
         count = max(1, round(test_fraction * len(whole.labels)))
         # Always the same seed: which images are tested on must not depend on that of a run.
         rows = train_validation_split(whole.labels, count, seed=0)
-        dataset.splits = {
-            "train": whole.part("train", rows[0]),
-            "test": whole.part("test", rows[1]),
-        }
+        dataset.splits = {k: whole.part(k, r) for k, r in zip(("train", "test"), rows, strict=True)}
+        dataset.notes.append(
+            f"There is no test split: {len(rows[1]):,} images, the same in every run, are kept to "
+            "test on."
+        )
+    for reason, names in found.unused.items():
+        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        dataset.notes.append(f"Not used: {len(names):,} ({reason}): {some}")
     return dataset
+
+
+def describe(dataset: ImageDataset) -> list[str]:
+    """What was understood of a dataset, in sentences: its classes, and what is not used."""
+    names = dataset.label_names
+    counts = dataset.labels("train").bincount(minlength=len(names))  # (C,)
+    fewest, most = int(counts.argmin()), int(counts.argmax())
+    some = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    sizes = f"{counts[fewest]:,} images of {names[fewest]} to {counts[most]:,} of {names[most]}"
+    return [f"{len(names):,} classes: {some} ({sizes})", *dataset.notes]
 
 
 # --- 2. Splitting: images to train on, images for validation, and their statistics ----------------
@@ -83,7 +100,7 @@ def train_validation_split(labels: Tensor, val_size: int, seed: int) -> tuple[Te
 
     Args:
         labels: int64 (N,).
-        val_size: Images to hold back in all, at most N.
+        val_size: Images to hold back in all; fewer are where only one of each class is left.
         seed: Decides which.
 
     Returns:
@@ -91,10 +108,12 @@ def train_validation_split(labels: Tensor, val_size: int, seed: int) -> tuple[Te
     """
     classes, counts = labels.unique(return_counts=True)  # (C,), (C,)
     exact = counts.double() * val_size / len(labels)  # (C,)
-    share = exact.floor().long()
+    most = counts - 1  # one at least is there to learn from
+    share = exact.floor().long().minimum(most)
     # Largest remainder: what rounding down left over goes to the classes that lost most.
-    left = (exact - share).sort(descending=True, stable=True).indices
-    share[left[: val_size - int(share.sum())]] += 1
+    while (left := val_size - int(share.sum())) and (share < most).any():
+        lost = (exact - share).where(share < most, -torch.inf).sort(descending=True, stable=True)
+        share[lost.indices[: min(left, int((share < most).sum()))]] += 1
     generator = torch.Generator().manual_seed(seed)
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label, count in zip(classes, share, strict=True):
@@ -305,8 +324,9 @@ def load_training_data(
         label_column=options.label_column,
         image_size=options.image_size,
     )
+    for split in dataset.splits.values():
+        split.max_bad_images = options.max_bad_images
     split = dataset.splits["train"]
-    split.max_bad_images = options.max_bad_images
     train, held_back = _hold_back(dataset, recipe)  # (N,), (V,)
     # Random images, since files may be sorted; read in the order in which they are stored.
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -329,6 +349,8 @@ def load_training_data(
         # Images that are found to be bad later keep their rows: others stand in for them.
         train = train[~torch.isin(train, torch.tensor(sorted(split.bad), dtype=torch.int64))]
         loader = StreamingLoader(split, train, recipe.batch_size, **shared, device=device)
+    if "validation" in dataset.splits:
+        validation = dataset.splits["validation"].load(device=device)
     drawn = torch.randperm(len(sample), generator=generator)[:WHITENING_SAMPLE]
     outliers = None
     if options.outliers:
@@ -350,6 +372,8 @@ def _hold_back(dataset: ImageDataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Places to train on and places for validation, both rising."""
     labels = dataset.splits["train"].labels
     val_size = len(labels) // 10 if recipe.val_size < 0 else recipe.val_size
+    if "validation" in dataset.splits:
+        val_size = 0
     if val_size >= len(labels):
         raise ConfigError(
             f"--val-size {val_size} leaves none of the {len(labels)} training images to "

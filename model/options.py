@@ -121,12 +121,14 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
 
 def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Options:
     """A resumed run has its options in its checkpoint; only those of this machine may change."""
-    fixed = sorted(given.keys() - {"resume", "track", "threads", "push_to_hub", "compile"})
+    fixed = sorted(
+        given.keys() - {"resume", "track", "threads", "push_to_hub", "compile", "max_bad_images"}
+    )
     if fixed:
         flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
         raise ConfigError(f"--resume goes on with the run's own options: leave out {flags}.")
     # Placeholders: train.py takes recipe and data from the checkpoint.
-    data = DataOptions(DEFAULT_DATASET)
+    data = DataOptions(DEFAULT_DATASET, max_bad_images=given.get("max_bad_images", 0))
     here = (args.resume, args.track, args.threads, args.resume, args.push_to_hub, args.compile)
     return Options(Recipe(), data, CACHE_LIMIT, *here)
 

@@ -32,7 +32,7 @@ def rows_of(loader: Loader, epoch: int) -> torch.Tensor:
     return torch.stack([indices for _, _, indices in loader.epoch(epoch)])
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 33, 99, 100])
+@pytest.mark.parametrize("size", [0, 1, 7, 33, 90])
 def test_the_validation_split_is_stratified_and_exact(size: int) -> None:
     labels = torch.tensor([0] * 61 + [1] * 29 + [5] * 10)[torch.randperm(100)]
     train, held = train_validation_split(labels, size, seed=3)

@@ -36,9 +36,9 @@ def saved_results(reports: dict[str, Any]) -> dict[str, Any]:
 def test_comparison_with_results() -> None:
     reports = {"plain": {"accuracy": 0.5, "matrix": [[1, 2], [3, 4]]}}
     saved = saved_results(reports)
-    assert reproduce.compare(reports, saved, "test", "b").status == "identical"
+    assert reproduce.compare(reports, saved, "test", {"test": "b"}).status == "identical"
     other = {"plain": {"accuracy": 0.25, "matrix": [[1, 2], [9, 4]]}}
-    different = reproduce.compare(other, saved, "test", "b")
+    different = reproduce.compare(other, saved, "test", {"test": "b"})
     assert different.status == "different"
     assert different.differences == [
         "test.plain.accuracy: 0.25 here, 0.5 in results.json",
@@ -49,14 +49,14 @@ def test_comparison_with_results() -> None:
 @pytest.mark.parametrize(
     ("saved", "split", "fingerprint", "reason"),
     [
-        (None, "test", "b", "no results.json"),
-        (saved_results({}), "test", "c", "another dataset"),
-        (saved_results({}), "train", "a", "no numbers of the train split"),
-        ({}, "test", "b", "another dataset"),
+        (None, "test", {"test": "b"}, "no results.json"),
+        (saved_results({}), "test", {"test": "c"}, "another dataset"),
+        (saved_results({}), "train", {"train": "a"}, "no numbers of the train split"),
+        ({}, "test", {"test": "b"}, "another dataset"),
     ],
 )
 def test_impossible_comparisons(
-    saved: dict[str, Any] | None, split: str, fingerprint: str, reason: str
+    saved: dict[str, Any] | None, split: str, fingerprint: dict[str, str], reason: str
 ) -> None:
     comparison = reproduce.compare({"plain": {}}, saved, split, fingerprint)
     assert comparison.status == "impossible"

@@ -56,7 +56,7 @@ def measure(
         validation = evaluate_split(network, data.validation, names, calibration=calibration)
     images = data.sizes["train"] * len(history)
     sizes = {**data.sizes, "test": test["plain"]["count"]}
-    return assemble(network, data.dataset, ("train", "test"), sizes, device) | {
+    return assemble(network, data.dataset, data.dataset.splits, sizes, device) | {
         "validation": validation,
         "test": test,
         "calibration": calibration and _calibration(calibration, test, validation),

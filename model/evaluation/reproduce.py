@@ -26,8 +26,6 @@ from .report import assemble, evaluate_split
 PIECE = 5000  # images decoded at a time: bounded memory whatever the split's size
 MOST_LISTED = 20  # differing numbers that are printed
 
-Base = Literal["train", "test"]
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -56,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def compare(
-    reports: dict[str, Any], saved: dict[str, Any] | None, split: str, fingerprint: str
+    reports: dict[str, Any], saved: dict[str, Any] | None, split: str, fingerprint: dict[str, str]
 ) -> Comparison:
     """Compares reports of a split with those of results.json, digit by digit.
 
@@ -64,12 +62,11 @@ def compare(
         reports: What `evaluate_split` gave.
         saved: Content of results.json; None if the model has none.
         split: "test", "validation" or "train".
-        fingerprint: Of the dataset's part that the split is taken from.
+        fingerprint: Of the dataset's part that the split is taken from, under its name.
     """
     if saved is None:
         return Comparison("impossible", "the model has no results.json")
-    base = _base(split)
-    if saved.get("dataset", {}).get("fingerprint", {}).get(base) != fingerprint:
+    if not fingerprint.items() <= saved.get("dataset", {}).get("fingerprint", {}).items():
         return Comparison(
             "impossible", "results.json tells of another dataset (fingerprints differ)"
         )
@@ -92,8 +89,8 @@ def _run(args: argparse.Namespace) -> None:
     names = list(source.label_names)
     _check_names(source.name, names, list(config.get("label_names") or []))
     calibration = Calibration.from_dict(ours["doubt"], args.model) if ours.get("doubt") else None
-    saved, base = _saved_results(args.model), _base(args.split)
-    fingerprint = source.splits[base].fingerprint
+    saved = _saved_results(args.model)
+    base = args.split if args.split in source.splits else "train"
     positions = _positions(args.split, source, ours)
     total = len(source.splits[base].labels if positions is None else positions)
     with tqdm(total=total, unit=" images", file=sys.stderr, dynamic_ncols=True) as bar:
@@ -101,7 +98,7 @@ def _run(args: argparse.Namespace) -> None:
         reports = evaluate_split(
             network, pieces, names, calibration=calibration, progress=bar.update
         )
-    comparison = compare(reports, saved, args.split, fingerprint)
+    comparison = compare(reports, saved, args.split, {base: source.splits[base].fingerprint})
     sizes = {args.split: reports["plain"]["count"]}
     results = assemble(network, source, [base], sizes, device) | {args.split: reports}
     if args.output:
@@ -153,13 +150,9 @@ def _check_names(dataset: str, names: list[str], known: list[str]) -> None:
         )
 
 
-def _base(split: str) -> Base:
-    return "test" if split == "test" else "train"
-
-
 def _positions(split: str, source: data.ImageDataset, ours: dict[str, Any]) -> Tensor | None:
-    """Rows of the training data that are the validation or training split; None: all of test."""
-    if split == "test":
+    """Rows of the training data that are the validation or training split; None: all rows."""
+    if split == "test" or "validation" in source.splits:
         return None
     if "recipe" not in ours:
         raise ConfigError(

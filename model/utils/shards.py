@@ -75,8 +75,16 @@ class ImageDataset:
     """Turns a value of the label column into its number; -1 for none."""
     image_size: int
     """Side S of the squares that images are scaled to, in pixels."""
+    folder: str = ""
+    """Where the paths start that a table names its images by."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences on what was found, and what is not used."""
     splits: "dict[str, ShardedSplit]" = field(default_factory=dict)
-    """Of "train" and "test"."""
+    """Of "train" and "test", and "validation" where there is one besides."""
+
+    def labels(self, split: str) -> Tensor:
+        """Labels of a split, int64 (N,)."""
+        return self.splits[split].labels
 
 
 class ShardedSplit:
@@ -202,21 +210,21 @@ class ShardedSplit:
         places: list[int] = []
         for place, encoded in rows:
             try:
-                pixels[len(places)] = read_square(read_bytes(encoded), size)
+                pixels[len(places)] = read_square(read_bytes(encoded, self.dataset.folder), size)
                 places.append(place)
             except (ImageError, OSError) as error:
                 self.bad.add(place)  # before it is counted: other threads may add theirs
                 if len(self.bad) > self.max_bad_images:
-                    raise self._undecodable(place, error) from None
+                    raise self._undecodable(place, encoded, error) from None
         images = torch.from_numpy(pixels[: len(places)]).permute(0, 3, 1, 2)  # (n, 3, S, S)
         return images.contiguous(), torch.tensor(places, dtype=torch.int64)
 
-    def _undecodable(self, place: int, error: Exception) -> DataError:
+    def _undecodable(self, place: int, encoded: Any, error: Exception) -> DataError:
         others = f" after {len(self.bad) - 1} others" if len(self.bad) > 1 else ""
-        remedy = ", or leave some out with --max-bad-images" if self.kind == "train" else ""
+        path = f" ({encoded['path']})" if encoded and encoded["path"] else ""
         return DataError(
-            f"Image {place} of {self.where} cannot be decoded{others} ({error}) Repair or remove "
-            f"it{remedy}."
+            f"Image {place} of {self.where}{path} cannot be decoded{others}: {error} Repair it, "
+            "leave such images out with --max-bad-images, or remove it and start a new run."
         )
 
     def iter_batches(

@@ -1,21 +1,27 @@
 """Finds the streams and columns of a dataset, and says in one sentence what is wrong with it."""
 
+import glob
 import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import datasets
 import huggingface_hub
-from datasets import ClassLabel, Image, IterableDataset, Value
+from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Value
 from datasets.exceptions import DatasetsError
 from datasets.utils.file_utils import xopen
 from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 from pyarrow.dataset import ParquetFragmentScanOptions
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from .errors import DataError, ImageError
+from .listing import SPLIT_OF, list_folder
 
 HUB_TIMEOUT = 10.0  # seconds until a hub that does not answer counts as out of reach
 LOCAL_COPY = (
@@ -25,11 +31,34 @@ LOCAL_COPY = (
 IMAGE_COLUMNS = ("img", "image")  # preferred names, where several columns have the type
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "category", "coarse_label")
 MOST_CLASSES = 10_000
+# A class may well be called "null" or "NA".
+TEXT: dict[str, Any] = dict(encoding="utf-8-sig", keep_default_na=False, na_values=[""])
+READERS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".parquet": ("parquet", {}),
+    ".arrow": ("arrow", {}),
+    ".csv": ("csv", TEXT),
+    ".tsv": ("csv", TEXT | {"sep": "\t"}),
+    ".jsonl": ("json", {}),
+    ".json": ("json", {}),
+}
+MOST_BYTES = 2**28  # of one file in a zip
 DAMAGED = "cannot be read to its end; a file is missing or damaged"
 
 
-def find_streams(name: str) -> dict[str, IterableDataset]:
-    """The splits of a dataset in a folder or on the hub, their columns and types known.
+@dataclass(frozen=True)
+class Found:
+    """The streams of a dataset, and what else lies in its folder."""
+
+    splits: dict[str, IterableDataset]
+    """Of "train", "validation" and "test", those that there are; their columns are known."""
+    unused: dict[str, list[str]] = field(default_factory=dict)
+    """Names of files and splits that are not used, under the reason why."""
+    folder: str = ""
+    """Where the paths start that a table names its pictures by."""
+
+
+def find_streams(name: str) -> Found:
+    """The splits of a dataset in a folder or on the hub.
 
     A dataset on the hub is downloaded once, into the hub's cache; from there on it is a folder.
 
@@ -45,10 +74,9 @@ def find_streams(name: str) -> dict[str, IterableDataset]:
     if not local and (name.startswith((".", "/", "~", os.sep)) or name.count("/") > 1):
         raise DataError(f"The folder {name} does not exist; check the path in --dataset.")
     with _quiet():
-        path = name if local else _download(name)
+        path = os.path.abspath(name) if local else _download(name)
         with clear_errors(name, "holds no dataset that can be read"):
-            streams = _load(name, path)
-            return {str(k): v if v.features else v._resolve_features() for k, v in streams.items()}
+            return _open(name, path)
 
 
 def _download(name: str) -> str:
@@ -71,21 +99,80 @@ def _download(name: str) -> str:
         ) from None
 
 
-def _load(name: str, path: str) -> dict[str, IterableDataset]:
+def _open(name: str, folder: str) -> Found:
+    listing = list_folder(Path(folder))
+    card = Path(folder) / "README.md"
     try:
-        builder: Any = datasets.load_dataset_builder(path)
-        if hasattr(builder.config, "fragment_scan_options"):
-            # Otherwise pyarrow keeps what it has read of a file until its end.
-            builder.config.fragment_scan_options = ParquetFragmentScanOptions(pre_buffer=False)
-        return builder.as_streaming_dataset()
+        head = huggingface_hub.metadata_load(card) if card.is_file() else None
+    except (ValueError, YAMLError):
+        head = None
+        listing.unused["its head is no valid YAML"].append(card.name)
+    # Whether the card says which files belong to the dataset, or what their columns are.
+    if head and {"configs", "dataset_info"} & head.keys():
+        return _open_declared(name, folder)
+    if listing.tables:
+        splits = {split: _open_tables(paths) for split, paths in listing.tables.items()}
+        tables = {os.path.dirname(path) for paths in listing.tables.values() for path in paths}
+        return Found(splits, listing.unused, tables.pop() if len(tables) == 1 else folder)
+    if not listing.pictures:
+        return _open_declared(name, folder)  # perhaps in a form that only `datasets` knows
+    names = listing.classes
+    strange = {n for pairs in listing.pictures.values() for n, _ in pairs}.difference(names)
+    if strange:
+        raise DataError(
+            f"{name} has pictures of {min(strange)!r} to test on, but none to train on (there are "
+            f"{', '.join(names[:10])}); rename that folder, or add pictures to train on."
+        )
+    number = {name: i for i, name in enumerate(names)}
+    features = Features({"image": Image(decode=False), "label": ClassLabel(names=names)})
+    splits = {}
+    for split, pairs in listing.pictures.items():
+        columns = {
+            "image": [{"bytes": None, "path": path} for _, path in pairs],
+            "label": [number[name] for name, _ in pairs],
+        }
+        rows = Dataset.from_dict(columns, features=features)
+        splits[split] = rows.to_iterable_dataset(num_shards=min(64, len(rows)))
+    return Found(splits, listing.unused)
+
+
+def _open_declared(name: str, folder: str) -> Found:
+    if glob.has_magic(folder):
+        raise DataError(f"`datasets` cannot open {folder}: rename it, without any of * ? [.")
+    try:
+        builder: Any = datasets.load_dataset_builder(folder)
     except ValueError as error:
         if "Config name is missing" not in str(error):
             raise
-    several = ", ".join(datasets.get_dataset_config_names(path))
-    raise DataError(
-        f"{name} holds several datasets ({several}); copy the files of one into a folder of its "
-        "own and name that: --dataset path/to/folder."
-    )
+        several = ", ".join(datasets.get_dataset_config_names(folder))
+        raise DataError(
+            f"{name} holds several datasets ({several}); copy the files of one into a folder of "
+            "its own and name that: --dataset path/to/folder."
+        ) from None
+    streams = {str(split): stream for split, stream in _streams(builder).items()}
+    splits: dict[str, IterableDataset] = {}
+    unused: dict[str, list[str]] = {}
+    for split, stream in streams.items():
+        kind = SPLIT_OF.get(split.casefold(), "train" if len(streams) == 1 else None)
+        if kind and kind not in splits:
+            splits[kind] = stream
+        else:
+            unused.setdefault("splits of other names", []).append(split)
+    return Found(splits, unused)
+
+
+def _open_tables(paths: list[str]) -> IterableDataset:
+    kind, settings = READERS[Path(paths[0]).suffix.lower()]
+    files = {"train": [glob.escape(path) for path in paths]}
+    return _streams(datasets.load_dataset_builder(kind, data_files=files, **settings))["train"]
+
+
+def _streams(builder: Any) -> dict[str, IterableDataset]:
+    if hasattr(builder.config, "fragment_scan_options"):
+        # Otherwise pyarrow keeps what it has read of a file until its end.
+        builder.config.fragment_scan_options = ParquetFragmentScanOptions(pre_buffer=False)
+    streams = builder.as_streaming_dataset()
+    return {k: v if v.features else v._resolve_features() for k, v in streams.items()}
 
 
 @contextmanager
@@ -117,8 +204,12 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def read_bytes(encoded: dict[str, Any] | None) -> bytes:
+def read_bytes(encoded: dict[str, Any] | None, folder: str) -> bytes:
     """The file of an image that a stream gives as its bytes or as a path.
+
+    Args:
+        encoded: Of the stream: {"bytes": ..., "path": ...}.
+        folder: Where paths start.
 
     Raises:
         ImageError: If the row holds none.
@@ -127,24 +218,48 @@ def read_bytes(encoded: dict[str, Any] | None) -> bytes:
         raise ImageError("The row holds no image.")
     if encoded["bytes"] is not None:
         return encoded["bytes"]
-    with xopen(encoded["path"], "rb") as file:  # the path may lead into an archive
+    path: str = encoded["path"]
+    if path.startswith("zip://"):
+        entry, _, archive = path.removeprefix("zip://").rpartition("::")
+        opened = _zip(archive)
+        if opened.getinfo(entry).file_size > MOST_BYTES:
+            raise ImageError(f"{entry} in {archive} is too large; pack a smaller one.")
+        return opened.read(entry)
+    with xopen(path if "://" in path else os.path.join(folder, path), "rb") as file:
         return file.read()
 
 
+@lru_cache(8)
+def _zip(path: str) -> ZipFile:
+    """Kept open: each time, the list of its files would be read anew. Threads may share it."""
+    return ZipFile(path)
+
+
 def find_columns(
-    name: str, features: dict[str, Any], image: str | None, label: str | None
+    name: str, train: IterableDataset, folder: str, image: str | None, label: str | None
 ) -> tuple[str, str]:
     """The columns of images and labels: those asked for, or found by type and name.
 
     Raises:
         DataError: If there is none, or the one asked for is of another type.
     """
-    images = [column for column, kind in features.items() if isinstance(kind, Image)]
+    features = train.features or {}
+    images = [column for column, kind in features.items() if _holds_files(kind)]
+    if not images or image not in (None, *images):  # perhaps pictures are named by their paths
+        texts = train.select_columns([c for c in features if c not in images])
+        first: dict[str, Any] = next(iter(texts), {})
+        images += [
+            column
+            for column, value in first.items()
+            if isinstance(value, str) and os.path.isfile(os.path.join(folder, value))
+        ]
     classes = [column for column, kind in features.items() if isinstance(kind, ClassLabel)]
     plain = [
         column
         for column, kind in features.items()
-        if isinstance(kind, Value) and ("string" in kind.dtype or "int" in kind.dtype)
+        if isinstance(kind, Value)
+        and any(word in kind.dtype for word in ("string", "int", "bool", "float"))
+        and column not in images
     ]
     # Text and numbers may be anything: without being asked for, only their name makes them labels.
     likely = classes or [column for column in plain if column in LABEL_COLUMNS]
@@ -163,6 +278,12 @@ def find_columns(
     return choose("image", image, images, images), choose("label", label, classes + plain, likely)
 
 
+def _holds_files(kind: Any) -> bool:
+    """Whether a column holds image files: as `datasets` stores them, or as pandas does."""
+    stored = isinstance(kind, dict) and kind.keys() == {"bytes", "path"}
+    return stored or isinstance(kind, Image) or getattr(kind, "dtype", "").endswith("binary")
+
+
 def find_classes(
     name: str, train: IterableDataset, column: str
 ) -> tuple[tuple[str, ...], Callable[[Any], int]]:
@@ -179,10 +300,17 @@ def find_classes(
         with clear_errors(name):
             for table in train.select_columns([column]).with_format("arrow").iter(4096):
                 values.update(table[column].unique().to_pylist())
+        fraction = next((v for v in values if isinstance(v, float) and v % 1), None)
+        if fraction is not None:
+            raise DataError(
+                f"The column {column!r} of {name} holds {fraction}, which is no class; name the "
+                "right one with --label-column."
+            )
         # Below zero means "not known" wherever labels are numbers, and becomes an error when read.
         known = sorted(v for v in values if v is not None and (isinstance(v, str) or v >= 0))
         numbers = {value: i for i, value in enumerate(known)}
-        names, to_label = [str(value) for value in known], lambda value: numbers.get(value, -1)
+        names = [str(int(v)) if isinstance(v, float) else str(v) for v in known]
+        to_label = lambda value: numbers.get(value, -1)  # noqa: E731
     if len(names) > MOST_CLASSES and not isinstance(kind, ClassLabel):
         raise DataError(
             f"The column {column!r} of {name} has {len(names):,} different values, too many for "
