@@ -78,7 +78,7 @@ def open_dataset(
         )
     for reason, names in found.unused.items():
         some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        dataset.notes.append(f"Not used: {len(names):,} ({reason}): {some}")
+        dataset.notes.append(f"Not used, {reason}: {some} ({len(names):,} in all)")
     return dataset
 
 

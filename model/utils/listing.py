@@ -69,8 +69,10 @@ def list_folder(folder: Path) -> Listing:
     used |= {path for pairs in listing.pictures.values() for _, path in pairs}
     told = {"README.md"} | {name for names in listing.unused.values() for name in names}
     for parts, path in files:
-        name, named_by_tables = "/".join(parts), listing.tables == written and _is_picture(parts)
-        if path not in used and not named_by_tables and name not in told:
+        name = "/".join(parts)
+        if listing.tables and listing.tables == written and _is_picture(parts):
+            continue  # the table tells which of them are used
+        if path not in used and name not in told:
             listing.unused[_why_not(parts, path, listing)].append(name)
     return listing
 
@@ -137,7 +139,7 @@ def _sort_pictures(files: list[File], listing: Listing) -> None:
             reason = f"beside the split folders {', '.join(sorted(splits))}"
             listing.unused[reason].append("/".join(parts))
         elif len(inside) < 2:
-            listing.unused["in no class folder"].append("/".join(parts))
+            listing.unused["being in no class folder"].append("/".join(parts))
         else:
             listing.pictures[split].append((inside[0], path))
 
@@ -169,12 +171,12 @@ def _sort_tables(files: list[File], kinds: tuple[str, ...]) -> dict[str, list[st
 
 def _why_not(parts: Parts, path: str, listing: Listing) -> str:
     if not _is_text(parts):
-        return "their names are not UTF-8"
+        return "since their names are not UTF-8"
     if not _is_usable(parts, path):
-        return "links that lead nowhere, pipes or devices"
+        return "being links that lead nowhere, pipes or devices"
     suffix = Path(parts[-1]).suffix.lower()
     if listing.tables and (_is_picture(parts) or suffix in STORED + WRITTEN):
         return "beside the tables that are read"
     if suffix in STORED + WRITTEN:
-        return "tables, where class folders tell what pictures show"
-    return f"{suffix or 'without a file type,'} cannot be read as pictures"
+        return "since class folders tell what pictures show"
+    return f"since {suffix or 'files without a type'} cannot be read as pictures"

@@ -13,10 +13,12 @@ from zipfile import ZipFile
 
 import datasets
 import huggingface_hub
+import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Value
 from datasets.exceptions import DatasetsError
 from datasets.utils.file_utils import xopen
 from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
+from pyarrow import csv
 from pyarrow.dataset import ParquetFragmentScanOptions
 from yaml import YAMLError  # type: ignore[import-untyped]
 
@@ -31,16 +33,7 @@ LOCAL_COPY = (
 IMAGE_COLUMNS = ("img", "image")  # preferred names, where several columns have the type
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "category", "coarse_label")
 MOST_CLASSES = 10_000
-# A class may well be called "null" or "NA".
-TEXT: dict[str, Any] = dict(encoding="utf-8-sig", keep_default_na=False, na_values=[""])
-READERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".parquet": ("parquet", {}),
-    ".arrow": ("arrow", {}),
-    ".csv": ("csv", TEXT),
-    ".tsv": ("csv", TEXT | {"sep": "\t"}),
-    ".jsonl": ("json", {}),
-    ".json": ("json", {}),
-}
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 MOST_BYTES = 2**28  # of one file in a zip
 DAMAGED = "cannot be read to its end; a file is missing or damaged"
 
@@ -106,7 +99,7 @@ def _open(name: str, folder: str) -> Found:
         head = huggingface_hub.metadata_load(card) if card.is_file() else None
     except (ValueError, YAMLError):
         head = None
-        listing.unused["its head is no valid YAML"].append(card.name)
+        listing.unused["since its head is no valid YAML"].append(card.name)
     # Whether the card says which files belong to the dataset, or what their columns are.
     if head and {"configs", "dataset_info"} & head.keys():
         return _open_declared(name, folder)
@@ -117,6 +110,11 @@ def _open(name: str, folder: str) -> Found:
     if not listing.pictures:
         return _open_declared(name, folder)  # perhaps in a form that only `datasets` knows
     names = listing.classes
+    if len(names) < 2:
+        raise DataError(
+            f"{name} has only the class folder {names[0]!r}; a classifier needs two or more. If "
+            f"class folders lie inside it, name it: --dataset {Path(name) / names[0]}."
+        )
     strange = {n for pairs in listing.pictures.values() for n, _ in pairs}.difference(names)
     if strange:
         raise DataError(
@@ -157,14 +155,23 @@ def _open_declared(name: str, folder: str) -> Found:
         if kind and kind not in splits:
             splits[kind] = stream
         else:
-            unused.setdefault("splits of other names", []).append(split)
+            unused.setdefault("being splits of other names", []).append(split)
     return Found(splits, unused)
 
 
 def _open_tables(paths: list[str]) -> IterableDataset:
-    kind, settings = READERS[Path(paths[0]).suffix.lower()]
+    kind = Path(paths[0]).suffix.lower()
+    if kind in DELIMITERS:
+        # `datasets` takes a class called "null" or "NA" for a gap.
+        options: Any = dict(
+            parse_options=csv.ParseOptions(delimiter=DELIMITERS[kind]),
+            convert_options=csv.ConvertOptions(null_values=[""]),
+        )
+        rows = pa.concat_tables([csv.read_csv(path, **options) for path in paths])
+        return Dataset(rows).to_iterable_dataset()
+    builder = "json" if kind == ".jsonl" else kind[1:]
     files = {"train": [glob.escape(path) for path in paths]}
-    return _streams(datasets.load_dataset_builder(kind, data_files=files, **settings))["train"]
+    return _streams(datasets.load_dataset_builder(builder, data_files=files))["train"]
 
 
 def _streams(builder: Any) -> dict[str, IterableDataset]:
