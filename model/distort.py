@@ -7,7 +7,7 @@ and give floats in [0, 1], (N, 3, H, W), and take their chance from a generator 
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -230,4 +230,22 @@ def _table(numbers: str, device: str) -> Tensor:
 CHANGES: dict[str, Change] = dict(
     warp=warp, recolour=recolour, resample=resample, noise=add_noise, jpeg=jpeg
 )
-"""Fields of a recipe, and what they do to their share of a batch; in this order."""
+"""Fields of a recipe, and what they do to their share of a batch."""
+
+
+def distort(images: Tensor, shares: Mapping[str, float], generator: torch.Generator) -> Tensor:
+    """Does to a batch what happens to photographs, each change to its share of the pictures.
+
+    Args:
+        images: (N, 3, H, W) in [0, 255].
+        shares: Of each of `CHANGES`, in [0, 1].
+        generator: Of the same device.
+
+    Returns:
+        Floats (N, 3, H, W) in [0, 255].
+    """
+    x = images.float() / 255
+    # In the order in which a photograph comes about: scene, light, lens, chip, file.
+    for name, change in CHANGES.items():
+        x = on_a_share(x, shares[name], generator, change)
+    return x.clamp(0, 1) * 255

@@ -271,13 +271,9 @@ class Trainer:
         recipe, random = self.recipe, self.random
         if recipe.translate:
             images = augment.translate(images, recipe.translate, random)
-        shares = {distort.CHANGES[name]: getattr(recipe, name) for name in distort.CHANGES}
+        shares = {name: getattr(recipe, name) for name in distort.CHANGES}
         if any(shares.values()):
-            x = images.float() / 255
-            # In the order in which a photograph comes about: scene, light, lens, chip, file.
-            for change, share in shares.items():
-                x = distort.on_a_share(x, share, random, change)
-            images = x.clamp(0, 1) * 255
+            images = distort.distort(images, shares, random)
         x = augment.normalize(images, self.mean, self.std)
         if recipe.cutout:
             x = augment.cutout(x, recipe.cutout, random)

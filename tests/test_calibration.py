@@ -93,6 +93,20 @@ def test_nothing_is_sure_where_even_the_surest_are_often_wrong() -> None:
     assert fitted.verdict(0.999, 1e9) == "unsure"
 
 
+def test_answers_to_distorted_images_count_too() -> None:
+    """Clean images are named right at margins of 1 and 4; distorted, at 1 every other is not."""
+    logits = torch.tensor([[1.0, 0.0], [4.0, 0.0]]).repeat(100, 1)
+    labels = torch.zeros(200, dtype=torch.int64)
+    distorted = logits.clone()
+    distorted[::4] = torch.tensor([0.0, 1.0])
+    clean = Calibration.fit(logits, torch.randn(200, 3), labels)
+    fitted = Calibration.fit(logits, torch.randn(200, 3), labels, distorted)
+    assert fitted.temperature == clean.temperature
+    low, high = clean.probabilities(logits[:2])[:, 0].tolist()
+    assert clean.confident == pytest.approx(low)
+    assert fitted.confident == pytest.approx(high)
+
+
 def test_few_images_give_a_temperature_but_no_scope() -> None:
     logits = torch.tensor([[1.0, 0.0]] * 4)
     fitted = Calibration.fit(logits, torch.zeros(4, 3), torch.tensor([0, 0, 0, 1]))

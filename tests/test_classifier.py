@@ -64,6 +64,18 @@ def test_answer_is_that_of_the_network(classify: Classifier, saved: Path) -> Non
     assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-12)
 
 
+def test_a_large_picture_is_answered_by_the_mean_of_three_looks(classify: Classifier) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (80, 120, 3), np.uint8)
+    boxes = ((20, 0, 100, 80), (30, 10, 90, 70), (0, 0, 120, 80))
+    x = torch.stack([classify.preprocess(image, box) for box in boxes])  # (3, 3, 24, 24)
+    logits = (classify.logits(x) + classify.logits(x.flip(-1))).double() / 2
+    answer = classify(image)
+    expected = logits.softmax(1).mean(0).tolist()
+    found = [answer.probabilities[name] for name in NAMES]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert answer.box == boxes[0]
+
+
 @pytest.mark.parametrize("count", [1, 17])
 def test_logits_are_bit_for_bit_those_of_from_pretrained(
     count: int, classify: Classifier, saved: Path

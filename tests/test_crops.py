@@ -48,3 +48,18 @@ def test_a_crop_scales_a_part() -> None:
     assert found.shape == (16, 16, 3)
     assert (found == (10, 20, 30)).all()
     assert (picture.crop((0, 0, 64, 64), 64) == pixels).all()
+
+
+def test_a_large_picture_is_looked_at_as_a_whole_in_three_ways() -> None:
+    assert crops.looks(95, 400, 32) == [(0, 152, 95, 247)]
+    assert crops.looks(320, 160, 32) == [(80, 0, 240, 160), (100, 20, 220, 140), (0, 0, 320, 160)]
+    assert crops.looks(160, 160, 32) == [(0, 0, 160, 160), (20, 20, 140, 140)]
+
+
+def test_the_whole_is_squeezed() -> None:
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    pixels[:, 100:] = 200
+    picture = Picture.read(pixels, 1)
+    seen = picture.crop((0, 0, 200, 100), 10)  # (10, 10, 3)
+    assert (seen[:, :4] < 5).all()
+    assert (seen[:, 6:] > 195).all()

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import hub
+from .. import distort, hub
 from ..data import ShardedSplit, TrainingData
 from ..inference.calibration import Calibration
 from ..inference.logits import predict
 from ..inference.ood import logits_and_features
-from ..recipe import DataOptions, Recipe
+from ..recipe import RECIPES, DataOptions, Recipe
 from ..utils.files import public_name
 from . import figures
 from .report import assemble, evaluate_split
@@ -77,8 +77,15 @@ def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | Non
     """Fits temperature and thresholds on the validation images; None without any."""
     if data.validation is None or len(data.validation.labels) == 0:
         return None
-    logits, features = predict(network, data.validation.images, logits_and_features)
-    return Calibration.fit(logits, features, data.validation.labels.cpu())
+    images = data.validation.images  # (N, 3, S, S)
+    logits, features = predict(network, images, logits_and_features)
+    # As photographs might be, whatever the recipe trained for: people will bring some.
+    shares = {name: getattr(RECIPES["robust"], name) for name in distort.CHANGES}
+    random = torch.Generator(images.device).manual_seed(0)
+    parts = [distort.distort(part, shares, random).round().byte() for part in images.split(1000)]
+    worse = torch.cat(parts)
+    distorted, _ = predict(network, worse, logits_and_features)
+    return Calibration.fit(logits, features, data.validation.labels.cpu(), distorted)
 
 
 def _calibration(

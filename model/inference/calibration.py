@@ -47,22 +47,28 @@ class Calibration:
                 raise ValueError(f"{name} is {value!r:.80}, not a number from {low:g} to {high:g}")
 
     @classmethod
-    def fit(cls, logits: Tensor, features: Tensor, labels: Tensor) -> "Calibration":
+    def fit(
+        cls, logits: Tensor, features: Tensor, labels: Tensor, distorted: Tensor | None = None
+    ) -> "Calibration":
         """Fits everything to the validation images; with fewer than `FEWEST`, no detector.
 
         Args:
             logits: As `ood.logits_and_features` gives them, (N, C).
             features: As `ood.logits_and_features` gives them, (N, D).
             labels: True classes, int64 (N,).
+            distorted: Logits of the same images after `distort`, (N, C). From which probability on
+                answers are sure is fitted to these as well: on clean images alone, a network is
+                surer than it may be of photographs.
 
         Raises:
             ValueError: If there are no images.
         """
         temperature = fit_temperature(logits, labels)
-        best, predicted = (logits.double() / temperature).softmax(dim=1).max(dim=1)  # (N,), (N,)
+        every = logits if distorted is None else torch.cat((logits, distorted))  # (M, C)
+        best, predicted = (every.double() / temperature).softmax(dim=1).max(dim=1)  # (M,), (M,)
         return cls(
             temperature=temperature,
-            confident=_confident(best, predicted == labels),
+            confident=_confident(best, predicted == labels.repeat(len(every) // len(labels))),
             detector=OODDetector.fit(logits, features) if len(labels) >= FEWEST else None,
         )
 

@@ -64,7 +64,7 @@ class Classifier:
         self.image_size: int = card["input_size"][-1]
         self.calibration = calibration or Calibration()
         self.look_closer = True
-        """Whether parts of large pictures are looked at where the whole leaves doubt."""
+        """Whether large pictures are looked at more than once; False: only the centred square."""
         self.max_pixels = MAX_PIXELS
         """Pixels above which a picture is refused, which bounds the memory that it takes."""
         self._mean, self._std = card["mean"], card["std"]
@@ -120,7 +120,8 @@ class Classifier:
     def predict(self, pictures: Sequence[Image]) -> list[Prediction]:
         """Classifies pictures together, which is faster: the one way from pictures to predictions.
 
-        The largest centred square is looked at, and its mirror image. If that leaves doubt about a
+        The largest centred square is looked at, and its mirror image; of a large picture also three
+        quarters of it and the whole, and probabilities are means. If that leaves doubt about a
         large picture, parts of it are looked at too; the most familiar one that leaves no doubt
         answers instead, but only as "unsure": probabilities were calibrated on whole pictures.
 
@@ -158,7 +159,7 @@ class Classifier:
 
         Args:
             image: See `predict`.
-            box: Of a square part, see `Prediction`; None takes the largest centred square.
+            box: Of a square part, or the whole; None takes the largest centred square.
 
         Returns:
             uint8 (3, S, S).
@@ -222,16 +223,19 @@ class Classifier:
 
     def _predict(self, pictures: list[Picture]) -> list[Prediction]:
         """What `predict` says about decoded pictures."""
-        found = self._look([(one, crops.centre(*one.size)) for one in pictures])
-        if not self.look_closer or self.calibration.detector is None:
+        if not self.look_closer:
+            return self._look([(one, [crops.centre(*one.size)]) for one in pictures])
+        size = self.image_size
+        found = self._look([(one, crops.looks(*one.size, size)) for one in pictures])
+        if self.calibration.detector is None:
             return found
         parts = [
             (i, box)
             for i, first in enumerate(found)
             if first.verdict != "confident"
-            for box in crops.parts(*pictures[i].size, self.image_size)
+            for box in crops.parts(*pictures[i].size, size)
         ]
-        seen = self._look([(pictures[i], box) for i, box in parts])
+        seen = self._look([(pictures[i], [box]) for i, box in parts])
         best: dict[int, Prediction] = {}  # of each picture, its most familiar part
         for (i, _), part in zip(parts, seen, strict=True):
             if i not in best or part.scope > best[i].scope:
@@ -243,19 +247,25 @@ class Classifier:
         return found
 
     @torch.inference_mode()
-    def _look(self, squares: list[tuple[Picture, Box]]) -> list[Prediction]:
-        """Predictions for square parts of pictures, in batches."""
-        found = []
+    def _look(self, asked: list[tuple[Picture, list[Box]]]) -> list[Prediction]:
+        """Predictions for pictures, each the mean over its boxes, in batches."""
+        squares = [(picture, box) for picture, boxes in asked for box in boxes]
+        scores, shares = [torch.empty(0)], [torch.empty(0, len(self.label_names))]
         for start in range(0, len(squares), BATCH_SIZE):
             some = squares[start : start + BATCH_SIZE]
             x = self._normalized(torch.stack([self._crop(*one) for one in some]))  # (N, 3, S, S)
             logits, features = ood.logits_and_features(self._fast, x)
             logits, features = logits.cpu(), features.cpu()  # (N, C), (N, D)
-            scores = self.calibration.scores(logits, features).tolist()  # N numbers
-            shares = self.calibration.probabilities(logits)  # (N, C)
-            values, order = shares.sort(dim=1, descending=True, stable=True)  # (N, C), (N, C)
-            rows = zip(order.tolist(), values.tolist(), scores, some, strict=True)
-            found += [self._judged(*row[:3], box=row[3][1]) for row in rows]
+            scores.append(self.calibration.scores(logits, features))  # (N,)
+            shares.append(self.calibration.probabilities(logits))  # (N, C)
+        counts = [len(boxes) for _, boxes in asked]
+        score_of, shares_of = (torch.cat(x).split(counts) for x in (scores, shares))
+        found = []
+        for (_, boxes), score, share in zip(asked, score_of, shares_of, strict=True):
+            values, order = share.mean(0).sort(descending=True, stable=True)  # (C,), (C,)
+            found.append(
+                self._judged(order.tolist(), values.tolist(), float(score.mean()), boxes[0])
+            )
         return found
 
     def _judged(

@@ -48,14 +48,15 @@ class Picture:
         return Picture(self.image.reduce(by), self.size) if by > 1 else self
 
     def crop(self, box: Box, size: int) -> np.ndarray:
-        """What the network sees of a square part: uint8 (size, size, 3).
+        """What the network sees of a square part, or of the whole: uint8 (size, size, 3).
 
         Raises:
-            ImageError: If the box is no square inside of the picture.
+            ImageError: If the box is neither a square inside of the picture nor the whole.
         """
-        inner = self._inner(box)
-        whole = inner == (0, 0, *self.image.size)
-        return to_square(self.image if whole else self.image.crop(inner), size)
+        if box == (0, 0, *self.size):
+            whole = self.image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3.0)
+            return np.array(whole)
+        return to_square(self.image.crop(self._inner(box)), size)
 
     def _inner(self, box: Box) -> Box:
         """The same square in pixels of `image`, at least one wide."""
@@ -81,8 +82,29 @@ def centre(width: int, height: int) -> Box:
     return _square((width - side) // 2, (height - side) // 2, side)
 
 
+def looks(width: int, height: int, size: int) -> list[Box]:
+    """Ways to look at a picture as a whole, whose mean is its answer.
+
+    Args:
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+        size: Side in pixels that the network sees.
+
+    Returns:
+        The largest centred square; of a large picture also three quarters of that, and the whole,
+        which is squeezed into a square: what is known is named alike however it is framed.
+    """
+    square = centre(width, height)
+    side = min(width, height)
+    if side < LARGE * size:
+        return [square]
+    inset = side // 8
+    inner = _square(square[0] + inset, square[1] + inset, side - 2 * inset)
+    return list(dict.fromkeys([square, inner, (0, 0, width, height)]))
+
+
 def parts(width: int, height: int, size: int) -> list[Box]:
-    """Squares to look at beside the largest centred one.
+    """Squares to look at where the looks at the whole leave doubt.
 
     Args:
         width: Of the picture, in pixels.

@@ -15,8 +15,8 @@ class Prediction:
 
     Attributes:
         label: The most probable class.
-        probability: Of that class, 0 to 1; calibrated for the largest centred square of a picture,
-            not for a part of it.
+        probability: Of that class, 0 to 1; calibrated on pictures of the network's size. Of a large
+            picture the mean over looks at it as a whole; of a part of it, not calibrated.
         probabilities: Of all classes, the most probable first; they sum to 1.
         verdict: "confident", "unsure", or "none" for a picture of none of the classes.
         sentence: The verdict in words.
