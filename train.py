@@ -5,7 +5,9 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ from model.utils.errors import (
     ConfigError,
     DataError,
     HubError,
+    TrainingError,
 )
 from model.utils.machine import peak_memory_mib
 from model.utils.memory import keep_memory
@@ -57,6 +60,12 @@ class Run:
         """
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
         self.main = state.is_main_process
+        started = os.environ.get("WORLD_SIZE", "1")
+        if started != str(state.num_processes):
+            raise TrainingError(
+                f"{started} processes were started, but each would train alone. On a CPU, start "
+                f"them by: ACCELERATE_USE_CPU=true torchrun --nproc_per_node {started} train.py"
+            )
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
         # Before anything computes: accelerate allows one thread, glibc hands memory back.
         self.threads = use_all_cores(asked.threads or values.get("threads"))
@@ -73,7 +82,7 @@ class Run:
             )
         precision = resolve_mixed_precision(recipe.mixed_precision, state.device)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
-        self.directory = asked.output or folder.new_name(recipe.network)
+        self.directory = asked.output
         self.repo_id = asked.push_to_hub
         self.accelerator = self._accelerator(asked.track)
         self.history: list[dict[str, Any]] = values.get("history", [])
@@ -177,6 +186,10 @@ class Run:
         """Runs the epochs that are left, with a checkpoint after each."""
         plain = self.recipe.to_dict() | {"resolution": str(self.recipe.resolution)}
         self.accelerator.init_trackers("cifarnet", config=plain)
+        if self.main:
+            # A checkpoint is written beside the last one; weights and figures take less than it.
+            tensors = self.trainer.state()[0].values()
+            folder.check_space(self.directory, 3 * sum(tensor.nbytes for tensor in tensors))
         if not self.trainer.epochs_done:
             self.save()  # from here on the run can be resumed
         self.say(
@@ -312,27 +325,27 @@ def _hint(run: Run | None, resumed: Path | None) -> str:
     return advice.how_to_go_on(run.directory, run.saved, run.recipe.epochs)
 
 
-def _check(asked: Options) -> None:
-    """What may fail does so before the time that training takes."""
+def _hold(asked: Options) -> AbstractContextManager[None]:
+    """The run's folder, held by the first process; what may fail does so before training's time."""
+    if os.environ.get("RANK", "0") != "0":
+        return nullcontext()
     if asked.push_to_hub:
         check_token(asked.push_to_hub)
-    folder.check_output(asked.output, resume=bool(asked.resume))
-    if asked.resume:
-        files.remove_unfinished(asked.resume)
+    return folder.claim(asked.output, resume=bool(asked.resume))
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Trains as the command line asks; every error a user can cause is one message."""
     run = None
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where SIGINT is ignored
+    if threading.current_thread() is threading.main_thread():  # no other may
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where SIGINT is ignored
     with exit_on_error():
         asked = options.parse(arguments)
         try:
-            if os.environ.get("RANK", "0") == "0":
-                _check(asked)
-            run = Run(asked)
-            run.train()
-            run.finish()
+            with _hold(asked):
+                run = Run(asked)
+                run.train()
+                run.finish()
         except KeyboardInterrupt:
             print(f"\nStopped. {_hint(run, asked.resume)}", file=sys.stderr)
             raise SystemExit(130) from None

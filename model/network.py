@@ -141,11 +141,15 @@ class ClassifierHead(nn.Module):
         num_features: Channels in.
         num_classes: Classes out; 0 returns the pooled features.
         pool_type: timm's name of a global pooling; "" keeps the map (only with 0 classes).
+        drop_rate: Share of the pooled features that training sets to zero.
     """
 
-    def __init__(self, num_features: int, num_classes: int, pool_type: str) -> None:
+    def __init__(
+        self, num_features: int, num_classes: int, pool_type: str, drop_rate: float = 0.0
+    ) -> None:
         super().__init__()
         self.num_features = num_features
+        self.drop = nn.Dropout(drop_rate)
         self.reset(num_classes, pool_type)
 
     def reset(self, num_classes: int, pool_type: str) -> None:
@@ -160,7 +164,7 @@ class ClassifierHead(nn.Module):
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Maps (N, num_features, h, w) to (N, num_classes), or to (N, num_features)."""
-        x = self.global_pool(x)  # (N, num_features)
+        x = self.drop(self.global_pool(x))  # (N, num_features)
         return x if pre_logits else self.fc(x)  # (N, num_classes)
 
 
@@ -174,6 +178,9 @@ class CifarNet(nn.Module):
         stem_width: Filters of the whitening layer; 24 are all of a 2x2 RGB patch, with both signs.
         widths: Channels of each stage; a stage halves the resolution.
         depths: Convolutions of each stage.
+        drop_rate: Of the dropout before the classifier.
+        drop_path_rate: Has no effect, like the next: timm's programs pass them to any network.
+        drop_block_rate: Has no effect.
 
     Raises:
         ValueError: If the stages' widths and depths do not fit each other.
@@ -187,6 +194,9 @@ class CifarNet(nn.Module):
         stem_width: int = 24,
         widths: tuple[int, ...] = (64, 256, 256),
         depths: tuple[int, ...] = (2, 2, 2),
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        drop_block_rate: float = 0.0,
     ) -> None:
         super().__init__()
         if len(widths) != len(depths) or not widths or min(*widths, *depths) < 1:
@@ -198,6 +208,7 @@ class CifarNet(nn.Module):
         self.in_chans = in_chans
         self.num_features = self.head_hidden_size = widths[-1]
         self.grad_checkpointing = False
+        self.drop_rate = drop_rate
 
         self.stem = WhiteningStem(in_chans, stem_width)
         chs = [stem_width, *widths]
@@ -208,7 +219,7 @@ class CifarNet(nn.Module):
             dict(num_chs=width, reduction=2 ** (i + 1), module=f"stages.{i}")
             for i, width in enumerate(widths)
         ]
-        self.head = ClassifierHead(self.num_features, num_classes, global_pool)
+        self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
 
     def init_whitening(self, images: Tensor) -> None:
         """Sets the first layer from normalised training pictures, floats (N, in_chans, H, W)."""
@@ -329,7 +340,9 @@ default_cfgs = generate_default_cfgs(
 
 def _create_cifarnet(variant: str, pretrained: bool = False, **kwargs: Any) -> CifarNet:
     feature_cfg = dict(out_indices=tuple(range(len(kwargs["widths"]))), flatten_sequential=True)
-    return build_model_with_cfg(CifarNet, variant, pretrained, feature_cfg=feature_cfg, **kwargs)
+    place = {name: kwargs.pop(name, None) for name in ("device", "dtype")}  # where timm makes it
+    built = build_model_with_cfg(CifarNet, variant, pretrained, feature_cfg=feature_cfg, **kwargs)
+    return built.to(**place)
 
 
 @register_model

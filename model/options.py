@@ -11,6 +11,7 @@ from typing import Any
 from .recipe import RECIPES, DataOptions, Recipe
 from .utils import files
 from .utils.errors import ConfigError, TrainingError
+from .utils.folder import new_name
 
 DEFAULT_DATASET = "uoft-cs/cifar10"
 SYNTHETIC = "synthetic"
@@ -25,7 +26,7 @@ class Options:
     data: DataOptions
     cache_limit: float
     """GiB."""
-    output: Path | None
+    output: Path
     track: str | None
     threads: int | None
     resume: Path | None
@@ -68,7 +69,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         raise ConfigError(f"--cache-limit {limit} is out of range: 0 GiB or more.")
     if args.cache_limit is not None:
         data = dataclasses.replace(data, cached=None)
-    here = (args.output, args.track, args.threads, None, args.push_to_hub, args.compile)
+    output = args.output or new_name(recipe.network)
+    here = (output, args.track, args.threads, None, args.push_to_hub, args.compile)
     return Options(recipe, data, limit, *here)
 
 

@@ -26,6 +26,7 @@ WRONG: dict[str, list[Any]] = {
     "model_args.widths": [[10**9] * 3, "888"],
     "model_args.depths": [[1, 1, 10**9]],
     "model_args.stem_width": [0],
+    "model_args.drop_rate": [-0.1, 2, "a"],
     "pretrained_cfg": [None],
     "pretrained_cfg.input_size": [[3, 32], [1, 32, 32], [3, 32, 64], [3, 10**6, 10**6], 32],
     "pretrained_cfg.mean": [[0.5, 0.5], [0.5, 0.5, "x"], [0.5, 0.5, NAN]],

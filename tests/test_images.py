@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from model.utils import images
+from model.utils.errors import ImageError
 from model.utils.images import read_image, read_square, to_square
 
 ORIENTATION = 0x0112
@@ -216,10 +218,50 @@ def test_to_square_smooths_when_it_shrinks_and_converts_other_modes() -> None:
     assert to_square(Image.new("RGBA", (50, 40)), 32).tolist() == np.full((32, 32, 3), 255).tolist()
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
-    """A part of a PNG file."""
-    check = zlib.crc32(kind + body)
+def chunk(kind: bytes, body: bytes, *, wrong: bool = False) -> bytes:
+    """A part of a PNG file, with a wrong checksum if asked for."""
+    check = zlib.crc32(kind + body) ^ wrong
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+
+LARGE = zlib.compress(bytes(2**21))  # Pillow refuses to unpack more than 1 MiB
+NOTES = {
+    "profile": chunk(b"iCCP", b"name\0\0" + LARGE),
+    "text": chunk(b"zTXt", b"key\0\0" + LARGE),
+    "international text": chunk(b"iTXt", b"key\0\1\0\0\0" + LARGE),
+    "much text": chunk(b"tEXt", b"key\0" + bytes(2**20)) * 70,
+    "wrong checksum": chunk(b"tEXt", b"key\0value", wrong=True),
+    "no method": chunk(b"iCCP", b"name"),
+    "cut short": chunk(b"pHYs", b"\0"),
+}
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize("note", NOTES)
+def test_notes_do_not_keep_a_png_from_being_read(note: str, where: str, tmp_path: Path) -> None:
+    picture = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+    exif = Image.Exif()
+    exif[ORIENTATION] = 3
+    data = encoded(picture, "PNG", exif=exif)
+    at = 33 if where == "before" else len(data) - 12  # behind the header, or before the end
+    data = data[:at] + NOTES[note] + data[at:]
+    (tmp_path / "a.png").write_bytes(data)
+    for source in (data, tmp_path / "a.png"):
+        np.testing.assert_array_equal(read_image(source), np.asarray(picture)[::-1, ::-1])
+    body = data.index(b"IDAT") + 10
+    broken = data[:body] + bytes([data[body] ^ 255]) + data[body + 1 :]
+    for source in (broken, broken[: body + 2]):
+        with pytest.raises(ImageError):
+            read_image(source)
+
+
+def test_a_text_bomb_is_not_unpacked() -> None:
+    data = encoded(Image.new("RGB", (32, 32)), "PNG")
+    bomb = chunk(b"iTXt", b"key\0\1\0\0\0" + zlib.compress(bytes(2**27), 9))
+    tracemalloc.start()
+    read_square(data[:33] + bomb + data[33:], 32)
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("extra", [(b"gAMA", b"\0\3[`"), (b"acTL", b"\0\0\0\2" + b"\0" * 4), None])

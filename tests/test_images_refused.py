@@ -1,6 +1,7 @@
 """Tests of model.utils.images: what is no picture, damaged, too large or ambiguous is refused."""
 
 import contextlib
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -132,7 +133,15 @@ def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
     asserts_refused(tmp_path, str(tmp_path), "is not a file")
     asserts_refused("http://example.org/cat.jpg", "does not exist")
     asserts_refused("a\0b", "does not exist")
+    asserts_refused("a" * 5000, "aaa", "too long")
     asserts_refused(3, "int")  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only where files may be pipes")
+def test_what_might_never_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    asserts_refused(tmp_path / "pipe.png", "pipe.png is not a file")
+    asserts_refused(os.devnull, os.devnull, "is not a file")
 
 
 def test_images_without_pixels_are_refused() -> None:

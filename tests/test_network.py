@@ -1,6 +1,7 @@
 """Every registered network keeps timm's contract; counts are worked out by hand."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
 from model.evaluation.flops import describe, multiply_adds
+from model.hub import from_pretrained, read_config, save_pretrained
 from model.network import PooledConv
 
 NAMES = timm.list_models("cifarnet_*")
@@ -237,6 +239,26 @@ def test_initial_logits_have_moderate_scale() -> None:
 def test_bad_shapes_name_their_values(bad: dict) -> None:
     with pytest.raises(ValueError, match="widths="):
         timm.create_model("cifarnet_nano", **bad)
+
+
+def test_what_timms_programs_pass_is_taken(tmp_path: Path) -> None:
+    """Dropout acts in training alone; a config card tells of it only where there is some."""
+    asked: dict[str, Any] = dict(drop_path_rate=0.0, drop_block_rate=None, scriptable=False)
+    asked |= dict(exportable=True, pretrained_cfg_overlay={"crop_pct": 0.5}, device="cpu")
+    plain: Any = timm.create_model("cifarnet_nano", drop_rate=0.0, dtype=torch.float64, **asked)
+    dropping: Any = timm.create_model("cifarnet_nano", drop_rate=0.5, **asked)
+    assert plain.pretrained_cfg["crop_pct"] == 0.5
+    assert plain.get_classifier().weight.dtype == torch.float64
+    features = torch.ones(1, 128, 3, 3)
+    torch.manual_seed(0)
+    kept = dropping.train().forward_head(features, pre_logits=True)  # (1, 128)
+    assert set(kept.flatten().tolist()) == {0.0, 2.0}  # what is left is scaled up by 1 / (1 - 0.5)
+    assert torch.equal(dropping.eval().forward_head(features, True), torch.ones(1, 128))
+    for network, told in ((plain, {}), (dropping, {"drop_rate": 0.5})):
+        args = read_config(save_pretrained(network, tmp_path / "run"))["model_args"]
+        assert {key: args[key] for key in args if key.startswith("drop")} == told
+    loaded: Any = from_pretrained(tmp_path / "run")
+    assert loaded.head.drop.p == 0.5
 
 
 @pytest.mark.parametrize("size", [6, 7])

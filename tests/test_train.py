@@ -1,11 +1,13 @@
 """train.py as a user runs it: to the end, interrupted, repeated, and with everything wrong."""
 
+import asyncio
 import json
 import re
 import resource
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -177,6 +179,19 @@ def test_a_bad_test_image_does_not_cost_the_model(
     assert from_pretrained(run).num_classes == 3
 
 
+def test_it_trains_beside_an_event_loop_in_any_thread(shapes: Path, tmp_path: Path) -> None:
+    """As in a notebook, or in a program of one's own."""
+
+    async def train_here() -> None:
+        train.main(["--dataset", str(shapes), "--output", str(tmp_path / "run"), *QUICK])
+
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, train_here()).result()
+    torch.set_num_threads(threads)
+    assert from_pretrained(tmp_path / "run").num_classes == 3
+
+
 def limit_file_size() -> None:
     """Files may not grow beyond 100 kB: writing fails as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -200,6 +215,7 @@ def test_a_full_disk_is_one_message(shapes: Path, program: Program, tmp_path: Pa
         (["--output", str(ROOT / "README.md" / "run")], "README.md"),
         (["--output", str(ROOT / "tests")], "is not empty"),
         (["--network", "resnet18"], "resnet18"),
+        (["--output", "caf\udce9"], "UTF-8"),
         (["--val-size", "240"], "--val-size 240"),
         (["--resume", str(ROOT / "tests")], "holds no checkpoint"),
         (["--track", "nonsense"], "nonsense"),

@@ -24,7 +24,8 @@ MAX_DEPTH = 1000  # convolutions in all
 IMAGE_SIZES = range(16, 1025)
 SIZES = f"from {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]}"
 
-ARGUMENTS = {"num_classes", "in_chans", "global_pool", "stem_width", "widths", "depths"}
+RATES = ("drop_rate", "drop_path_rate", "drop_block_rate")
+ARGUMENTS = {"num_classes", "in_chans", "global_pool", "stem_width", "widths", "depths", *RATES}
 PRETRAINED_KEYS = {field.name for field in dataclasses.fields(PretrainedCfg)}
 
 
@@ -141,6 +142,7 @@ def _check_arguments(content: dict[str, Any], classes: int, where: str) -> None:
         "stem_width": _is_int(args.get("stem_width", 1), 1, MAX_WIDTH),
         "widths": _are_ints(args.get("widths", [1]), MAX_WIDTH),
         "depths": _are_ints(depths, MAX_DEPTH) and sum(depths) <= MAX_DEPTH,
+        **{key: isinstance(r := args.get(key, 0), int | float) and 0 <= r <= 1 for key in RATES},
     }
     for key, good in fine.items():
         _require(f"model_args.{key}", args, good, "what a network here can have", where)

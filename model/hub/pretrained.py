@@ -131,8 +131,10 @@ def _config_of(
         where: Any = path  # older versions of timm open it, whatever their annotation says
         save_config_for_hf(network, where)
         content = files.read_json(path)
-    # Said at the root already; transformers' wrapper refuses to be told twice.
-    content.get("model_args", {}).pop("num_classes", None)
+    args = content.setdefault("model_args", {})
+    args.pop("num_classes", None)  # at the root already; transformers' wrapper takes it once only
+    if rate := getattr(network, "drop_rate", 0.0):  # timm leaves it out
+        args["drop_rate"] = rate
     # Names that came from a config card belong at the root again, not inside pretrained_cfg.
     kept = content["pretrained_cfg"].pop("label_names", None)
     names = kept if label_names is None else label_names

@@ -1,5 +1,6 @@
 """What a user can cause: errors whose message names the bad value and the remedy."""
 
+import io
 import os
 import sys
 import traceback
@@ -41,11 +42,16 @@ class TrainingError(CifarnetError):
 def exit_on_error() -> Iterator[None]:
     """Ends a command line program with one message and code 2, no traceback, on our errors.
 
+    What the terminal cannot show, such as a file name in another alphabet, is printed as escapes.
+
     Raises:
         SystemExit: with code 2 after a `CifarnetError` or an `OSError` (full disk, no permission);
             with code 1 and no message if nobody reads our output any more; with code 1, a traceback
             and a request to report it after anything else.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # as a notebook's is not
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
         sys.stdout.flush()

@@ -1,12 +1,18 @@
 """The folder of a run."""
 
 import itertools
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from . import files
-from .errors import ConfigError
+from .errors import ConfigError, TrainingError
+
+LOCK = ".lock"
 
 
 def new_name(network: str) -> Path:
@@ -19,34 +25,65 @@ def new_name(network: str) -> Path:
     return path
 
 
-def check_output(output: Path | None, resume: bool) -> None:
-    """Finds out early whether the run's folder can be made, before an hour's work.
+@contextmanager
+def claim(directory: Path, resume: bool) -> Iterator[None]:
+    """Holds a run's folder for this process, and makes it if need be; an empty one does not stay.
 
     Args:
-        output: As asked for; None is a new folder in runs/.
-        resume: Whether the folder holds a run to go on with.
+        directory: Of the run.
+        resume: Whether it holds a run to go on with.
 
     Raises:
-        ConfigError: If the folder is a file, or would mix two runs.
+        ConfigError: If it is a file, has a name that is not UTF-8, or would mix two runs.
+        TrainingError: If another process holds it.
         OSError: If it cannot be made or written.
     """
-    if output and not resume and output.exists():
-        if not output.is_dir():
-            raise ConfigError(f"--output {output} is a file; name a folder.")
-        if set(output.iterdir()) - files.unfinished(output):
-            raise ConfigError(
-                f"--output {output} is not empty; name a new folder, or go on with the run "
-                f"in it by --resume {output}."
-            )
-        files.remove_unfinished(output)  # of a run that was killed before it could be resumed
-    target = output or Path("runs")
-    made = [folder for folder in (target, *target.parents) if not folder.exists()]
-    target.mkdir(parents=True, exist_ok=True)
+    if directory.exists() and not directory.is_dir():
+        raise ConfigError(f"--output {directory} is a file; name a folder.")
+    if str(directory) != str(directory).encode(errors="replace").decode():
+        # safetensors could not open it again
+        raise ConfigError(f"--output {directory} is not in UTF-8; choose another name.")
+    made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / LOCK)  # which the system takes back, however the process ends
     try:
-        probe = target / f".writable{files.UNFINISHED}"
-        files.write_bytes(probe, b"")
-        probe.unlink()
+        with suppress(Timeout):
+            lock.acquire(blocking=False)
+        if not lock.is_locked:
+            raise TrainingError(
+                f"Another process is training in {directory}: wait for its end, or name another "
+                "folder by --output."
+            )
+        others = set(directory.iterdir()) - files.unfinished(directory) - {directory / LOCK}
+        if others and not resume:
+            raise ConfigError(
+                f"--output {directory} is not empty; name a new folder, or go on with the run "
+                f"in it by --resume {directory}."
+            )
+        files.remove_unfinished(directory)
+        yield
     finally:
+        if lock.is_locked:
+            lock.release()
+            (directory / LOCK).unlink(missing_ok=True)
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()
+
+
+def check_space(directory: Path, size: int) -> None:
+    """Finds out whether a run's files fit on the disk.
+
+    Args:
+        directory: Of the run.
+        size: Bytes that will be written there.
+
+    Raises:
+        TrainingError: If they do not.
+    """
+    free = shutil.disk_usage(directory).free
+    if free < size:
+        raise TrainingError(
+            f"{directory} has room for {free / 2**20:,.0f} MiB, and this run writes up to "
+            f"{size / 2**20:,.0f} MiB: free some, or name a folder on another disk by --output."
+        )

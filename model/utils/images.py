@@ -4,6 +4,7 @@ import io
 import os
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -74,10 +75,10 @@ def read_image(
             "NumPy array (H, W, 3)."
         )
     path = Path(source)
-    if not path.is_file():
-        problem = "is not a file" if path.exists() else "does not exist"
-        raise ImageError(f"{path} {problem}; name an image file on this machine.")
     try:
+        if not path.is_file():  # but a folder, or what may never end: a pipe, a device
+            problem = "is not a file" if path.exists() else "does not exist"
+            raise ImageError(f"{path} {problem}; name an image file on this machine.")
         with path.open("rb") as file:
             return _read_file(file, str(path), at_least, max_pixels)
     except OSError as error:
@@ -137,7 +138,8 @@ def _is_plain_png(content: bytes, size: int) -> bool:
     side = size.to_bytes(4, "big")
     header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + side + side + b"\x08\x02"
     whole = content.startswith(header) and content.endswith(b"IEND\xaeB`\x82")
-    special = (b"tRNS", b"eXIf", b"acTL")  # transparent, turned, animated
+    # Transparent, turned, animated; or with notes that would be unpacked.
+    special = (b"tRNS", b"eXIf", b"acTL", b"iCCP", b"iTXt", b"zTXt")
     return whole and not any(kind in content for kind in special)
 
 
@@ -154,6 +156,35 @@ def _decode_png(content: bytes) -> np.ndarray | None:
 
 
 def _read_file(file: IO[bytes], name: str, at_least: int | None, max_pixels: int) -> Image.Image:
+    try:
+        return _decode_file(file, name, at_least, max_pixels)
+    except ImageError:
+        file.seek(0)
+        if not (bare := _without_notes(file)):
+            raise
+    return _decode_file(io.BytesIO(bare), name, at_least, max_pixels)
+
+
+def _without_notes(file: IO[bytes]) -> bytes:
+    """A PNG file less its notes, for which Pillow may refuse it; b"" if there is nothing to leave.
+
+    As libpng does, it passes over texts and colour profiles that are large (and not unpacked
+    here) or broken. Of what need not be there, transparency and orientation count.
+    """
+    kept, left_out = [file.read(8)], False
+    while kept[0] == b"\x89PNG\r\n\x1a\n" and len(head := file.read(8)) == 8:
+        kind, size = head[4:], int.from_bytes(head[:4]) + 4  # with the checksum
+        needed = kind[:1].isupper()
+        body = file.read(size) if needed or kind in (b"tRNS", b"eXIf") else b""
+        if needed or (body and zlib.crc32(kind + body[:-4]) == int.from_bytes(body[-4:])):
+            kept += [head, body]
+        else:
+            left_out = True
+            file.seek(size - len(body), os.SEEK_CUR)
+    return b"".join(kept) if left_out else b""
+
+
+def _decode_file(file: IO[bytes], name: str, at_least: int | None, max_pixels: int) -> Image.Image:
     try:
         with _quiet():
             image = Image.open(file, formats=FORMATS)
