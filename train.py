@@ -28,7 +28,6 @@ from model import advice, checkpoint
 from model.data import TrainingData, load_training_data
 from model.evaluation import finish
 from model.hub import push
-from model.hub.sending import check_token
 from model.inference.logits import predict_logits
 from model.options import Options
 from model.progress import RunProgress, reading_progress
@@ -306,7 +305,7 @@ def _hint(run: Run | None, resumed: Path | None) -> str:
 def _check(asked: Options) -> None:
     """What may fail does so before the time that training takes."""
     if asked.push_to_hub:
-        check_token(asked.push_to_hub)
+        push.check_token(asked.push_to_hub)
     folder.check_output(asked.output, resume=bool(asked.resume))
     if asked.resume:
         files.remove_unfinished(asked.resume)

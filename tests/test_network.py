@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
-from model.evaluation.flops import describe, multiply_adds
+from model.evaluation.report import describe, multiply_adds
 from model.network import PooledConv
 
 NAMES = timm.list_models("cifarnet_*")

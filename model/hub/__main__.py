@@ -10,8 +10,7 @@ from huggingface_hub.utils import logging
 from ..utils.errors import exit_on_error
 from .export import export_onnx
 from .pull import pull
-from .push import push_to_hub
-from .sending import Pushed
+from .push import Pushed, push_to_hub
 from .space import push_space
 
 
