@@ -170,6 +170,13 @@ def test_what_torch_wraps_is_saved_as_what_is_inside(
     assert Classifier(wrapped).network is unwrapped(wrapped)
 
 
+def test_compiled_parts_are_saved_under_their_own_names(saved: Path, tmp_path: Path) -> None:
+    network = make_network()
+    network.stages[0] = torch.compile(network.stages[0])
+    again = save_pretrained(network, tmp_path / "again", label_names=NAMES)
+    assert torch.equal(logits_of(from_pretrained(again)), logits_of(from_pretrained(saved)))
+
+
 def test_diverged_networks_are_not_saved(tmp_path: Path) -> None:
     network = make_network()
     with torch.no_grad():

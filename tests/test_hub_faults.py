@@ -1,6 +1,5 @@
 """What a hub, or the way to it, can do wrong: a HubError with names, no half things."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,6 @@ import huggingface_hub
 import pytest
 from hub_fixtures import ID, same, train_anew
 from hub_state import READER, WRITER, Fault, Hub
-from huggingface_hub import file_download
 from tiny_model import make_network
 
 from model import from_pretrained, push_to_hub
@@ -228,28 +226,6 @@ def test_a_hub_without_xet(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", False)
     push_to_hub(tiny, ID)
     assert "model.safetensors" in hub.repos["model", ID].files
-
-
-def test_a_hub_that_keeps_large_files_by_other_names(
-    hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The cache shares what comes from a Xet store, under the store's hash."""
-    push_to_hub(tiny, ID)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", False)
-    real, weights = file_download.get_hf_file_metadata, (tiny / "model.safetensors").read_bytes()
-
-    def announced(*args: Any, **options: Any) -> Any:
-        found = real(*args, **options)
-        store = file_download.XetFileData(file_hash="cd" * 32, refresh_route="nowhere")
-        return dataclasses.replace(found, xet_file_data=store if (found.size or 0) > 5000 else None)
-
-    def carried(incomplete_path: Path, **options: Any) -> None:
-        Path(incomplete_path).write_bytes(weights)
-
-    monkeypatch.setattr(file_download, "get_hf_file_metadata", announced)
-    monkeypatch.setattr(file_download, "xet_get", carried)
-    for _ in range(2):
-        assert same(from_pretrained(ID), from_pretrained(tiny))
 
 
 def test_a_rival_push_is_not_mixed_with_ours(

@@ -78,7 +78,7 @@ def test_figures_of_many_classes_stay_of_a_size_to_look_at(classes: int, tmp_pat
     logits = 5 * torch.nn.functional.one_hot(guessed, classes).float()  # (N, C)
     plain = report(logits, labels, names)
     results = {"dataset": {"label_names": names}, "test": {"plain": plain}}
-    for path in figures.write_figures(tmp_path, results, None):
+    for path in figures.write_figures(tmp_path, results):
         height, width = imread(path).shape[:2]
         assert max(height, width) <= 3000
     drawn = figures.confusion_matrix(plain, names, "test")

@@ -115,21 +115,6 @@ def test_the_commands(
     assert set(hub.repos) == {("model", ID)}
 
 
-@pytest.mark.parametrize("status", [0, 403])
-def test_the_token_is_never_told(
-    status: int, hub: Hub, tiny: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Neither when all goes well nor when the hub repeats it in its refusal."""
-    hub.faults = [Fault("POST .*/commit/", status=status)] if status else []
-    try:
-        code = program.main(["push", str(tiny), ID])
-    except SystemExit as stopped:
-        code = int(str(stopped.code))
-    told = capsys.readouterr()
-    assert code == (2 if status else 0)
-    assert WRITER not in told.out + told.err
-
-
 def test_a_pull_sees_what_is_new(hub: Hub, tiny: Path, tmp_path: Path) -> None:
     push_to_hub(tiny, ID)
     from_pretrained(ID)  # now in the cache

@@ -157,7 +157,7 @@ def test_command_line_writes_json_and_figures(
     assert printed.pop("comparison")["status"] == "identical"
     assert printed == written
     assert written["test"] == saved["test"]
-    assert len(list((out / "figures").glob("*.png"))) == 5
+    assert len(list((out / "figures").glob("*.png"))) == 4
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from ..recipe import Recipe
 from ..utils import files
 from ..utils.errors import ConfigError, DataError, TrainingError, exit_on_error
 from . import figures
-from .finish import PIECE, images_of
+from .finish import PIECE
 from .report import assemble, evaluate_split
 
 MOST_LISTED = 20  # differing numbers that are printed
@@ -98,7 +98,7 @@ def _run(args: argparse.Namespace) -> None:
     results = assemble(network, source, [base], sizes, device) | {args.split: reports}
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)
-        figures.write_figures(args.output, results, images_of(source.splits[base]))
+        figures.write_figures(args.output, results)
         files.write_json(args.output / hub.RESULTS_NAME, results)
     if args.json:
         print(json.dumps(results | {"comparison": comparison}, indent=2))

@@ -32,12 +32,8 @@ from .style import (
 MOST_NUMBERED = 20  # classes up to which the confusion matrix has room for numbers
 MOST_ROWS = 100  # classes that have room for their names
 
-ImagesOf = Callable[[list[int]], np.ndarray]
 
-
-def write_figures(
-    directory: str | Path, results: dict[str, Any], images_of: ImagesOf | None
-) -> list[Path]:
+def write_figures(directory: str | Path, results: dict[str, Any]) -> list[Path]:
     """Draws what results.json holds into `directory`/figures, each file complete or not at all.
 
     The numbers are those without test-time augmentation, of the test split if it is there.
@@ -45,12 +41,10 @@ def write_figures(
     Args:
         directory: Exists; its folder `figures` is made.
         results: Content of results.json; without "training" there are no learning curves.
-        images_of: Gives images uint8 (n, S, S, 3) for rows of the split, in their order; None
-            leaves out the sheet of mistakes.
 
     Returns:
-        The files written: learning_curves, confusion_matrix, reliability, reliability_calibrated,
-        per_class and confident_mistakes, all .png.
+        The files written: learning_curves, confusion_matrix, reliability, reliability_calibrated
+        and per_class, all .png.
 
     Raises:
         OSError: If a file cannot be written.
@@ -68,8 +62,6 @@ def write_figures(
         drawings["reliability_calibrated"] = lambda: reliability(calibrated, split, "calibrated")
     if results.get("training", {}).get("epochs"):
         drawings["learning_curves"] = lambda: learning_curves(results["training"])
-    if images_of:
-        drawings["confident_mistakes"] = lambda: confident_mistakes(report, images_of, split)
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # A class name in a script that the font lacks is drawn as boxes; that is no error.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font|Matplotlib currently")
@@ -211,36 +203,6 @@ def per_class(report: dict[str, Any], split: str) -> Figure:
     ax.tick_params(axis="y", labelsize=9 if len(ranked) <= MOST_NUMBERED else 7)
     ax.spines["left"].set_visible(False)
     legend_above(ax)
-    return figure
-
-
-def confident_mistakes(report: dict[str, Any], images_of: ImagesOf, split: str) -> Figure:
-    """The mistakes made with the highest probability, as a sheet of images."""
-    mistakes = report["confident_mistakes"]
-    if not mistakes:
-        return headed_figure(
-            6, 0.9, f"No {split} image is misclassified", f"{report['count']:,} images"
-        )
-    images = images_of([row["index"] for row in mistakes])
-    columns = min(5, len(mistakes))
-    lines = -(-len(mistakes) // columns)
-    first = mistakes[0]
-    title = (
-        f"Most certain mistake: {first['true']} taken for {first['predicted']} "
-        f"at {percent(first['probability'])}"
-    )
-    note = "The mistakes made with the highest probability: true → predicted"
-    figure = headed_figure(max(1.75 * columns, 6), 2.15 * lines + 0.7, title, note)
-    for ax in figure.subplots(lines, columns, squeeze=False).flat:
-        ax.set_axis_off()
-    for ax, row, image in zip(figure.axes, mistakes, images, strict=False):
-        ax.imshow(image, interpolation="nearest")
-        offset: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
-        for name, above in ((f"{short(row['true'])} →", 16.5), (short(row["predicted"]), 5)):
-            ax.annotate(name, (0, 1), (0, above), fontsize=8.5, **offset)
-        where: Any = {"transform": ax.transAxes, "fontsize": 7.5, "va": "top"}
-        ax.text(0, -0.03, percent(row["probability"]), color=RUST, weight="bold", **where)
-        ax.text(1, -0.03, f"no. {row['index']}", color=MUTED, ha="right", **where)
     return figure
 
 

@@ -20,15 +20,14 @@ KIND: dict[str, Any] = {
     "pipeline_tag": "image-classification",
     "tags": ["image-classification", "timm", "pytorch", "safetensors", "cifarnet"],
 }
-FIGURES = {  # titles, in the order in which the card shows them
-    "learning_curves": "Learning curves",
-    "confusion_matrix": "Confusion matrix of the test split",
-    "reliability": "Stated probability against actual accuracy, as the network comes",
-    "reliability_calibrated": "The same as the classifier answers, calibrated",
-    "out_of_scope": "How well pictures of something else are told from test images",
-    "explanations": "Deletion and insertion curves of the maps",
-    "per_class": "Accuracy of each class",
-    "confident_mistakes": "The most confident mistakes",
+FIGURES = {  # that may be published, with their titles, in the card's order
+    "learning_curves.png": "Learning curves",
+    "confusion_matrix.png": "Confusion matrix of the test split",
+    "reliability.png": "Stated probability against actual accuracy, as the network comes",
+    "reliability_calibrated.png": "The same as the classifier answers, calibrated",
+    "out_of_scope.png": "How well pictures of something else are told from test images",
+    "explanations.png": "Deletion and insertion curves of the maps",
+    "per_class.png": "Accuracy of each class",
 }
 
 
@@ -51,8 +50,6 @@ def model_card(
     """
     name = results and results["dataset"]["name"]
     known = results and hub_id(results)
-    order, stems = list(FIGURES), sorted(Path(figure).stem for figure in figures)
-    stems.sort(key=lambda stem: order.index(stem) if stem in order else len(order))
     values = {
         "config": config,
         "results": results,
@@ -65,7 +62,7 @@ def model_card(
             "argument": known or ("synthetic" if name == "synthetic" else "DATASET_FOLDER"),
         },
         "front_matter": (front_matter(results) if results else ModelCardData(**KIND)).to_yaml(),
-        "figures": [(f"{stem}.png", FIGURES.get(stem, stem)) for stem in stems],
+        "figures": [(name, title) for name, title in FIGURES.items() if name in figures],
     }
     return render(TEMPLATE, values, block)
 

@@ -20,7 +20,6 @@ from ..utils.errors import ConfigError, WeightsError
 from . import card, config, snapshot
 
 RESULTS_NAME, CARD_NAME = "results.json", "README.md"
-MISTAKES = "confident_mistakes.png"  # shows images of the dataset, which are not ours to publish
 DTYPES = ("F32", "F16", "BF16")  # of floating-point weights in a file
 INTEGER_DTYPES = ("I64",)  # of the normalisation layers' counters
 
@@ -65,7 +64,7 @@ def save_pretrained(
     contents = {snapshot.WEIGHTS_NAME: weights}
     if results is not None:
         results = results | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
-        figures = sorted(path.name for path in (directory / "figures").glob("*.png"))
+        figures = [path.name for path in public_figures(directory)]
         contents[RESULTS_NAME] = _json(results)
         contents[CARD_NAME] = card.model_card(results, content, figures=figures).encode()
     contents[config.NAME] = _json(content)
@@ -121,8 +120,8 @@ def unwrapped(network: Any) -> Any:
 
 
 def public_figures(directory: Path) -> list[Path]:
-    """The figures beside a model that may be published, by name."""
-    return sorted(p for p in (directory / "figures").glob("*.png") if p.name != MISTAKES)
+    """The figures beside a model that may be published."""
+    return [path for name in card.FIGURES if (path := directory / "figures" / name).is_file()]
 
 
 def read_config(model: str | os.PathLike[str], revision: str | None = None) -> dict[str, Any]:
@@ -165,7 +164,8 @@ def _weights_of(network: nn.Module, dtype: torch.dtype) -> bytes:
                     f"{name} holds NaN or infinite values as {dtype}; nothing was saved. Training "
                     "diverged: lower the learning rate."
                 )
-        tensors[name] = value.detach().cpu().contiguous()
+        # torch.compile may also have wrapped a part of the network.
+        tensors[name.replace("_orig_mod.", "")] = value.detach().cpu().contiguous()
     return safetensors.torch.save(tensors, {"format": "pt"})
 
 

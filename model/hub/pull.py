@@ -1,7 +1,6 @@
 """Fetching a model from a hub into a folder, whole or not at all."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -9,9 +8,10 @@ from huggingface_hub import HfApi
 
 from ..utils.errors import ConfigError
 from . import config, snapshot
-from .pretrained import CARD_NAME, MISTAKES, RESULTS_NAME, load, write_together
+from .card import FIGURES
+from .pretrained import CARD_NAME, RESULTS_NAME, load, write_together
 
-OTHERS = re.compile(rf"{re.escape(RESULTS_NAME)}|{re.escape(CARD_NAME)}|figures/[\w-]+\.png")
+OTHERS = (RESULTS_NAME, CARD_NAME, *(f"figures/{name}" for name in FIGURES))
 
 
 def pull(
@@ -45,11 +45,10 @@ def pull(
     with snapshot.asking(f"Listing the files of {repo_id} failed"):
         there = HfApi().list_repo_files(repo_id, revision=source.name)
     # The config card comes last: a folder without it is not yet a model.
-    wanted = [snapshot.WEIGHTS_NAME, *filter(OTHERS.fullmatch, there), config.NAME]
+    others = [name for name in OTHERS if name in there]
     found = {
         name: snapshot.fetch(repo_id, name, source.name).read_bytes()
-        for name in wanted
-        if name != f"figures/{MISTAKES}"
+        for name in (snapshot.WEIGHTS_NAME, *others, config.NAME)
     }
     new = not directory.exists()
     try:

@@ -209,7 +209,8 @@ class Classifier:
 
         if label is not None and label not in self.label_names:
             raise ConfigError(
-                f"label={label!r} is unknown: choose from {', '.join(self.label_names)}."
+                f"label={label!r} is unknown: choose one of the {len(self.label_names):,} classes, "
+                f"such as {', '.join(self.label_names[:10])}."
             )
         picture = self.open(image)
         if label is None or box is None:
