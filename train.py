@@ -30,7 +30,6 @@ from model import advice, checkpoint
 from model.data import TrainingData, describe, load_training_data
 from model.evaluation import finish
 from model.hub import push
-from model.hub.sending import check_token
 from model.inference.logits import predict_logits
 from model.options import Options
 from model.progress import RunProgress, reading_progress
@@ -330,7 +329,7 @@ def _hold(asked: Options) -> AbstractContextManager[None]:
     if os.environ.get("RANK", "0") != "0":
         return nullcontext()
     if asked.push_to_hub:
-        check_token(asked.push_to_hub)
+        push.check_token(asked.push_to_hub)
     return folder.claim(asked.output, resume=bool(asked.resume))
 
 

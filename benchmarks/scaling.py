@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 
 from benchmarks._common import ROOT
 from model.evaluation import style
-from model.evaluation.flops import multiply_adds
+from model.evaluation.report import multiply_adds
 from model.recipe import RECIPES
 from model.utils import files
 from model.utils.device import resolve_mixed_precision

@@ -35,10 +35,6 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
-
 def _register() -> None:
     """Makes the networks known to timm, once.
 

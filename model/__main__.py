@@ -119,18 +119,8 @@ def _as_text(path: str, prediction: "Prediction", k: int) -> str:
 
 
 def _as_json(path: str, prediction: "Prediction", k: int) -> str:
-    return json.dumps(
-        {
-            "image": path,
-            "label": prediction.label,
-            "probability": prediction.probability,
-            "probabilities": dict(prediction.top(k)),
-            "verdict": prediction.verdict,
-            "sentence": prediction.sentence,
-            "scope": prediction.scope,
-            "box": prediction.box,
-        }
-    )
+    told = vars(prediction) | {"probabilities": dict(prediction.top(k))}
+    return json.dumps({"image": path, **told})
 
 
 def _silence_libraries() -> None:

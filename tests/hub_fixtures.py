@@ -16,7 +16,7 @@ import torch
 from hub_state import WRITER, Hub
 
 import model
-from model.hub import errors, save_pretrained
+from model.hub import save_pretrained
 
 ROOT = Path(model.__file__).resolve().parent.parent
 NAMES = ["ant", "bee", "cow"]
@@ -41,7 +41,6 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         impatient = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})
         for place in ("utils._http", "file_download"):
             monkeypatch.setattr(f"huggingface_hub.{place}.time", impatient)
-        monkeypatch.setattr(errors, "WAITS", (0.0, 0.0, 0.0))
         yield running
 
 

@@ -215,19 +215,20 @@ def test_local_datasets(
 
 def test_saved_beside_the_weights(results: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
-    for name in ("zebra", "per_class", "learning_curves"):
+    for name in ("confident_mistakes", "per_class", "learning_curves"):
         (tmp_path / "figures" / f"{name}.png").write_bytes(b"")
     names = results["dataset"]["label_names"]
     network = timm.create_model("cifarnet_nano", num_classes=10)
     save_pretrained(network, tmp_path, label_names=names, results=results)
     digest = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
     assert files.read_json(tmp_path / "results.json") == results | {"weights_sha256": digest}
-    figures = ["learning_curves.png", "per_class.png", "zebra.png"]
+    figures = ["learning_curves.png", "per_class.png"]
     text = (tmp_path / "README.md").read_text()
     assert text == model_card(results, files.read_json(tmp_path / "config.json"), figures=figures)
     places = [text.index(f"](figures/{name})") for name in figures]
     assert places == sorted(places)
     assert "confusion_matrix.png" not in text
+    assert "confident_mistakes" not in text  # of an earlier version: shows the dataset's pictures
     assert "## Figures" not in model_card(results, CONFIG)
 
 

@@ -1,7 +1,11 @@
 """Tests of model.inference.classifier: any picture, alone or in a list, one honest answer."""
 
+import copy
 import dataclasses
 import io
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +140,27 @@ def test_prediction() -> None:
     assert answer.top(0) == answer.top(-1) == []
     with pytest.raises(dataclasses.FrozenInstanceError):
         answer.label = "a"  # type: ignore[misc]
+
+
+def test_copies_answer_alike(classify: Classifier) -> None:
+    expected = classify(pixels())
+    for other in (
+        copy.copy(classify),
+        copy.deepcopy(classify),
+        pickle.loads(pickle.dumps(classify)),
+    ):
+        assert other(pixels()) == expected
+        assert other.network is not classify.network or other._fast is not classify._fast
+
+
+@pytest.mark.slow
+def test_other_processes_can_classify(classify: Classifier) -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        (there,) = pool.map(classify, [pixels()])
+    here = classify(pixels())
+    assert (there.label, there.box) == (here.label, here.box)
+    assert there.probability == pytest.approx(here.probability, abs=1e-6)
 
 
 def test_ties_keep_the_order_of_the_classes() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tiny_model import NAMES, change_config, make_network, put
 
-from model.hub import from_pretrained, read_config, save_pretrained
+from model.hub import config, from_pretrained, read_config, save_pretrained
 from model.utils.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,7 +15,7 @@ NAN, INFINITE = float("nan"), float("inf")
 WRONG: dict[str, list[Any]] = {
     "architecture": ["resnet18", "cifarnet_huge", ["cifarnet_nano"], "hf-hub:evil/model", None],
     "num_classes": [0, -5, "5", 5.0, True, 10**12, None],
-    "label_names": [[1, 2, 3, 4, 5], {"0": "a"}, "abcde", ["a", "b", "c", "d", ""]],
+    "label_names": [{"0": "a"}, "abcde"],
     "cifarnet": [{}, [1], {"version": "1"}],
     "cifarnet.recipe": [[1]],
     "cifarnet.data": ["synthetic"],
@@ -36,7 +36,8 @@ WRONG: dict[str, list[Any]] = {
 OTHERS: list[tuple[tuple[Any, ...], str]] = [
     (("num_classes", 6), "5 label names for 6 classes"),
     (("label_names", NAMES[:4]), "4 label names for 5 classes"),
-    (("label_names", ["a", "a", "b", "c", "d"]), "'a'"),
+    (("label_names", ["a", "a", "b", "c", "d"]), "'a' stands for two"),
+    (("label_names", [1, 2, 3, 4, 5]), "label name 1 is"),
     (("cifarnet", "version", 2), "cifarnet.version is 2"),
     (("cifarnet", "data", {"name": 3}), "cifarnet.data.name is 3"),
     (("cifarnet", "data", {"image_size": 8}), "cifarnet.data.image_size is 8"),
@@ -73,11 +74,37 @@ def test_wrong_config_cards(path: tuple[Any, ...], part: str, saved: Path) -> No
     assert str(saved / "config.json") in told
 
 
+@pytest.mark.parametrize(
+    ("names", "bad"),
+    [
+        (["a", ""], "''"),
+        ([" "], "' '"),
+        (["a", "b", "a"], "'a'"),
+        (["a", None], "None"),
+        (["a", "b\nc"], "'b\\nc'"),
+        (["\udc80"], "'\\udc80'"),
+        (["y" * 256], "256 characters"),
+    ],
+)
+def test_names_that_saving_would_refuse_are_told_before_training(names: Any, bad: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.check_label_names(names)
+    assert bad in str(caught.value)
+
+
+def test_names_in_every_script_are_fine() -> None:
+    config.check_label_names(["قطة", "猫", "कुत्ता", "👩\u200d👩\u200d👧", "e\u0301", "é", "x" * 255])
+
+
 def test_malformed_and_huge_config_cards(tmp_path: Path) -> None:
-    for content in ('{"architecture": ', '{"a": "' + "x" * 2**20 + '"}', "[1]"):
+    for content in ('{"architecture": ', "[1]"):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(ConfigError, match=r"config\.json"):
             read_config(tmp_path)
+    with open(tmp_path / "config.json", "wb") as file:
+        file.truncate(config.MAX_BYTES + 1)
+    with pytest.raises(ConfigError, match=f"{config.MAX_BYTES + 1:,} bytes"):
+        read_config(tmp_path)
 
 
 def test_the_released_card_is_accepted() -> None:

@@ -17,7 +17,7 @@ from model.evaluation import figures
 from model.evaluation.style import STYLE
 
 LONG = ("aquarium_fish", "pickup_truck", "sweet_pepper", "lawn_mower", "willow_tree")
-FILES = ("confusion_matrix", "reliability", "per_class", "learning_curves", "confident_mistakes")
+FILES = ("confusion_matrix", "reliability", "per_class", "learning_curves")
 
 
 def names_of(classes: int) -> list[str]:
@@ -52,9 +52,6 @@ def make_report(classes: int = 10, wrong: int = 30, seed: int = 0) -> dict[str, 
         },
         "confusion_matrix": matrix.tolist(),
         "most_confused": [mistake | {"count": wrong}] if wrong else [],
-        "confident_mistakes": [
-            mistake | {"index": 7 * i, "probability": 0.99 - i / 100} for i in range(min(wrong, 20))
-        ],
         "reliability": [
             {
                 "low": float(edges[i]),
@@ -90,10 +87,6 @@ def make_results(classes: int = 10) -> dict[str, Any]:
     }
 
 
-def images_of(indices: list[int]) -> np.ndarray:
-    return np.stack([np.full((32, 32, 3), i % 256, np.uint8) for i in indices])
-
-
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
@@ -117,15 +110,14 @@ def draw_all(classes: int) -> dict[str, Figure]:
             "reliability": figures.reliability(report, "test"),
             "per_class": figures.per_class(report, "test"),
             "learning_curves": figures.learning_curves(make_training(12)),
-            "confident_mistakes": figures.confident_mistakes(report, images_of, "test"),
         }
 
 
-def test_five_complete_files_are_written_the_same_each_time(tmp_path: Path) -> None:
+def test_complete_files_are_written_the_same_each_time(tmp_path: Path) -> None:
     before, folders = dict(matplotlib.rcParams), [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         folder.mkdir()
-        written = figures.write_figures(folder, make_results(), images_of)
+        written = figures.write_figures(folder, make_results())
         assert {path.stem for path in written} == set(FILES)
         assert set((folder / "figures").iterdir()) == set(written)
     for name in FILES:
@@ -142,7 +134,7 @@ def test_what_is_missing_is_left_out(tmp_path: Path) -> None:
     results = make_results()
     results |= {"validation": results.pop("test"), "test": None}
     del results["training"]
-    written = figures.write_figures(tmp_path, results, None)
+    written = figures.write_figures(tmp_path, results)
     assert {path.stem for path in written} == {"confusion_matrix", "reliability", "per_class"}
 
 
@@ -183,7 +175,7 @@ def test_confusion_matrix_of_100_classes_has_names_but_no_numbers() -> None:
 
 def test_a_model_without_mistakes_has_its_figures_too(tmp_path: Path) -> None:
     results = make_results() | {"test": {"plain": make_report(wrong=0)}}
-    assert len(figures.write_figures(tmp_path, results, images_of)) == 5
+    assert len(figures.write_figures(tmp_path, results)) == 4
     for wrong, title in (
         (0, "No test image is misclassified"),
         (1, "aquarium_fish0 is taken for willow_tree9 once"),
@@ -213,24 +205,9 @@ def test_learning_curves_of_few_epochs_or_without_validation(epochs: int, valida
     assert len(figure.axes[0].lines[0].get_xdata()) == epochs  # type: ignore[arg-type]
 
 
-def test_mistakes_show_the_images_of_their_rows() -> None:
-    asked = []
-
-    def remember(indices: list[int]) -> np.ndarray:
-        asked.append(indices)
-        return images_of(indices)
-
-    figure = figures.confident_mistakes(make_report(), remember, "test")
-    assert asked == [[7 * i for i in range(20)]]
-    third = figure.axes[2].images[0].get_array()
-    assert third is not None
-    assert (np.asarray(third) == 14).all()
-    assert {"99.0 %", "no. 14"} <= set(texts(figure))
-
-
 def test_odd_class_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     odd = ["$x^2$ and $", "飛行機", "a name that is far too long to be written anywhere", "\\frac"]
     report = make_report(4)
     report["per_class"] = dict(zip(odd, report["per_class"].values(), strict=True))
     results = make_results() | {"dataset": {"label_names": odd}, "test": {"plain": report}}
-    assert figures.write_figures(tmp_path, results, images_of)
+    assert figures.write_figures(tmp_path, results)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from tiny_model import (
 )
 
 from model.hub import from_pretrained, read_config, save_pretrained
+from model.hub.pretrained import unwrapped
+from model.inference.classifier import Classifier
 from model.utils import files
 from model.utils.errors import ConfigError, WeightsError
 
@@ -139,6 +142,41 @@ def test_label_names_must_fit(names: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def on_all_devices(network: torch.nn.Module) -> torch.nn.Module:
+    return torch.nn.parallel.DistributedDataParallel(network)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.compile,
+        torch.nn.DataParallel,
+        on_all_devices,
+        lambda network: torch.compile(on_all_devices(network)),
+    ],
+)
+def test_what_torch_wraps_is_saved_as_what_is_inside(
+    wrap: Callable[[Any], Any], saved: Path, tmp_path: Path
+) -> None:
+    alone = {"init_method": f"file://{tmp_path}/store", "rank": 0, "world_size": 1}
+    torch.distributed.init_process_group("gloo", **alone)  # type: ignore[arg-type]
+    try:
+        wrapped = wrap(make_network())
+    finally:
+        torch.distributed.destroy_process_group()
+    save_pretrained(wrapped, tmp_path / "again", label_names=NAMES)
+    for name in ("config.json", "model.safetensors"):
+        assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert Classifier(wrapped).network is unwrapped(wrapped)
+
+
+def test_compiled_parts_are_saved_under_their_own_names(saved: Path, tmp_path: Path) -> None:
+    network = make_network()
+    network.stages[0] = torch.compile(network.stages[0])
+    again = save_pretrained(network, tmp_path / "again", label_names=NAMES)
+    assert torch.equal(logits_of(from_pretrained(again)), logits_of(from_pretrained(saved)))
+
+
 def test_diverged_networks_are_not_saved(tmp_path: Path) -> None:
     network = make_network()
     with torch.no_grad():
@@ -153,8 +191,9 @@ def test_diverged_networks_are_not_saved(tmp_path: Path) -> None:
 
 
 def test_foreign_networks_are_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="test_resnet"):
-        save_pretrained(timm.create_model("test_resnet"), tmp_path / "run")
+    for network in (timm.create_model("test_resnet"), torch.nn.Linear(2, 3)):
+        with pytest.raises(ConfigError, match=r"test_resnet|Linear"):
+            save_pretrained(network, tmp_path / "run")
 
 
 @pytest.mark.parametrize("fails_at", [0, 1])

@@ -1,6 +1,5 @@
 """What a hub, or the way to it, can do wrong: a HubError with names, no half things."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +9,10 @@ import huggingface_hub
 import pytest
 from hub_fixtures import ID, same, train_anew
 from hub_state import READER, WRITER, Fault, Hub
-from huggingface_hub import file_download
 from tiny_model import make_network
 
 from model import from_pretrained, push_to_hub
-from model.hub import errors, save_pretrained, sending, snapshot
+from model.hub import push, save_pretrained, snapshot
 from model.hub.pull import pull
 from model.utils.errors import ConfigError, HubError, WeightsError
 
@@ -59,21 +57,19 @@ def test_a_refused_push_leaves_nothing_half_done_and_tells_no_token(
         assert set(repo.files) == {".gitattributes"}
 
 
-def test_no_token(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HF_TOKEN")
-    monkeypatch.setattr(errors, "get_token", lambda: None)
-    with pytest.raises(HubError, match="HF_TOKEN"):
-        push_to_hub(tiny, ID)
-    assert hub.asked == []
-
-
-def test_a_token_that_only_reads_is_told_before_training(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
+def test_who_may_not_send_is_told_before_training(
+    hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    sending.check_token(ID)
+    push.check_token(ID)
     monkeypatch.setenv("HF_TOKEN", READER)
     with pytest.raises(HubError, match=ID):
-        sending.check_token(ID)
+        push.check_token(ID)
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
+    for ask in (lambda: push.check_token(ID), lambda: push_to_hub(tiny, ID)):
+        with pytest.raises(HubError, match="HF_TOKEN"):
+            ask()
+    assert not hub.repos
 
 
 @pytest.mark.parametrize("name", ["demo", "no slash", "a/b/c", "you/ti ny", "-x/y"])
@@ -89,25 +85,8 @@ def test_addresses_that_are_none(
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
     for ask in (lambda: push_to_hub(tiny, ID), lambda: from_pretrained(ID)):
-        with pytest.raises(HubError, match=f"HF_ENDPOINT='{address}'"):
+        with pytest.raises(HubError, match=f"HF_ENDPOINT={address}"):
             ask()
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "POST /api/repos/create",
-        "POST .*/commit/",
-        "PUT /lfs/",
-        "HEAD .*config",
-        "GET .*safetensors",
-        "GET /api/models/[^/]+/[^/]+$",
-    ],
-)
-def test_overload_is_waited_for(line: str, hub: Hub, tiny: Path) -> None:
-    hub.faults = [Fault(line, status=503, times=2)]
-    push_to_hub(tiny, ID)
-    assert same(from_pretrained(ID), from_pretrained(tiny))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +97,7 @@ def test_overload_is_waited_for(line: str, hub: Hub, tiny: Path) -> None:
         (Fault("GET .*safetensors", cut=500), "model.safetensors"),
         (Fault("HEAD .*config", status=503), "503"),
         (Fault("GET .*safetensors", status=503), "503"),
-        (Fault("HEAD .*config", status=403, code="GatedRepo"), "terms"),
+        (Fault("HEAD .*config", status=403, code="GatedRepo"), "gated"),
         (Fault("HEAD .*config", status=401, code="RepoNotFound"), "hf auth login"),
         (Fault("HEAD .*safetensors", status=404, code="EntryNotFound"), "model.safetensors"),
     ],
@@ -136,7 +115,7 @@ def test_what_cannot_be_loaded_is_not_kept(fault: Fault, said: str, hub: Hub, ti
 
 @pytest.mark.parametrize(
     ("repo_id", "revision", "said"),
-    [("you/gone", None, "you/gone"), (ID, "v9", "v9"), ("bad--/..name", None, "owner/name")],
+    [("you/gone", None, "you/gone"), (ID, "v9", "v9"), ("bad--/..name", None, "bad--/..name")],
 )
 def test_what_is_not_there(
     repo_id: str, revision: str | None, said: str, hub: Hub, tiny: Path, tmp_path: Path
@@ -152,7 +131,7 @@ def test_what_is_not_there(
 def test_a_wrong_token_while_loading(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     push_to_hub(tiny, ID)
     monkeypatch.setenv("HF_TOKEN", "hf_Wrong")
-    with pytest.raises(HubError, match="token is wrong or has expired") as caught:
+    with pytest.raises(HubError, match=r"401.*hf auth login") as caught:
         from_pretrained(ID)
     assert "hf_Wrong" not in str(caught.value)
 
@@ -196,7 +175,7 @@ def test_what_is_too_large_is_not_fetched(
     name: str, hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push_to_hub(tiny, ID)
-    monkeypatch.setattr(snapshot, "MAX_WEIGHTS", 2**20)
+    monkeypatch.setattr(snapshot, "MAX_BYTES", 2**20)
     hub.repos["model", ID].files[name] = b"\0" * (2**20 + 1)
     with pytest.raises(HubError, match=f"{name} of you/tiny.* 1,048,577 bytes"):
         from_pretrained(ID)
@@ -237,7 +216,9 @@ def test_results_of_other_weights_are_not_published(hub: Hub, tiny: Path) -> Non
 
 def test_a_commit_whose_answer_is_lost_is_not_made_twice(hub: Hub, tiny: Path) -> None:
     hub.faults = [Fault("POST .*/commit/", lost=True, times=1)]
-    assert push_to_hub(tiny, ID, message="hello").new
+    with pytest.raises(HubError, match=ID):
+        push_to_hub(tiny, ID, message="hello")
+    assert not push_to_hub(tiny, ID, message="hello").new
     assert hub.repos["model", ID].messages == ["initial commit", "hello"]
 
 
@@ -247,73 +228,37 @@ def test_a_hub_without_xet(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch
     assert "model.safetensors" in hub.repos["model", ID].files
 
 
-def test_a_hub_that_keeps_large_files_by_other_names(
+def test_a_rival_push_is_not_mixed_with_ours(
     hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cache shares what comes from a Xet store, under the store's hash."""
-    push_to_hub(tiny, ID)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", False)
-    real, weights = file_download.get_hf_file_metadata, (tiny / "model.safetensors").read_bytes()
-
-    def announced(*args: Any, **options: Any) -> Any:
-        found = real(*args, **options)
-        store = file_download.XetFileData(file_hash="cd" * 32, refresh_route="nowhere")
-        return dataclasses.replace(found, xet_file_data=store if (found.size or 0) > 5000 else None)
-
-    def carried(incomplete_path: Path, **options: Any) -> None:
-        Path(incomplete_path).write_bytes(weights)
-
-    monkeypatch.setattr(file_download, "get_hf_file_metadata", announced)
-    monkeypatch.setattr(file_download, "xet_get", carried)
-    for _ in range(2):
-        assert same(from_pretrained(ID), from_pretrained(tiny))
-
-
-@pytest.fixture
-def before_the_commit(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Lets somebody else act once, after we looked at what is there."""
-
-    def arrange(act: Callable[[Any], Any]) -> None:
-        real, done = sending.HfApi.create_commit, list[bool]()
-
-        def late(api: Any, *args: Any, **options: Any) -> Any:
-            if not done:
-                done.append(True)
-                act(hub.repos["model", ID])
-            return real(api, *args, **options)
-
-        monkeypatch.setattr(sending.HfApi, "create_commit", late)
-
-    return arrange
-
-
-def test_a_rival_push_is_not_mixed_with_ours(
-    hub: Hub, tiny: Path, before_the_commit: Callable[[Any], None]
-) -> None:
+    """Somebody else sends after we looked at what is there."""
     push_to_hub(tiny, ID)
     repo = hub.repos["model", ID]
     theirs = repo.files | {"model.safetensors": b"theirs", "notes.txt": b"theirs"}
-    (tiny / "figures" / "more.png").write_bytes(b"ours")
-    before_the_commit(lambda repo: repo.commit(theirs, "theirs"))
+    real = push.HfApi.create_commit
+
+    def late(api: Any, *args: Any, **options: Any) -> Any:
+        repo.commit(theirs, "theirs")
+        return real(api, *args, **options)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(push.HfApi, "create_commit", late)
+        with pytest.raises(HubError, match="412"):
+            push_to_hub(tiny, ID, revision="v1")
+    assert (repo.files, repo.tags) == (theirs, {})
     push_to_hub(tiny, ID, revision="v1")
     assert repo.files["model.safetensors"] == (tiny / "model.safetensors").read_bytes()
     assert repo.files["notes.txt"] == b"theirs"
     assert repo.tags == {"v1": repo.refs["main"]}
 
 
-def test_a_tag_that_cannot_be_set(
-    hub: Hub, tiny: Path, before_the_commit: Callable[[Any], None]
-) -> None:
+def test_a_tag_that_cannot_be_set(hub: Hub, tiny: Path) -> None:
     hub.faults = [Fault("POST .*/tag/", status=500)]
     with pytest.raises(HubError, match=r"in commit [0-9a-f]{40}, but not the tag 'v1'"):
         push_to_hub(tiny, ID, revision="v1")
     hub.faults = []
     assert not push_to_hub(tiny, ID, revision="v1").new
     assert list(hub.repos["model", ID].tags) == ["v1"]
-    before_the_commit(lambda repo: repo.tags.update(v2=repo.refs["main"]))
-    train_anew(tiny, seed=1)
-    with pytest.raises(HubError, match="but not the tag 'v2'"):
-        push_to_hub(tiny, ID, revision="v2")
 
 
 def test_a_cache_that_cannot_be_written_does_not_spoil_a_push(

@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from model.hub import measured
+from model.hub import release
 
 
 def told(folder: Path, **files: Any) -> dict[str, str]:
     """The parts of README.md, each item of a list on one line."""
     for name, content in files.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
-    return {k: v.replace("\n  ", " ") for k, v in measured.parts(folder).items()}
+    return {k: v.replace("\n  ", " ") for k, v in release.measured(folder).items()}
 
 
 def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:

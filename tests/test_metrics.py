@@ -16,8 +16,10 @@ from sklearn import metrics as reference
 from torch.utils.data import DataLoader, TensorDataset
 
 from model.evaluation import metrics
+from model.evaluation.confusion import confusion_matrix, confusions
 from model.evaluation.metrics import ClassifierMetric
 from model.utils import files
+from model.utils.errors import DataError
 
 SAMPLES = (101, 2)  # neither divides over two processes with batches of 8
 
@@ -43,53 +45,42 @@ def compute(logits: Any, labels: Any) -> dict[str, Any]:
     return ClassifierMetric().compute(predictions=logits, references=labels)
 
 
-def test_accuracies_by_hand() -> None:
-    assert metrics.accuracy(LOG_P, TRUE) == {"accuracy": 0.5}
-    # Ranks of the true class: 0, 0, 1 (tie 0.25/0.25: the first class wins), 1 (0.2 after 0.62).
-    assert metrics.top_accuracy(LOG_P, TRUE, k=1) == {"top1_accuracy": 0.5}
-    assert metrics.top_accuracy(LOG_P, TRUE, k=2) == {"top2_accuracy": 1.0}
-    second, last = np.array([[1.0, 0.0, 0.0]]), np.array([2])
-    assert metrics.top_accuracy(second, last, k=2) == {"top2_accuracy": 0.0}
-    assert metrics.top_accuracy(second, last) == {"top5_accuracy": 1.0}
-
-
-def test_nll_by_hand() -> None:
+def test_four_samples_by_hand() -> None:
+    """One class has no samples; ranks of the true classes are 0, 0, 1 (a tie) and 1."""
+    found = metrics.measure(LOG_P, TRUE)
+    assert (found["count"], found["accuracy"], found["top5_accuracy"]) == (4, 0.5, 1.0)
+    assert [metrics.top_accuracy(LOG_P, TRUE, k) for k in (1, 2)] == [0.5, 1.0]
+    assert metrics.top_accuracy(np.array([[1.0, 0.0, 0.0]]), np.array([2]), 2) == 0  # ties in order
     expected = -(np.log(0.7) + np.log(0.82) + np.log(0.25) + np.log(0.2)) / 4
-    assert metrics.negative_log_likelihood(LOG_P, TRUE)["nll"] == pytest.approx(expected)
-    huge = np.array([[1e30, 0.0], [-1000.0, 0.0]])
-    assert metrics.negative_log_likelihood(huge, np.array([0, 0]))["nll"] == pytest.approx(500)
-
-
-def test_confusion_and_classes_by_hand_with_one_without_samples() -> None:
-    found = metrics.confusion_matrix(LOG_P, TRUE)
-    assert found == {"confusion_matrix": [[1, 0, 1], [1, 1, 0], [0, 0, 0]]}
-    result = metrics.per_class(LOG_P, TRUE)
-    assert result["support"] == [2, 2, 0]
-    assert result["precision"] == pytest.approx([1 / 2, 1, 0])
-    assert result["recall"] == pytest.approx([1 / 2, 1 / 2, 0])
-    assert result["f1"] == pytest.approx([1 / 2, 2 / 3, 0])
-    assert result["f1_macro"] == pytest.approx((1 / 2 + 2 / 3) / 3)
-
-
-def test_ece_by_hand() -> None:
+    assert found["nll"] == pytest.approx(expected)
+    assert found["confusion_matrix"] == [[1, 0, 1], [1, 1, 0], [0, 0, 0]]
+    assert found["support"] == [2, 2, 0]
+    assert found["precision"] == pytest.approx([1 / 2, 1, 0])
+    assert found["recall"] == pytest.approx([1 / 2, 1 / 2, 0])
+    assert found["f1"] == pytest.approx([1 / 2, 2 / 3, 0])
+    assert found["f1_macro"] == pytest.approx((1 / 2 + 2 / 3) / 3)
     # Confidences 0.7 (right), 0.82 (right), 0.5 (wrong), 0.62 (wrong), each in a bin of its own.
-    result = metrics.calibration_error(LOG_P, TRUE)
-    assert result["ece"] == pytest.approx((0.3 + 0.18 + 0.5 + 0.62) / 4)
-    assert len(result["reliability"]) == 15
-    filled = {i: row for i, row in enumerate(result["reliability"]) if row["count"]}
+    assert found["ece"] == pytest.approx((0.3 + 0.18 + 0.5 + 0.62) / 4)
+    assert len(found["reliability"]) == 15
+    filled = {i: row for i, row in enumerate(found["reliability"]) if row["count"]}
     assert sorted(filled) == [7, 9, 10, 12]  # 15 times the confidence, rounded down
     assert filled[10] == pytest.approx(
         {"low": 10 / 15, "high": 11 / 15, "count": 1, "confidence": 0.7, "accuracy": 1}
     )
     empty = {"low": 0, "high": pytest.approx(1 / 15), "count": 0}
-    assert result["reliability"][0] == empty | {"confidence": None, "accuracy": None}
+    assert found["reliability"][0] == empty | {"confidence": None, "accuracy": None}
+
+
+def test_huge_logits_have_a_likelihood() -> None:
+    huge = np.array([[1e30, 0.0], [-1000.0, 0.0]])
+    assert metrics.negative_log_likelihood(huge, np.array([0, 0])) == pytest.approx(500)
 
 
 @pytest.mark.parametrize(("confidence", "which"), [(0.5, 0), (0.75, 1), (1.0, 1)])
 def test_ece_bins_are_closed_on_the_right(confidence: float, which: int) -> None:
     logits = {0.5: [0.0, 0.0], 0.75: [float(np.log(3)), 0.0], 1.0: [100.0, 0.0]}[confidence]
-    result = metrics.calibration_error(np.array([logits]), np.array([0]), bins=2)
-    assert [row["count"] for row in result["reliability"]] == [1 - which, which]
+    _, rows = metrics.calibration_error(np.array([logits]), np.array([0]), bins=2)
+    assert [row["count"] for row in rows] == [1 - which, which]
 
 
 def ece_by_definition(logits: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
@@ -132,42 +123,41 @@ def test_all_agree_with_scikit_learn(samples: int, classes: int) -> None:
     assert result["ece"] == pytest.approx(ece_by_definition(logits, labels))
 
 
-def test_it_is_a_module_of_evaluate() -> None:
-    parts = [ClassifierMetric((one,)) for one in (metrics.accuracy, metrics.per_class)]
-    both = evaluate.combine(parts)
+def test_many_classes_are_counted_briefly() -> None:
+    """Of 101 classes only what is not 0 is kept; both forms are read as the same counts."""
+    predicted, labels = np.array([100, 7, 7, 0]), np.array([3, 7, 7, 3])
+    found = confusion_matrix(predicted, labels, 101)
+    assert (found[3], found[7], found[0]) == ("0:1 100:1", "7:2", "")
+    rows = confusions({"confusion_matrix": found})
+    assert (len(rows), rows[3], rows[7], rows[0]) == (101, {0: 1, 100: 1}, {7: 2}, {})
+    assert confusions({"confusion_matrix": [[2, 0], [1, 3]]}) == [{0: 2}, {0: 1, 1: 3}]
+
+
+def test_it_is_a_module_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", str(tmp_path / "cache"))
+    both = evaluate.combine([ClassifierMetric()])
     both.add_batch(predictions=torch.tensor(LOG_P).bfloat16(), references=TRUE)
-    assert {"accuracy", "f1"} <= both.compute().keys()
-    assert parts[0].compute(predictions=LOG_P, references=TRUE) == {"count": 4, "accuracy": 0.5}
-    parts[0].add(prediction=LOG_P[0].tolist(), reference=0)  # nothing is left over
-    assert parts[0].compute() == {"count": 1, "accuracy": 1.0}
-    assert "largest logit" in parts[0].description
+    assert both.compute()["accuracy"] == 0.5
+    metric = ClassifierMetric()
+    assert metric.compute(predictions=LOG_P, references=TRUE)["count"] == 4
+    metric.add(prediction=LOG_P[0].tolist(), reference=0)  # nothing is left over
+    assert metric.compute()["count"] == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("logits", "labels", "named"),
     [
-        (np.zeros((0, 3)), [], "Nothing"),
-        (np.zeros((2, 3)), [0], "1"),
-        (np.zeros((2, 3)), [0, 3], "3"),
-        (np.zeros((2, 3)), [-1, 0], "-1"),
-        ([[0.0, 1.0], [2.0]], [0, 0], "{1, 2}"),
+        (np.zeros((0, 3)), [], "no images"),
+        (np.zeros((1, 3)), [3], "label 3"),
+        (np.zeros((2, 3)), [0, -1], "label -1"),
         (np.array([[0.0, np.nan]]), [0], "NaN"),
-        (np.array([[0.0, np.inf]]), [0], "infinite"),
     ],
 )
-def test_what_does_not_fit_is_refused(logits: Any, labels: Any, named: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (what it names is checked below)
-        compute(logits, labels)
-    assert named in str(caught.value)
-
-
-def test_no_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(ValueError, match="Nothing"):
-        ClassifierMetric().compute()
-    compute(LOG_P, TRUE)
-    assert list(tmp_path.iterdir()) == []
+def test_what_has_no_value_is_refused(logits: np.ndarray, labels: list[int], named: str) -> None:
+    with pytest.raises(DataError, match=named):
+        metrics.measure(logits, np.array(labels, dtype=np.int64))
 
 
 def _worker(rank: int, folder: str, port: int) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
-from model.evaluation.flops import describe, multiply_adds
+from model.evaluation.report import describe, multiply_adds
 from model.hub import from_pretrained, read_config, save_pretrained
 from model.network import PooledConv
 

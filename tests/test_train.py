@@ -70,7 +70,6 @@ def test_a_run_leaves_the_hub_layout(trained: Path) -> None:
         "reliability",
         "reliability_calibrated",
         "per_class",
-        "confident_mistakes",
     }
 
 

@@ -3,6 +3,7 @@
 from html import escape
 from typing import Any
 
+from model.evaluation.confusion import confusions
 from web.charts import percent
 from web.report import Results, report_of
 
@@ -14,18 +15,19 @@ def matrix(results: Results) -> str:
     report, names = report_of(results), results["dataset"]["label_names"]
     if len(names) > MOST_CLASSES:
         return _pairs(report, names)
-    return _table(report["confusion_matrix"], names)
+    return _table([[row.get(i, 0) for i in range(len(names))] for row in confusions(report)], names)
 
 
 def title(true: int, predicted: int, results: Results) -> str:
     """What a cell counts, in words."""
     report, names = report_of(results), results["dataset"]["label_names"]
-    row = report["confusion_matrix"][true]
-    count, share = row[predicted], percent(row[predicted] / max(sum(row), 1))
+    row = confusions(report)[true]
+    count, support = row.get(predicted, 0), sum(row.values())
+    share = percent(count / max(support, 1))
     if true == predicted:
-        return f"{count:,} of {sum(row):,} {names[true]} pictures were recognised: {share}"
+        return f"{count:,} of {support:,} {names[true]} pictures were recognised: {share}"
     taken = f"taken for {names[predicted]}"
-    return f"{count:,} of {sum(row):,} {names[true]} pictures were {taken}: {share}"
+    return f"{count:,} of {support:,} {names[true]} pictures were {taken}: {share}"
 
 
 def _table(counts: list[list[int]], names: list[str]) -> str:

@@ -2,14 +2,13 @@
 
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from model.hub import CARD_NAME, RESULTS_NAME, snapshot
 from model.inference.classifier import Classifier
 from model.utils import files
-from model.utils.errors import ConfigError, HubError
+from model.utils.errors import ConfigError
 from model.utils.root import ROOT
 
 TRAINED = "just trained"  # in the name of the model that was trained on the page
@@ -38,7 +37,7 @@ class Models:
                 number += 1
                 free = f"{name} ({number})"
             self._loaded[free] = classifier
-        self.folder = _folder(sources[0])
+        self.folder = snapshot.resolve(sources[0], names=(CARD_NAME, RESULTS_NAME))
         """Of the first model: where its card and results.json lie, if it has them."""
 
     @property
@@ -98,16 +97,6 @@ def _loaded(source: str | Path) -> Classifier:
     classifier = Classifier.from_pretrained(source)
     classifier.max_pixels = MAX_PIXELS
     return classifier
-
-
-def _folder(source: str | Path) -> Path:
-    """Where a model lies; of one on the hub also the card and the results are fetched."""
-    card = snapshot.find_config(source)
-    if not Path(source).is_dir():
-        for name in (CARD_NAME, RESULTS_NAME):
-            with suppress(HubError):  # not every model has them
-                snapshot.find_beside(str(source), card, name)
-    return card.parent
 
 
 def _name(source: str | Path, classifier: Classifier) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from model.evaluation.confusion import confusions
 from model.utils.errors import CifarnetError
 from web import charts, doubts, matrix, report
 from web.charts import percent
@@ -76,7 +77,7 @@ def cell(results: Results, tests: TestSet | None, true: Any, predicted: Any) -> 
     if not (_is_class(true, classes) and _is_class(predicted, classes)):
         return f'<p class="note">{HINT}</p>'
     head = f'<div role="status"><h3>{escape(matrix.title(true, predicted, results))}</h3></div>'
-    if not report.report_of(results)["confusion_matrix"][true][predicted]:
+    if not confusions(report.report_of(results))[true].get(predicted):
         return head
     if tests is None:
         return f'{head}<p class="note">{escape(NO_DATASET)}</p>'

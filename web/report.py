@@ -4,6 +4,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+from model.evaluation.confusion import confusions
 from web import charts
 from web.charts import Series, percent
 
@@ -66,10 +67,10 @@ def headline(results: Results) -> str:
 def hardest(results: Results) -> str:
     """The class with the lowest F1, in plain words and with the numbers behind them."""
     report, names = report_of(results), results["dataset"]["label_names"]
-    classes, matrix = report["per_class"], report["confusion_matrix"]
+    classes, matrix = report["per_class"], confusions(report)
     worst = min(names, key=lambda name: classes[name]["f1"])
     row = matrix[names.index(worst)]
-    support, found = sum(row), row[names.index(worst)]
+    support, found = sum(row.values()), row.get(names.index(worst), 0)
     title = f"<h3>The hardest class: {escape(worst)}</h3>"
     if found == support and classes[worst]["f1"] == 1:
         return "<h3>No class is harder than another</h3>"
@@ -81,23 +82,24 @@ def hardest(results: Results) -> str:
     return title + "".join(f"<p>{escape(text.strip())}</p>" for text in words if text)
 
 
-def _taken_for(name: str, row: list[int], names: list[str]) -> str:
+def _taken_for(name: str, row: dict[int, int], names: list[str]) -> str:
     """What the missed pictures of a class are taken for most often."""
-    wrong = [(count, other) for count, other in zip(row, names, strict=True) if other != name]
-    top = [f"{other} ({count:,})" for count, other in sorted(wrong, reverse=True)[:3] if count]
+    wrong = [(count, names[i]) for i, count in row.items() if names[i] != name]
+    top = [f"{other} ({count:,})" for count, other in sorted(wrong, reverse=True)[:3]]
     return f"They are taken for {', '.join(top)}." if top else ""
 
 
-def _mutual(worst: str, matrix: list[list[int]], names: list[str]) -> str:
+def _mutual(worst: str, matrix: list[dict[int, int]], names: list[str]) -> str:
     """How much of all that goes wrong is the hardest class and its double."""
     me = names.index(worst)
     others = [i for i in range(len(names)) if i != me]
-    double = max(others, key=lambda i: matrix[me][i] + matrix[i][me])
-    mixed = matrix[me][double] + matrix[double][me]
-    wrong = sum(map(sum, matrix)) - sum(matrix[i][i] for i in range(len(names)))
+    both = {i: matrix[me].get(i, 0) + matrix[i].get(me, 0) for i in others}
+    double = max(others, key=lambda i: both[i])
+    mixed = both[double]
+    wrong = sum(count for i, row in enumerate(matrix) for j, count in row.items() if i != j)
     if not mixed:
         return ""
-    called = sum(matrix[i][me] for i in others)
+    called = sum(matrix[i].get(me, 0) for i in others)
     return (
         f"It goes both ways: {called:,} pictures of other things are called {worst}. Mixing up "
         f"{worst} and {names[double]} makes {mixed:,} of all {wrong:,} mistakes, "

@@ -1,5 +1,6 @@
 """The pictures beside results.json: PNG files whose titles say what they show."""
 
+import itertools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from .confusion import confusions
 from .style import (
     BLUE,
     GRID,
@@ -28,14 +30,10 @@ from .style import (
 )
 
 MOST_NUMBERED = 20  # classes up to which the confusion matrix has room for numbers
-MOST_ROWS = 100  # classes that the per-class figure shows
-
-ImagesOf = Callable[[list[int]], np.ndarray]
+MOST_ROWS = 100  # classes that have room for their names
 
 
-def write_figures(
-    directory: str | Path, results: dict[str, Any], images_of: ImagesOf | None
-) -> list[Path]:
+def write_figures(directory: str | Path, results: dict[str, Any]) -> list[Path]:
     """Draws what results.json holds into `directory`/figures, each file complete or not at all.
 
     The numbers are those without test-time augmentation, of the test split if it is there.
@@ -43,12 +41,10 @@ def write_figures(
     Args:
         directory: Exists; its folder `figures` is made.
         results: Content of results.json; without "training" there are no learning curves.
-        images_of: Gives images uint8 (n, S, S, 3) for rows of the split, in their order; None
-            leaves out the sheet of mistakes.
 
     Returns:
-        The files written: learning_curves, confusion_matrix, reliability, reliability_calibrated,
-        per_class and confident_mistakes, all .png.
+        The files written: learning_curves, confusion_matrix, reliability, reliability_calibrated
+        and per_class, all .png.
 
     Raises:
         OSError: If a file cannot be written.
@@ -66,11 +62,9 @@ def write_figures(
         drawings["reliability_calibrated"] = lambda: reliability(calibrated, split, "calibrated")
     if results.get("training", {}).get("epochs"):
         drawings["learning_curves"] = lambda: learning_curves(results["training"])
-    if images_of:
-        drawings["confident_mistakes"] = lambda: confident_mistakes(report, images_of, split)
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # A class name in a script that the font lacks is drawn as boxes; that is no error.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font|Matplotlib currently")
         return [save(draw(), folder / f"{name}.png") for name, draw in drawings.items()]
 
 
@@ -112,28 +106,40 @@ def learning_curves(training: dict[str, Any]) -> Figure:
 
 
 def confusion_matrix(report: dict[str, Any], names: list[str], split: str) -> Figure:
-    """Rows are true classes; what is right is blue, what is wrong rust, each on its own scale."""
-    matrix = np.array(report["confusion_matrix"], dtype=float)
-    classes = len(matrix)
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)  # (C, C)
+    """Rows are true classes; what is right is blue, what is wrong rust, each on its own scale.
+
+    Of many classes it shows the `MOST_ROWS` that are taken for one another most often.
+    """
+    rows = confusions(report)
+    pairs = [(n, i, j) for i, row in enumerate(rows) for j, n in row.items() if i != j]
+    pairs.sort(key=lambda pair: -pair[0])
+    # Each class once, those of the most frequent pairs first, then the others as they come.
+    ranked = dict.fromkeys(itertools.chain(*(pair[1:] for pair in pairs), range(len(names))))
+    shown = sorted(itertools.islice(ranked, MOST_ROWS))
+    matrix = np.array([[rows[i].get(j, 0) for j in shown] for i in shown], dtype=float)  # (C, C)
+    support = np.array([[max(sum(rows[i].values()), 1)] for i in shown])  # (C, 1)
+    share, classes = matrix / support, len(shown)
     right = np.eye(classes, dtype=bool)
     numbered = classes <= MOST_NUMBERED
-    side = max(6.0, 0.56 * classes if numbered else min(3.5 + 0.105 * classes, 15))
+    side = max(6.0, 0.56 * classes if numbered else 3.5 + 0.105 * classes)
     title = f"No {split} image is misclassified"
     if report["most_confused"]:
         worst = report["most_confused"][0]
         often = "once" if worst["count"] == 1 else f"{worst['count']:,} times"
         title = f"{worst['true']} is taken for {worst['predicted']} {often}"
     note = f"{report['count']:,} {split} images, {percent(report['accuracy'])} right"
-    cells = "; blue: % of the class, rust: images" if numbered else ""
-    figure = headed_figure(side, side, title, note + cells)
+    if numbered:
+        note += "; blue: % of the class, rust: images"
+    if classes < len(names):
+        note += f"; the {classes} most confused of {len(names):,} classes"
+    figure = headed_figure(side, side, title, note)
     ax = figure.subplots()
     for part, color, top in ((right, BLUE, 1.0), (~right, RUST, share[~right].max(initial=0))):
         shades = LinearSegmentedColormap.from_list("shades", [PAPER, color])
-        shown = np.ma.masked_array(share, ~part)
+        masked = np.ma.masked_array(share, ~part)
         norm = PowerNorm(0.7, 0, top or 1)  # lifts what is rare into sight
-        ax.imshow(shown, cmap=shades, norm=norm, interpolation="nearest")
-    _class_axes(ax, names)
+        ax.imshow(masked, cmap=shades, norm=norm, interpolation="nearest")
+    _class_axes(ax, [names[i] for i in shown])
     if numbered:
         _cell_numbers(ax, matrix, share)
     return figure
@@ -200,36 +206,6 @@ def per_class(report: dict[str, Any], split: str) -> Figure:
     return figure
 
 
-def confident_mistakes(report: dict[str, Any], images_of: ImagesOf, split: str) -> Figure:
-    """The mistakes made with the highest probability, as a sheet of images."""
-    mistakes = report["confident_mistakes"]
-    if not mistakes:
-        return headed_figure(
-            6, 0.9, f"No {split} image is misclassified", f"{report['count']:,} images"
-        )
-    images = images_of([row["index"] for row in mistakes])
-    columns = min(5, len(mistakes))
-    lines = -(-len(mistakes) // columns)
-    first = mistakes[0]
-    title = (
-        f"Most certain mistake: {first['true']} taken for {first['predicted']} "
-        f"at {percent(first['probability'])}"
-    )
-    note = "The mistakes made with the highest probability: true → predicted"
-    figure = headed_figure(max(1.75 * columns, 6), 2.15 * lines + 0.7, title, note)
-    for ax in figure.subplots(lines, columns, squeeze=False).flat:
-        ax.set_axis_off()
-    for ax, row, image in zip(figure.axes, mistakes, images, strict=False):
-        ax.imshow(image, interpolation="nearest")
-        offset: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
-        for name, above in ((f"{short(row['true'])} →", 16.5), (short(row["predicted"]), 5)):
-            ax.annotate(name, (0, 1), (0, above), fontsize=8.5, **offset)
-        where: Any = {"transform": ax.transAxes, "fontsize": 7.5, "va": "top"}
-        ax.text(0, -0.03, percent(row["probability"]), color=RUST, weight="bold", **where)
-        ax.text(1, -0.03, f"no. {row['index']}", color=MUTED, ha="right", **where)
-    return figure
-
-
 def _curve(ax: Axes, rows: list[dict[str, Any]], key: str, color: str, label: str) -> None:
     x, y = [row["epoch"] for row in rows], [row[key] for row in rows]
     size = 3.5 if len(rows) <= 40 else 0  # a point each epoch, while they stand apart
@@ -237,18 +213,17 @@ def _curve(ax: Axes, rows: list[dict[str, Any]], key: str, color: str, label: st
 
 
 def _class_axes(ax: Axes, names: list[str]) -> None:
-    every = -(-len(names) // 100)  # beyond 100 classes there is room for some names only
-    at = range(0, len(names), every)
-    style: Any = {"fontsize": 9 if len(names) <= MOST_NUMBERED else 6, "color": INK}
-    shown = [short(names[i]) for i in at]
-    ax.set_xticks(at, shown, rotation=90, **style)
-    ax.set_yticks(at, shown, **style)
-    if len(names) <= MOST_NUMBERED:
+    few = len(names) <= MOST_NUMBERED
+    style: Any = {"fontsize": 9 if few else 6, "color": INK}
+    shown = [short(name) for name in names]
+    ax.set_xticks(range(len(names)), shown, rotation=90, **style)
+    ax.set_yticks(range(len(names)), shown, **style)
+    if few:
         for label in ax.get_xticklabels():
             label.set(rotation=45, ha="right", rotation_mode="anchor")
     ax.set(xlabel="predicted class", ylabel="true class")
     ax.grid(False)
-    lines = np.arange(0, len(names) + 1, 1 if len(names) <= MOST_NUMBERED else 5) - 0.5
+    lines = np.arange(0, len(names) + 1, 1 if few else 5) - 0.5
     for draw in (ax.hlines, ax.vlines):
         draw(lines, -0.5, len(names) - 0.5, color=GRID, linewidth=0.5)
     ax.spines[:].set_visible(False)

@@ -4,12 +4,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from .. import distort, hub
-from ..data import ShardedSplit, TrainingData
+from ..data import TrainingData
 from ..inference.calibration import Calibration
 from ..inference.logits import predict
 from ..inference.ood import logits_and_features
@@ -132,19 +131,9 @@ def save(
     if calibration:
         extra["doubt"] = calibration.to_dict()
     if results:
-        figures.write_figures(directory, results, images_of(dataset.splits["test"]))
+        figures.write_figures(directory, results)
     names = list(dataset.label_names)
     hub.save_pretrained(network, directory, label_names=names, results=results, extra=extra)
-
-
-def images_of(split: ShardedSplit) -> figures.ImagesOf:
-    """Gives images of a split by their rows, as figures show them."""
-
-    def load(indices: list[int]) -> np.ndarray:
-        images = split.load(torch.tensor(indices)).images  # (n, 3, S, S)
-        return images.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
-
-    return load
 
 
 def summary(results: dict[str, Any]) -> str:

@@ -10,17 +10,51 @@ C - 1; neither N nor C is 0. In a run of several processes, gather first with ac
 `gather_for_metrics` or `gather_object`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import datasets
 import evaluate
 import numpy as np
 
+from ..utils.errors import DataError
+from .confusion import confusion_matrix
+
 ECE_BINS = 15
 
 Values = dict[str, Any]
-Function = Callable[[np.ndarray, np.ndarray], Values]
+
+
+def measure(logits: np.ndarray, labels: np.ndarray) -> Values:
+    """All metrics of this module.
+
+    Returns:
+        count, accuracy, top5_accuracy, nll, ece, reliability, what `per_class` gives, and
+        confusion_matrix.
+
+    Raises:
+        DataError: If there are no samples, a label has no logit, or a logit is not finite.
+    """
+    if not len(labels):
+        raise DataError("There are no images to evaluate; check the split's name and size.")
+    if len(wrong := labels[(labels < 0) | (labels >= logits.shape[1])]):
+        raise DataError(
+            f"The dataset holds the label {wrong[0]}, but the network knows the classes 0 to "
+            f"{logits.shape[1] - 1}; check the label column."
+        )
+    if not np.isfinite(logits).all():
+        raise DataError("Some logits are NaN or infinite; no metric has a value for them.")
+    predicted = logits.argmax(axis=1)  # (N,); on a tie the first class wins
+    ece, bins = calibration_error(logits, labels)
+    return {
+        "count": len(labels),
+        "accuracy": float((predicted == labels).mean()),
+        "top5_accuracy": top_accuracy(logits, labels, 5),
+        "nll": negative_log_likelihood(logits, labels),
+        "ece": ece,
+        "reliability": bins,
+        **per_class(logits, labels),
+        "confusion_matrix": confusion_matrix(predicted, labels, logits.shape[1]),
+    }
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -29,26 +63,22 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> Values:
-    """Share of samples whose largest logit is the true class's; on a tie the first class wins."""
-    return {"accuracy": float((logits.argmax(axis=1) == labels).mean())}
-
-
-def top_accuracy(logits: np.ndarray, labels: np.ndarray, k: int = 5) -> Values:
+def top_accuracy(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
     """Share of samples whose true class is among the k largest logits; with fewer classes, all."""
     true = np.take_along_axis(logits, labels[:, None], axis=1)  # (N, 1)
     earlier = np.arange(logits.shape[1]) < labels[:, None]  # (N, C): ties fall as in accuracy
     rank = ((logits > true) | ((logits == true) & earlier)).sum(axis=1)  # (N,), 0 is the best
-    return {f"top{k}_accuracy": float((rank < k).mean())}
+    return float((rank < k).mean())
 
 
-def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> Values:
+def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
     """Mean of -ln of the true class's softmax probability, in nats; the smaller the better."""
-    true = np.take_along_axis(log_softmax(logits), labels[:, None], axis=1)  # (N, 1)
-    return {"nll": float(-true.mean())}
+    return float(-np.take_along_axis(log_softmax(logits), labels[:, None], axis=1).mean())
 
 
-def calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = ECE_BINS) -> Values:
+def calibration_error(
+    logits: np.ndarray, labels: np.ndarray, bins: int = ECE_BINS
+) -> tuple[float, list[Values]]:
     """How far confidence and accuracy lie apart, on average over the samples.
 
     The confidence of a sample is its largest softmax probability. Samples fall in bins of equal
@@ -58,8 +88,8 @@ def calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = ECE_BI
     binning", AAAI 2015.
 
     Returns:
-        ece, and reliability: low, high, count, confidence and accuracy of each bin, the last two
-        None in an empty one.
+        The error; and low, high, count, confidence and accuracy of each bin, the last two None in
+        an empty one.
     """
     confidence = np.exp(log_softmax(logits).max(axis=1))  # (N,)
     correct = logits.argmax(axis=1) == labels  # (N,)
@@ -78,8 +108,7 @@ def calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = ECE_BI
         }
         for i in range(bins)
     ]
-    ece = float((count * np.abs(reached - stated)).sum() / len(labels))
-    return {"ece": ece, "reliability": reliability}
+    return float((count * np.abs(reached - stated)).sum() / len(labels)), reliability
 
 
 def per_class(logits: np.ndarray, labels: np.ndarray) -> Values:
@@ -89,8 +118,11 @@ def per_class(logits: np.ndarray, labels: np.ndarray) -> Values:
     a class's samples that are predicted as it, F1 their harmonic mean. What would divide by zero,
     for a class without samples or predictions, is 0.
     """
-    matrix = _confusion(logits, labels)
-    hits, predicted, support = np.diagonal(matrix), matrix.sum(axis=0), matrix.sum(axis=1)  # (C,)
+    guesses, classes = logits.argmax(axis=1), logits.shape[1]
+    hits, predicted, support = (
+        np.bincount(some, minlength=classes)
+        for some in (labels[guesses == labels], guesses, labels)
+    )  # (C,) each
     f1 = 2 * hits / np.maximum(predicted + support, 1)
     return {
         "precision": (hits / np.maximum(predicted, 1)).tolist(),
@@ -101,37 +133,15 @@ def per_class(logits: np.ndarray, labels: np.ndarray) -> Values:
     }
 
 
-def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> Values:
-    """How often each class, a row, was taken for each class, a column."""
-    return {"confusion_matrix": _confusion(logits, labels).tolist()}
-
-
-ALL: tuple[Function, ...] = (
-    accuracy,
-    top_accuracy,
-    negative_log_likelihood,
-    calibration_error,
-    per_class,
-    confusion_matrix,
-)
-
-
 class ClassifierMetric(evaluate.Metric):
-    """Functions of this module as a module of `evaluate`, which keeps batches in memory.
+    """`measure` as a module of `evaluate`, which keeps batches in memory."""
 
-    `compute()` gives the values of all functions in one dict, and their count.
-
-    Args:
-        functions: What to compute.
-    """
-
-    def __init__(self, functions: tuple[Function, ...] = ALL) -> None:
-        self.functions = functions
+    def __init__(self) -> None:
         super().__init__(keep_in_memory=True)
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
-            description="\n".join((one.__doc__ or "").split("\n")[0] for one in self.functions),
+            description=str(measure.__doc__),
             citation="",
             inputs_description="predictions: logits, (N, C). references: labels, (N,), from 0.",
             features=datasets.Features(
@@ -141,34 +151,7 @@ class ClassifierMetric(evaluate.Metric):
         )
 
     def _compute(self, predictions: Any, references: Any) -> Values:
-        if not predictions:
-            raise ValueError("Nothing to compute: call add_batch with at least one sample first.")
-        widths = {len(row) for row in predictions}
-        if len(widths) != 1 or widths == {0}:
-            raise ValueError(f"Every prediction needs the same number of logits, not {widths}.")
-        logits, labels = np.asarray(predictions, np.float64), np.asarray(references)  # (N, C), (N,)
-        if labels.min() < 0 or labels.max() >= logits.shape[1]:
-            raise ValueError(
-                f"Labels go from {labels.min()} to {labels.max()}, "
-                f"but there are logits for the classes 0 to {logits.shape[1] - 1}."
-            )
-        if not np.isfinite(logits).all():
-            raise ValueError("Some logits are NaN or infinite: no metric has a value for them.")
-        found: Values = {"count": len(labels)}
-        for function in self.functions:
-            found |= function(logits, labels)
-        return found
+        return measure(np.asarray(predictions, np.float64), np.asarray(references))
 
     def _build_data_dir(self) -> str:
         return ""  # the base class makes a folder in the user's cache even for a store in memory
-
-    def _finalize(self) -> None:
-        if self.writer is None:  # the base class expects that something was added
-            self.add_batch(predictions=[], references=[])
-        super()._finalize()
-
-
-def _confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    classes = logits.shape[1]
-    pairs = labels * classes + logits.argmax(axis=1)  # (N,)
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)  # (C, C)

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ..data import ImageDataset, LabelledImages
 from ..inference.calibration import Calibration
 from ..inference.logits import Progress, predict, six_views
 from ..utils.errors import DataError
 from ..utils.machine import machine, versions
-from . import metrics
-from .flops import describe
+from .confusion import confusions
+from .metrics import log_softmax, measure
 
 TOP_CONFUSED = 10
 TOP_MISTAKES = 20
@@ -80,15 +81,19 @@ def report(
         indices: By which mistakes are named, int64 (N,): rows of the dataset; None counts from 0.
 
     Returns:
-        count, accuracy, top5_accuracy, nll, ece, f1_macro, per_class, confusion_matrix,
-        most_confused, confident_mistakes and reliability; fractions in 0..1, rounded to six
-        digits; the confidence and accuracy of an empty reliability bin are None.
+        count, accuracy, top5_accuracy, nll, ece, f1_macro, per_class, confusion_matrix (read it by
+        `confusions`), most_confused, confident_mistakes and reliability; fractions in 0..1, rounded
+        to six digits; the confidence and accuracy of an empty reliability bin are None.
 
     Raises:
         DataError: If there are no images, or labels and names do not fit the logits.
     """
-    _check(logits, labels, label_names)
-    values = metrics.ClassifierMetric().compute(predictions=logits, references=labels)
+    if logits.shape[1] != len(label_names):
+        raise DataError(
+            f"The network knows {logits.shape[1]} classes, but {len(label_names)} label names were "
+            "given; evaluate on a dataset with the classes that it was trained on."
+        )
+    values = measure(logits.float().double().numpy(), labels.numpy())
     columns = {name: values.pop(name) for name in ("precision", "recall", "f1", "support")}
     reliability, matrix = values.pop("reliability"), values.pop("confusion_matrix")
     values["per_class"] = {
@@ -96,7 +101,7 @@ def report(
         for i, name in enumerate(label_names)
     }
     values["confusion_matrix"] = matrix
-    values["most_confused"] = _most_confused(np.asarray(matrix), label_names)
+    values["most_confused"] = _most_confused(values, label_names)
     values["confident_mistakes"] = _confident_mistakes(logits, labels, label_names, indices)
     values["reliability"] = reliability
     return _rounded(values)
@@ -132,20 +137,31 @@ def assemble(
     }
 
 
-def _check(logits: Tensor, labels: Tensor, label_names: Sequence[str]) -> None:
-    if len(labels) == 0:
-        raise DataError("There are no images to evaluate; check the split's name and size.")
-    if logits.shape[1] != len(label_names):
-        raise DataError(
-            f"The network knows {logits.shape[1]} classes, but {len(label_names)} label names were "
-            "given; evaluate on a dataset with the classes that it was trained on."
-        )
-    if int(labels.min()) < 0 or int(labels.max()) >= len(label_names):
-        wrong = labels[(labels < 0) | (labels >= len(label_names))][0]
-        raise DataError(
-            f"The dataset holds the label {int(wrong)}, but the network knows the classes 0 to "
-            f"{len(label_names) - 1}; check the label column."
-        )
+def describe(network: nn.Module) -> dict[str, str | int]:
+    """The model entry of results.json: architecture, parameters and multiply_adds."""
+    config: Any = network.pretrained_cfg
+    return {
+        "architecture": config["architecture"],
+        "parameters": sum(param.numel() for param in network.parameters()),
+        "multiply_adds": multiply_adds(network, config["input_size"]),
+    }
+
+
+@torch.no_grad()
+def multiply_adds(network: nn.Module, input_size: tuple[int, int, int]) -> int:
+    """Counts the multiply-adds of convolutions and matrix products for one image.
+
+    Args:
+        network: Run once on zeros.
+        input_size: Channels, height and width of an image.
+    """
+    training, image = network.training, torch.zeros(1, *input_size)  # (1, C, H, W)
+    try:
+        with FlopCounterMode(display=False) as counter:
+            network.eval()(image.to(next(network.parameters()).device))
+    finally:
+        network.train(training)
+    return counter.get_total_flops() // 2  # a multiplication and an addition are two of its FLOPs
 
 
 def _confident(logits: Tensor, labels: Tensor, threshold: float) -> dict[str, Any]:
@@ -157,15 +173,13 @@ def _confident(logits: Tensor, labels: Tensor, threshold: float) -> dict[str, An
     return {"threshold": threshold, "share": float(sure.double().mean()), "accuracy": accuracy}
 
 
-def _most_confused(matrix: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+def _most_confused(values: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
     """The pairs of true and predicted class that go wrong most often, the most frequent first."""
-    wrong = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))  # (C, C)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:TOP_CONFUSED]
-    pairs = [divmod(int(i), len(matrix)) for i in order]
+    rows = enumerate(confusions(values))
+    wrong = [(-count, t, p) for t, row in rows for p, count in row.items() if p != t]
     return [
-        {"true": names[t], "predicted": names[p], "count": int(wrong[t, p])}
-        for t, p in pairs
-        if wrong[t, p]
+        {"true": names[t], "predicted": names[p], "count": -count}
+        for count, t, p in sorted(wrong)[:TOP_CONFUSED]
     ]
 
 
@@ -175,7 +189,7 @@ def _confident_mistakes(
     """The mistakes made with the highest probability, the most certain first."""
     values = logits.float().numpy()
     predicted = values.argmax(axis=1)  # (N,)
-    probability = np.exp(metrics.log_softmax(values).max(axis=1))  # (N,)
+    probability = np.exp(log_softmax(values).max(axis=1))  # (N,)
     wrong = np.flatnonzero(predicted != labels.numpy())  # (mistakes,)
     order = np.argsort(-probability[wrong], kind="stable")[:TOP_MISTAKES]
     return [

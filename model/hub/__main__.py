@@ -10,8 +10,7 @@ from huggingface_hub.utils import logging
 from ..utils.errors import exit_on_error
 from .export import export_onnx
 from .pull import pull
-from .push import push_to_hub
-from .sending import Pushed
+from .push import Pushed, push_to_hub
 from .space import push_space
 
 
@@ -42,14 +41,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     push = commands.add_parser("push", help="send a trained model, in one commit")
     space = commands.add_parser("push-space", help="send the web page as a Space, with a model")
-    for command, run in ((push, _push), (space, _push_space)):
+    for command in (push, space):
         add = command.add_argument
         add("model", metavar="DIR", type=Path, help="folder of a trained model; . is the default")
         add("repo_id", metavar="ID", help="owner/name; made if need be")
         add("--private", action="store_true", help="make the repository a private one")
         add("--message", metavar="TEXT", help="of the commit")
         add("--dry-run", action="store_true", help="only say what would be sent")
-        command.set_defaults(run=run)
+        command.set_defaults(run=_push)
     push.add_argument("--revision", metavar="TAG", help="tag the commit, such as v1")
     get = commands.add_parser("pull", help="fetch a model into a folder")
     get.add_argument("repo_id", metavar="ID", help="owner/name")
@@ -64,18 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _asked(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in ("private", "message", "dry_run")}
-
-
 def _push(options: argparse.Namespace) -> str:
-    revision, asked = options.revision, _asked(options)
-    pushed = push_to_hub(options.model, options.repo_id, revision=revision, **asked)
-    return _summary(pushed) + (f", tagged {revision}" if revision and pushed.commit else "")
-
-
-def _push_space(options: argparse.Namespace) -> str:
-    return _summary(push_space(options.model, options.repo_id, **_asked(options)))
+    names = ("model", "repo_id", "private", "message", "dry_run")
+    asked: dict[str, Any] = {name: getattr(options, name) for name in names}
+    if "revision" not in options:
+        return _summary(push_space(**asked))
+    pushed = push_to_hub(**asked, revision=options.revision)
+    tagged = f", tagged {options.revision}" if options.revision and pushed.commit else ""
+    return _summary(pushed) + tagged
 
 
 def _pull(options: argparse.Namespace) -> str:

@@ -20,20 +20,14 @@ KIND: dict[str, Any] = {
     "pipeline_tag": "image-classification",
     "tags": ["image-classification", "timm", "pytorch", "safetensors", "cifarnet"],
 }
-FIGURES = {  # titles, in the order in which the card shows them
-    "learning_curves": "Learning curves",
-    "confusion_matrix": "Confusion matrix of the test split",
-    "reliability": "Stated probability against actual accuracy, as the network comes",
-    "reliability_calibrated": "The same as the classifier answers, calibrated",
-    "out_of_scope": "How well pictures of something else are told from test images",
-    "explanations": "Deletion and insertion curves of the maps",
-    "per_class": "Accuracy of each class",
-    "confident_mistakes": "The most confident mistakes",
-}
-LOOKS = {
-    "plain": "",
-    "tta": ", averaged over six views",
-    "calibrated": ", as the classifier answers",
+FIGURES = {  # that may be published, with their titles, in the card's order
+    "learning_curves.png": "Learning curves",
+    "confusion_matrix.png": "Confusion matrix of the test split",
+    "reliability.png": "Stated probability against actual accuracy, as the network comes",
+    "reliability_calibrated.png": "The same as the classifier answers, calibrated",
+    "out_of_scope.png": "How well pictures of something else are told from test images",
+    "explanations.png": "Deletion and insertion curves of the maps",
+    "per_class.png": "Accuracy of each class",
 }
 
 
@@ -54,17 +48,22 @@ def model_card(
         repo_id: Where the model is on the hub, if it is.
         block: Only this part of the card: "summary" or "body".
     """
+    name = results and results["dataset"]["name"]
+    known = results and hub_id(results)
     values = {
         "config": config,
         "results": results,
         "repo_id": repo_id,
         "place": repo_id or "MODEL",
         "size": config["pretrained_cfg"]["input_size"][-1],
-        "dataset": {"argument": "DATASET_FOLDER"},
-        "front_matter": ModelCardData(**KIND).to_yaml(),
+        "dataset": {
+            "id": known,
+            "name": results and dataset_name(results),
+            "argument": known or ("synthetic" if name == "synthetic" else "DATASET_FOLDER"),
+        },
+        "front_matter": (front_matter(results) if results else ModelCardData(**KIND)).to_yaml(),
+        "figures": [(name, title) for name, title in FIGURES.items() if name in figures],
     }
-    if results is not None:
-        values |= _about(results, figures)
     return render(TEMPLATE, values, block)
 
 
@@ -98,52 +97,14 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
         autoescape=False,  # Markdown; `cell` escapes what comes from a dataset
     )
-    environment.filters |= {
+    filters: dict[str, Any] = {
         "percent": lambda value, digits=1: f"{value:.{digits}%}",
         "number": lambda value, digits=0: f"{value:,.{digits}f}",
         "cell": lambda value: " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;"),
-        "setting": _setting,
         "median": statistics.median,
-        "spread": _spread,
-        "share": _share,
     }
+    environment.filters |= filters
     return environment
-
-
-def _about(results: dict[str, Any], figures: Sequence[str]) -> dict[str, Any]:
-    """What the template needs of results.json in another form."""
-    plain, machine = results["test"]["plain"], results["machine"]
-    known, name = hub_id(results), results["dataset"]["name"]
-    titled = [(figure, FIGURES.get(Path(figure).stem, Path(figure).stem)) for figure in figures]
-    order = [f"{stem}.png" for stem in FIGURES]
-    bins = [row for row in plain["reliability"] if row["count"]]
-    return {
-        "front_matter": front_matter(results).to_yaml(),
-        "dataset": {
-            "id": known,
-            "name": dataset_name(results),
-            "argument": known or ("synthetic" if name == "synthetic" else "DATASET_FOLDER"),
-        },
-        "processor": (
-            f"{machine['cores']} processor cores ({machine['cpu']})"
-            if machine["device"] == "cpu"
-            else machine["device"]
-        ),
-        "looks": {
-            f"{split}{suffix}": results[split][view]
-            for split in ("test", "validation")
-            for view, suffix in LOOKS.items()
-            if view in (results[split] or ())
-        },
-        "percent2": "{:.2%}".format,
-        "number4": "{:,.4f}".format,
-        "number0": "{:,.0f}".format,
-        "stated": sum(row["count"] * row["confidence"] for row in bins) / plain["count"],
-        "versions": ", ".join(f"{name} {version}" for name, version in results["versions"].items()),
-        "figures": sorted(
-            titled, key=lambda one: (order.index(one[0]) if one[0] in order else len(order), one)
-        ),
-    }
 
 
 def front_matter(results: dict[str, Any]) -> ModelCardData:
@@ -190,23 +151,3 @@ def dataset_name(results: dict[str, Any]) -> str:
     """A name to show: of a local folder only the last part, since paths are private."""
     name = results["dataset"]["name"]
     return hub_id(results) or Path(name).name or name
-
-
-def _setting(value: Any) -> str:
-    """A recipe's value as train.py's option takes it: pairs as a:b, joined by commas."""
-    if isinstance(value, list):
-        return ", ".join(":".join(map(str, part)) for part in value)
-    return str(value)
-
-
-def _spread(row: dict[str, Any], key: str) -> str:
-    """A mean over seeds with its standard deviation in points, where there is one."""
-    spread = row[f"{key}_stdev"]
-    return f"{row[key]:.2%}" + (f" ± {100 * spread:.2f}" if spread is not None else "")
-
-
-def _share(share: float | None) -> str:
-    """A part of the baseline's time, as 1/n where it is much less."""
-    if share is None:
-        return "not measured"
-    return f"1/{1 / share:.1f}" if share < 0.7 else f"{share:.2f}"

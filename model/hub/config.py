@@ -3,7 +3,8 @@
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from ..utils.errors import ConfigError
 NAME = "config.json"
 KEY = "cifarnet"  # root key of everything that timm does not know
 VERSION = 1
-MAX_BYTES = 2**20
 MAX_CLASSES = 100_000
+LONGEST_NAME = 255  # characters of a class's name, as of a folder's
+MAX_BYTES = 2**20 + MAX_CLASSES * 4 * LONGEST_NAME  # of a card: up to four a character
 MAX_WIDTH = 65_536
 MAX_DEPTH = 1000  # convolutions in all
 IMAGE_SIZES = range(16, 1025)
 SIZES = f"from {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]}"
+
+NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's controls, surrogates and separators of lines
 
 RATES = ("drop_rate", "drop_path_rate", "drop_block_rate")
 ARGUMENTS = {"num_classes", "in_chans", "global_pool", "stem_width", "widths", "depths", *RATES}
@@ -66,21 +70,51 @@ def check(content: dict[str, Any], where: str) -> dict[str, Any]:
     classes: Any = content.get("num_classes")
     wanted = f"a whole number from 1 to {MAX_CLASSES}"
     _require("num_classes", content, _is_int(classes, 1, MAX_CLASSES), wanted, where)
-    _check_labels(content, classes, where)
+    if (names := content.get("label_names")) is not None:
+        _require("label_names", content, isinstance(names, list), "a list of names", where)
+        check_label_names(names, classes, where)
     _check_ours(content, where)
     _check_arguments(content, classes, where)
     return {**content, "pretrained_cfg": _check_pretrained(content, where)}
 
 
-def check_label_names(names: Sequence[str], classes: int) -> list[str]:
-    """Checks the names of a network's classes.
+def check_label_names(
+    names: Iterable[str], classes: int | None = None, where: str = "The dataset"
+) -> None:
+    """Checks the names of classes as saving does, which costs nothing before training.
+
+    Args:
+        names: Of all classes.
+        classes: How many there are; None is as many as there are names.
+        where: Names their source in messages.
 
     Raises:
-        ConfigError: If they are not `classes` different, non-empty strings.
+        ConfigError: Names the first that is no text, empty, longer than `LONGEST_NAME`, holds
+            control characters or halves of characters, or stands for two classes.
     """
-    names = [names] if isinstance(names, str) else list(names)
-    _check_labels({"label_names": names}, classes, "The network")
-    return names
+    seen: set[str] = set()
+    for name in [names] if isinstance(names, str) else names:
+        problem = ""
+        if not isinstance(name, str):
+            problem = "is no text"
+        elif not name.strip():
+            problem = "is empty"
+        elif len(name) > LONGEST_NAME:
+            problem = f"has {len(name):,} characters, at most {LONGEST_NAME} are allowed"
+        elif any(unicodedata.category(char) in NO_TEXT for char in name):
+            problem = "holds a character that is no text, such as a line break"
+        elif name in seen:
+            problem = "stands for two classes"
+        if problem:
+            shown = repr(name) if len(repr(name)) <= 80 else f"{repr(name)[:77]}..."
+            raise ConfigError(
+                f"{where}: the label name {shown} {problem}; give each class its own."
+            )
+        seen.add(name)
+    if classes not in (None, len(seen)):
+        raise ConfigError(
+            f"{where} has {len(seen)} label names for {classes} classes; name every class once."
+        )
 
 
 def _require(key: str, content: dict[str, Any], good: bool, wanted: Any, where: str) -> None:
@@ -91,23 +125,6 @@ def _require(key: str, content: dict[str, Any], good: bool, wanted: Any, where: 
     text = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
     wanted = wanted if isinstance(wanted, str) else f"one of {', '.join(wanted)}"
     raise ConfigError(f"{where}: {key} is {text}; {wanted} was expected.")
-
-
-def _check_labels(content: dict[str, Any], classes: int, where: str) -> None:
-    names = content.get("label_names")
-    if names is None:
-        return
-    texts = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
-    _require("label_names", content, texts, "a list of names, one a class,", where)
-    for found, problem in (
-        (len(names) != classes, f"{len(names)} label names for {classes} classes"),
-        (
-            len(set(names)) != len(names),
-            f"a label name twice: {sorted(names, key=names.count)[-1]!r}",
-        ),
-    ):
-        if found:
-            raise ConfigError(f"{where} has {problem}; name every class once.")
 
 
 def _check_ours(content: dict[str, Any], where: str) -> None:

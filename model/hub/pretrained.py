@@ -20,7 +20,6 @@ from ..utils.errors import ConfigError, WeightsError
 from . import card, config, snapshot
 
 RESULTS_NAME, CARD_NAME = "results.json", "README.md"
-MISTAKES = "confident_mistakes.png"  # shows images of the dataset, which are not ours to publish
 DTYPES = ("F32", "F16", "BF16")  # of floating-point weights in a file
 INTEGER_DTYPES = ("I64",)  # of the normalisation layers' counters
 
@@ -40,8 +39,9 @@ def save_pretrained(
     config card last: on a full disk, what was there before stays.
 
     Args:
-        network: Built by timm from a `cifarnet_*` architecture; its `pretrained_cfg` holds the
-            mean, std and input_size that it was trained with.
+        network: Built by timm from a `cifarnet_*` architecture, or one compiled or wrapped for
+            several devices by torch; its `pretrained_cfg` holds the mean, std and input_size that
+            it was trained with.
         directory: Made if need be.
         label_names: Of all classes; None keeps those the network was loaded with, if any.
         results: Content of results.json; adds that file and the model card README.md, which shows
@@ -54,17 +54,17 @@ def save_pretrained(
         The directory.
 
     Raises:
-        ConfigError: If label names do not fit the network.
+        ConfigError: If label names do not fit the network, or timm did not build it.
         WeightsError: If a weight is NaN or infinite, also after rounding to `dtype`.
         OSError: If a file cannot be written.
     """
-    directory = Path(directory)
+    directory, network = Path(directory), unwrapped(network)
     content = _config_of(network, label_names, extra)
     weights = _weights_of(network, dtype or torch.float32)
     contents = {snapshot.WEIGHTS_NAME: weights}
     if results is not None:
         results = results | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
-        figures = sorted(path.name for path in (directory / "figures").glob("*.png"))
+        figures = [path.name for path in public_figures(directory)]
         contents[RESULTS_NAME] = _json(results)
         contents[CARD_NAME] = card.model_card(results, content, figures=figures).encode()
     contents[config.NAME] = _json(content)
@@ -112,20 +112,32 @@ def load(
     return network.eval().to(device or "cpu"), content
 
 
+def unwrapped(network: Any) -> Any:
+    """The network inside of torch.compile, DataParallel or DistributedDataParallel."""
+    while list(network._modules) in (["_orig_mod"], ["module"]):
+        (network,) = network.children()
+    return network
+
+
 def public_figures(directory: Path) -> list[Path]:
-    """The figures beside a model that may be published, by name."""
-    return sorted(p for p in (directory / "figures").glob("*.png") if p.name != MISTAKES)
+    """The figures beside a model that may be published."""
+    return [path for name in card.FIGURES if (path := directory / "figures" / name).is_file()]
 
 
 def read_config(model: str | os.PathLike[str], revision: str | None = None) -> dict[str, Any]:
     """Reads and checks a model's config card, without its weights; see `from_pretrained`."""
-    return config.load(snapshot.find_config(model, revision))
+    return config.load(snapshot.resolve(model, revision, names=()) / config.NAME)
 
 
 def _config_of(
     network: nn.Module, label_names: Sequence[str] | None, extra: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The config card, as timm writes it, with our key at the end."""
+    if not hasattr(network, "pretrained_cfg"):
+        raise ConfigError(
+            f"A {type(network).__name__} cannot be saved; build a network by "
+            "timm.create_model('cifarnet_small')."
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / config.NAME
         where: Any = path  # older versions of timm open it, whatever their annotation says
@@ -140,7 +152,7 @@ def _config_of(
     names = kept if label_names is None else label_names
     ours = {"version": config.VERSION, **(extra or {})}
     if names is not None:
-        content["label_names"] = config.check_label_names(names, content["num_classes"])
+        content["label_names"] = [names] if isinstance(names, str) else list(names)
     return config.check({**content, config.KEY: ours}, "The network to be saved")
 
 
@@ -154,12 +166,14 @@ def _weights_of(network: nn.Module, dtype: torch.dtype) -> bytes:
                     f"{name} holds NaN or infinite values as {dtype}; nothing was saved. Training "
                     "diverged: lower the learning rate."
                 )
-        tensors[name] = value.detach().cpu().contiguous()
+        # torch.compile may also have wrapped a part of the network.
+        tensors[name.replace("_orig_mod.", "")] = value.detach().cpu().contiguous()
     return safetensors.torch.save(tensors, {"format": "pt"})
 
 
 def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+    # Not as ASCII, in which names of many scripts would take three times as much.
+    return (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def write_together(directory: Path, contents: dict[str, bytes]) -> None:

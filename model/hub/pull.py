@@ -1,18 +1,17 @@
 """Fetching a model from a hub into a folder, whole or not at all."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi
 
-from ..utils.errors import ConfigError, HubError
+from ..utils.errors import ConfigError
 from . import config, snapshot
-from .errors import REMEDIES, OfflineModeIsEnabled, asking, retry
-from .pretrained import CARD_NAME, MISTAKES, RESULTS_NAME, load, write_together
+from .card import FIGURES
+from .pretrained import CARD_NAME, RESULTS_NAME, load, write_together
 
-OTHERS = re.compile(rf"{re.escape(RESULTS_NAME)}|{re.escape(CARD_NAME)}|figures/[\w-]+\.png")
+OTHERS = (RESULTS_NAME, CARD_NAME, *(f"figures/{name}" for name in FIGURES))
 
 
 def pull(
@@ -41,18 +40,15 @@ def pull(
         raise ConfigError(f"{repo_id} is a folder here, which needs no fetching; just use it.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ConfigError(f"{directory} holds something already; name a new folder.")
-    if constants.HF_HUB_OFFLINE:  # what is in the cache may be old
-        raise HubError(f"{repo_id} cannot be fetched. {REMEDIES[OfflineModeIsEnabled]}")
     source = snapshot.resolve(repo_id, revision, refresh=True)
     load(source)  # what cannot be loaded stays away
-    with asking(f"Listing the files of {repo_id} failed"):
-        there = retry(lambda: HfApi().list_repo_files(repo_id, revision=source.name))
+    with snapshot.asking(f"Listing the files of {repo_id} failed"):
+        there = HfApi().list_repo_files(repo_id, revision=source.name)
     # The config card comes last: a folder without it is not yet a model.
-    wanted = [snapshot.WEIGHTS_NAME, *filter(OTHERS.fullmatch, there), config.NAME]
+    others = [name for name in OTHERS if name in there]
     found = {
-        name: snapshot.fetch(repo_id, name, source.name, most=snapshot.MAX_WEIGHTS).read_bytes()
-        for name in wanted
-        if name != f"figures/{MISTAKES}"
+        name: snapshot.fetch(repo_id, name, source.name).read_bytes()
+        for name in (snapshot.WEIGHTS_NAME, *others, config.NAME)
     }
     new = not directory.exists()
     try:

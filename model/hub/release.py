@@ -6,13 +6,16 @@ Without a run, only the measured parts of README.md are written again.
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 from ..utils import files
 from ..utils.errors import ConfigError, exit_on_error
 from ..utils.root import ROOT
-from . import card, config, measured
-from .pretrained import from_pretrained, public_figures
+from . import card, config
+from .pretrained import CARD_NAME, RESULTS_NAME, from_pretrained, public_figures
+from .snapshot import WEIGHTS_NAME
 
+TEMPLATE = "measured.md.jinja"
 # Front matter by which the folder is a Space too; it is written by hand, and kept.
 SPACE_KEYS = (
     "title|emoji|colorFrom|colorTo|sdk|sdk_version|python_version|app_file|pinned|short_description"
@@ -28,15 +31,13 @@ def release(run: Path, root: Path = ROOT) -> None:
         WeightsError: If its weights are damaged.
     """
     from_pretrained(run)  # refuse what cannot be loaded before anything is replaced
-    if not (run / "results.json").is_file():
-        raise ConfigError(f"{run} holds no results.json; name the folder of a finished run.")
     text = readme(root, run)
     (root / "figures").mkdir(exist_ok=True)
     for figure in public_figures(run):
         files.write_bytes(root / "figures" / figure.name, figure.read_bytes())
-    for name in ("model.safetensors", "results.json", config.NAME):
+    for name in (WEIGHTS_NAME, RESULTS_NAME, config.NAME):
         files.write_bytes(root / name, (run / name).read_bytes())
-    files.write_text(root / "README.md", text)
+    files.write_text(root / CARD_NAME, text)
 
 
 def readme(root: Path = ROOT, run: Path | None = None) -> str:
@@ -47,18 +48,35 @@ def readme(root: Path = ROOT, run: Path | None = None) -> str:
         run: Folder with config.json, results.json and figures; None takes the root.
     """
     run = run or root
-    results, settings = files.read_json(run / "results.json"), config.load(run / config.NAME)
+    results, settings = files.read_json(run / RESULTS_NAME), config.load(run / config.NAME)
     names = [path.name for path in public_figures(run)]
     parts = {
         "summary": card.model_card(results, settings, block="summary"),
         "card": card.model_card(results, settings, figures=names, block="body"),
-        **measured.parts(root / BENCHMARKS),
+        **measured(root / BENCHMARKS),
     }
-    text = (root / "README.md").read_text(encoding="utf-8")
+    text = (root / CARD_NAME).read_text(encoding="utf-8")
     old, text = re.match(r"(---\n.*?\n---\n)?(.*)", text, re.DOTALL).groups("")  # type: ignore[union-attr]
     kept = "".join(re.findall(rf"^(?:{SPACE_KEYS}):.*\n", old, re.MULTILINE))
     front = card.front_matter(results).to_yaml()
-    return fill(f"---\n{kept}{front}\n---\n{text}", parts, "README.md")
+    return fill(f"---\n{kept}{front}\n---\n{text}", parts, CARD_NAME)
+
+
+def measured(results: Path) -> dict[str, str]:
+    """What the benchmarks measured, in Markdown, by the name of its place in README.md.
+
+    Args:
+        results: Folder of the benchmarks' JSON files; what is not there is left out.
+    """
+    names = ("speed", "inference", "commands", "startup", "scaling")
+    paths = {name: results / f"{name}.json" for name in names}
+    values: dict[str, Any] = {
+        name: files.read_json(path) for name, path in paths.items() if path.is_file()
+    }
+    texts = {"speed": card.render(TEMPLATE, values, "sentences")}
+    if "speed" in values:
+        texts["recipes"] = card.render(TEMPLATE, values, "recipes")
+    return {place: text for place, text in texts.items() if text}
 
 
 def fill(text: str, parts: dict[str, str], name: str) -> str:
@@ -82,7 +100,7 @@ def main() -> None:
     args = parser.parse_args()
     with exit_on_error():
         if args.run is None:
-            files.write_text(ROOT / "README.md", readme())
+            files.write_text(ROOT / CARD_NAME, readme())
             print("README.md has been written again.")
         else:
             release(args.run)

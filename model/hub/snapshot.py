@@ -2,74 +2,83 @@
 
 import os
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from huggingface_hub import (
     constants,
     get_hf_file_metadata,
+    get_token,
     hf_hub_download,
     hf_hub_url,
     try_to_load_from_cache,
 )
-from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils.sha import git_hash
 
 from ..utils import files
 from ..utils.errors import ConfigError, HubError
 from ..utils.root import ROOT
 from . import config
-from .errors import asking, retry
 
 WEIGHTS_NAME = "model.safetensors"
 HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
-MAX_WEIGHTS = 2**30  # bytes that are fetched at most; our largest network has 20 MiB
-MAX_BYTES = 2**25  # of any other file
+MAX_BYTES = 2**30  # that are fetched of a file; our largest network has 20 MiB
+LOG_IN = "log in by `hf auth login` or set HF_TOKEN"
 
 
 def resolve(
-    model: str | os.PathLike[str], revision: str | None = None, *, refresh: bool = False
+    model: str | os.PathLike[str],
+    revision: str | None = None,
+    *,
+    names: Sequence[str] = (WEIGHTS_NAME,),
+    refresh: bool = False,
 ) -> Path:
-    """The folder that holds a model's config.json and model.safetensors.
+    """The folder that holds a model's config.json and other files.
 
-    Of a hub id both are downloaded unless they are in the cache, which is used without asking the
+    Of a hub id they are downloaded unless they are in the cache, which is used without asking the
     hub. No other kind of file is fetched.
 
     Args:
         model: Folder, or hub id "owner/name"; a folder of that name goes first.
         revision: Branch, tag or commit on the hub; None is its main branch.
+        names: Files beside config.json. The weights must be there, others may be missing.
         refresh: Ask the hub whether a branch or tag has moved since it was downloaded.
 
     Raises:
         ConfigError: If there is no such folder or nothing in it, or the config card is wrong.
         HubError: If the hub has no such model or cannot be reached.
     """
-    card = find_config(model, revision, refresh=refresh)
-    if folder := _local(model, revision):
-        return _existing(folder, WEIGHTS_NAME).parent
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise ConfigError(
+                f"revision={revision!r} was given with the local folder {folder}; revisions exist "
+                "on the hub only, leave it out."
+            )
+        for name in (config.NAME, *names):
+            if name in (config.NAME, WEIGHTS_NAME) and not (folder / name).is_file():
+                raise _missing(folder, name)
+        return folder
+    if folder.is_file():
+        raise ConfigError(f"{folder} is a file; name the folder that holds {config.NAME}.")
+    if not isinstance(model, str) or not HUB_ID.fullmatch(model):
+        raise ConfigError(
+            f"There is no folder {str(model)!r}, and it is not a hub id either (those read "
+            "owner/name); name the folder of a training run or a hub id."
+        )
+    card = fetch(model, config.NAME, revision, refresh=refresh)
     config.load(card)  # a stranger's architecture is refused before any weights come
-    return find_beside(str(model), card, WEIGHTS_NAME, most=MAX_WEIGHTS).parent
-
-
-def find_config(
-    model: str | os.PathLike[str], revision: str | None = None, *, refresh: bool = False
-) -> Path:
-    """Path of a model's config.json alone; see `resolve`."""
-    if folder := _local(model, revision):
-        return _existing(folder, config.NAME)
-    return fetch(str(model), config.NAME, revision, refresh=refresh, most=config.MAX_BYTES)
-
-
-def find_beside(model: str, card: Path, name: str, most: int = MAX_BYTES) -> Path:
-    """Path of another file of a model on the hub, such as its results.json.
-
-    Args:
-        model: Hub id.
-        card: What `find_config` gave; the file is taken from the same commit.
-        name: Of the file.
-        most: Bytes that it may have.
-    """
-    return fetch(model, name, card.parent.name, most=most)
+    for name in names:
+        try:
+            fetch(model, name, card.parent.name)  # of the same commit
+        except HubError:
+            if name == WEIGHTS_NAME:
+                raise
+    return card.parent
 
 
 def default_model() -> Path:
@@ -86,12 +95,10 @@ def default_model() -> Path:
     return ROOT
 
 
-def fetch(
-    model: str, name: str, revision: str | None, *, refresh: bool = False, most: int = MAX_BYTES
-) -> Path:
+def fetch(model: str, name: str, revision: str | None, *, refresh: bool = False) -> Path:
     """A file of a model on the hub, from the cache if it is there.
 
-    `snapshot_download` would do for both files at once, but asks for the whole tree, takes what is
+    `snapshot_download` would do for all files at once, but asks for the whole tree, takes what is
     old for new where the hub is down, and checks sizes only: a file that was changed on the way
     would be used, and kept.
 
@@ -107,13 +114,13 @@ def fetch(
         url = hf_hub_url(model, name, revision=revision, endpoint=constants.ENDPOINT)
         get = partial(hf_hub_download, model, name, revision=revision, library_name="cifarnet")
         for again in (False, True):  # what was damaged on the way may come well once more
-            known = retry(partial(get_hf_file_metadata, url, library_name="cifarnet"))
-            if known.size is not None and known.size > most:
+            known = get_hf_file_metadata(url, library_name="cifarnet")
+            if known.size is not None and known.size > MAX_BYTES:
                 raise HubError(
-                    f"{at} has {known.size:,} bytes, at most {most:,} are fetched; it is not a "
-                    "model that train.py wrote."
+                    f"{at} has {known.size:,} bytes, at most {MAX_BYTES:,} are fetched; it is not "
+                    "a model that train.py wrote."
                 )
-            path = Path(retry(partial(get, force_download=again)))
+            path = Path(get(force_download=again))
             if _intact(path, known.etag):
                 return path
             if path.is_symlink():  # to the content, which other repositories do not share
@@ -125,10 +132,30 @@ def fetch(
     )
 
 
-def forget_branch(repo_id: str) -> None:
-    """Has the next download ask the hub where the main branch stands, as after a push."""
-    folder = repo_folder_name(repo_id=repo_id, repo_type="model")
-    (Path(constants.HF_HUB_CACHE) / folder / "refs" / "main").unlink(missing_ok=True)
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Raises a `HubError` in place of what huggingface_hub raises: its words, but no token.
+
+    Args:
+        what: Begins the message, such as "Sending to you/cifarnet failed".
+    """
+    token = get_token() or ""
+    if not token.isascii() or not token.isprintable():  # the library would repeat it
+        raise HubError(f"The token holds characters that no token has; {LOG_IN} anew.")
+    try:
+        _ = urlsplit(constants.ENDPOINT).port  # a wrong one is not an HTTPError
+        yield
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        if token:  # a hub may repeat it in its answer
+            text = text.replace(token, "[token]")
+        remedy = (
+            f"Check the name, {LOG_IN}, check the connection and HF_ENDPOINT="
+            f"{constants.ENDPOINT}, then try again."
+        )
+        if isinstance(error, OSError) and error.errno is not None:
+            remedy = f"Free space in {constants.HF_HUB_CACHE}, or set HF_HOME to another disk."
+        raise HubError(f"{what}: {text[:400].rstrip('.')}. {remedy}") from None
 
 
 def _intact(path: Path, announced: str | None = None) -> bool:
@@ -144,37 +171,15 @@ def _intact(path: Path, announced: str | None = None) -> bool:
     return True  # a hub with names of its own
 
 
-def _local(model: str | os.PathLike[str], revision: str | None) -> Path | None:
-    """The folder, None for a hub id, or an error for anything else."""
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        if revision is not None:
-            raise ConfigError(
-                f"revision={revision!r} was given with the local folder {folder}; revisions exist "
-                "on the hub only, leave it out."
-            )
-        return folder
-    if folder.is_file():
-        raise ConfigError(f"{folder} is a file; name the folder that holds {config.NAME}.")
-    if isinstance(model, str) and HUB_ID.fullmatch(model):
-        return None
-    raise ConfigError(
-        f"There is no folder {str(model)!r}, and it is not a hub id either (those read "
-        "owner/name); name the folder of a training run or a hub id."
-    )
-
-
-def _existing(folder: Path, name: str) -> Path:
-    if (folder / name).is_file():
-        return folder / name
+def _missing(folder: Path, name: str) -> ConfigError:
     from ..checkpoint import NAME  # where nothing is wrong, nobody waits for what it needs
 
     if (folder / NAME).is_file():
-        raise ConfigError(
+        return ConfigError(
             f"{folder} holds no {name} yet: its training did not come to its end. Go on with it: "
             f"accelerate launch train.py --resume {folder}"
         )
-    raise ConfigError(
+    return ConfigError(
         f"{folder} holds no {name}; name a folder that train.py wrote, with {config.NAME} and "
         f"{WEIGHTS_NAME}."
     )

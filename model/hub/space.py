@@ -7,8 +7,7 @@ from ..utils.errors import ConfigError
 from ..utils.root import INSTALLED, ROOT
 from . import release
 from .pretrained import CARD_NAME, RESULTS_NAME
-from .push import model_files, own_results
-from .sending import Pushed, send
+from .push import Pushed, model_files, own_results, send
 
 MESSAGE = "Send the web page of a cifarnet model"
 CODE = (
@@ -26,7 +25,7 @@ CODE = (
     "examples/*.p[ny]*",
     "figures/page/*.webp",
 )
-ROOMS = ("model/", "web/", "examples/", "figures/")  # what is there and not sent is deleted
+ROOMS = ("model/*", "web/*", "examples/*", "figures/*")  # what is there and not sent is deleted
 
 
 def push_space(
@@ -49,7 +48,7 @@ def push_space(
         private=private,
         message=message or MESSAGE,
         dry_run=dry_run,
-        stale=lambda path: path.startswith(ROOMS),
+        stale=ROOMS,
     )
 
 

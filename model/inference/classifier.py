@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .. import hub
 from ..augment import normalize
 from ..hub import config
+from ..hub.pretrained import unwrapped
 from ..utils.errors import ConfigError, ImageError
 from ..utils.images import MAX_PIXELS, Pixels
 from . import crops, ood
@@ -43,8 +44,9 @@ class Classifier:
         """Wraps a network, which is put in evaluation mode.
 
         Args:
-            network: Built by timm; mean, std and input_size come from its `pretrained_cfg`. What
-                answers is a copy, see `optimize_for_inference`: do not change it afterwards.
+            network: Built by timm, or such a one compiled or wrapped by torch; mean, std and
+                input_size come from its `pretrained_cfg`. What answers is a copy, see
+                `optimize_for_inference`: do not change it afterwards.
             label_names: Of all classes; None takes those of the config card, else "class 0", ...
             calibration: Temperature and thresholds; None: probabilities are the softmax of the
                 logits, and no picture is taken for one of none of the classes.
@@ -52,14 +54,14 @@ class Classifier:
         Raises:
             ConfigError: If the names do not fit the network.
         """
-        card: Any = network.pretrained_cfg
-        classes: Any = network.num_classes
+        self.network: Any = unwrapped(network).eval()
+        card, classes = self.network.pretrained_cfg, self.network.num_classes
         if label_names is None and len(card.get("label_names") or ()) == classes:
             label_names = card["label_names"]
         if label_names is None:
             label_names = [f"class {i}" for i in range(classes)]
-        self.label_names = tuple(config.check_label_names(label_names, classes))
-        self.network = network.eval()
+        config.check_label_names(label_names, classes, "The classifier")
+        self.label_names = tuple(label_names)
         self._fast = optimize_for_inference(self.network)
         self.image_size: int = card["input_size"][-1]
         self.calibration = calibration or Calibration()
@@ -68,6 +70,14 @@ class Classifier:
         self.max_pixels = MAX_PIXELS
         """Pixels above which a picture is refused, which bounds the memory that it takes."""
         self._mean, self._std = card["mean"], card["std"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied or sent to another process: not what was made for this one's processor."""
+        return {name: value for name, value in vars(self).items() if name != "_fast"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._fast = optimize_for_inference(self.network)
 
     @classmethod
     def from_pretrained(
@@ -84,8 +94,8 @@ class Classifier:
         model = model or hub.snapshot.default_model()
         network, content = hub.load(model, revision=revision, device=device)
         ours = content.get(config.KEY) or {}
-        calibration = Calibration.from_dict(ours.get("doubt"), str(model))
         features: Any = network.feature_info
+        calibration = Calibration.from_dict(ours.get("doubt"), str(model))
         detector, channels = calibration.detector, features[0]["num_chs"]
         if detector and len(detector.mean) != channels:
             raise ConfigError(
@@ -200,7 +210,8 @@ class Classifier:
 
         if label is not None and label not in self.label_names:
             raise ConfigError(
-                f"label={label!r} is unknown: choose from {', '.join(self.label_names)}."
+                f"label={label!r} is unknown: choose one of the {len(self.label_names):,} classes, "
+                f"such as {', '.join(self.label_names[:10])}."
             )
         picture = self.open(image)
         if label is None or box is None:
@@ -217,8 +228,7 @@ class Classifier:
     def stages(self, image: Image, box: Box | None = None) -> list[np.ndarray]:
         """What each stage of the network makes of a picture: float32 (channels, h, w) each."""
         x = self._normalized(self.preprocess(image, box)[None])  # (1, 3, S, S)
-        network: Any = self.network
-        maps = network.forward_intermediates(x, intermediates_only=True)
+        maps = self.network.forward_intermediates(x, intermediates_only=True)
         return [one[0].float().cpu().numpy() for one in maps]
 
     def _predict(self, pictures: list[Picture]) -> list[Prediction]:
@@ -259,29 +269,25 @@ class Classifier:
             scores.append(self.calibration.scores(logits, features))  # (N,)
             shares.append(self.calibration.probabilities(logits))  # (N, C)
         counts = [len(boxes) for _, boxes in asked]
-        score_of, shares_of = (torch.cat(x).split(counts) for x in (scores, shares))
+        groups = zip(asked, *(torch.cat(x).split(counts) for x in (scores, shares)), strict=True)
         found = []
-        for (_, boxes), score, share in zip(asked, score_of, shares_of, strict=True):
+        for (_, boxes), score, share in groups:  # (k,), (k, C)
             values, order = share.mean(0).sort(descending=True, stable=True)  # (C,), (C,)
+            names = [self.label_names[c] for c in order.tolist()]
+            best, scope = float(values[0]), float(score.mean())
+            verdict = self.calibration.verdict(best, scope)
             found.append(
-                self._judged(order.tolist(), values.tolist(), float(score.mean()), boxes[0])
+                Prediction(
+                    label=names[0],
+                    probability=best,
+                    probabilities=dict(zip(names, values.tolist(), strict=True)),
+                    verdict=verdict,
+                    sentence=sentence(verdict, names),
+                    scope=scope,
+                    box=boxes[0],
+                )
             )
         return found
-
-    def _judged(
-        self, classes: list[int], values: list[float], score: float, box: Box
-    ) -> Prediction:
-        names = [self.label_names[i] for i in classes]
-        verdict = self.calibration.verdict(values[0], score)
-        return Prediction(
-            label=names[0],
-            probability=values[0],
-            probabilities=dict(zip(names, values, strict=True)),
-            verdict=verdict,
-            sentence=sentence(verdict, names),
-            scope=score,
-            box=box,
-        )
 
     def _crop(self, picture: Picture, box: Box) -> Tensor:
         """Pixels of a part, uint8 (3, S, S)."""

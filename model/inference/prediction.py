@@ -64,7 +64,7 @@ class Explanation:
 def sentence(verdict: Verdict, names: list[str]) -> str:
     """A verdict in words; `names` of classes, the most probable first."""
     if verdict == "none":
-        return f"None of the {len(names)} classes."
+        return f"None of the {len(names):,} classes."
     if verdict == "unsure" and len(names) > 1:
         return f"Unsure: {names[0]} or {names[1]}?"
     return f"This is {_named(names[0])}."
