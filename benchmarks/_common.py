@@ -190,9 +190,13 @@ def bars(
     for place, (name, values) in enumerate(rows.items()):
         colour = style.BLUE if name in ours else style.RUST
         bar = axes.barh(place, statistics.median(values), color=colour)
-        axes.bar_label(bar, fmt="{:,.3g}", label_type="center", color="white", weight="bold")
+        axes.bar_label(bar, fmt=_short, label_type="center", color="white", weight="bold")
         axes.plot(values, [place] * len(values), ".", color=style.INK, alpha=0.6)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
     axes.set(xlabel=unit, xlim=(0, None))
     return figure
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -69,31 +69,23 @@ def ask(classifier: Classifier, stream: IterableDataset) -> Table:
     Raises:
         DataError: If a truth is no class and not "other".
     """
-    rows: list[dict[str, Any]] = []
-    known = (*classifier.label_names, OTHER)
+    found = []
+    known = [*classifier.label_names, OTHER]
     # How many will come is not known of a stream, so that there is no time left to show.
     for batch in tqdm(stream.iter(AT_ONCE), unit=f" x {AT_ONCE} photographs"):
-        if wrong := {*batch["truth"]} - {*known}:
+        truth, subject = batch["truth"], batch.get("subject", batch["truth"])
+        if wrong := {*truth} - {*known}:
             raise DataError(f"The truth {wrong.pop()!r} must be one of {', '.join(known)}.")
         contents = [one["bytes"] or Path(one["path"]).read_bytes() for one in batch["image"]]
         squares = torch.stack([classifier.preprocess(one) for one in contents])  # (n, 3, S, S)
         best, classes = classifier.logits(squares).softmax(dim=1).max(dim=1)  # (n,), (n,)
-        for i, said in enumerate(classifier(contents)):
-            truth = batch["truth"][i]
-            rows.append(
-                {
-                    "content": contents[i],
-                    "truth": truth,
-                    "subject": batch.get("subject", batch["truth"])[i] or truth,
-                    "label": said.label,
-                    "probability": said.probability,
-                    "verdict": said.verdict,
-                    "scope": said.scope,
-                    "plain_label": classifier.label_names[int(classes[i])],
-                    "plain_probability": float(best[i]),
-                }
-            )
-    return pd.DataFrame(rows)
+        said = pd.DataFrame(classifier(contents))[["label", "probability", "verdict", "scope"]]
+        said["content"], said["truth"] = contents, truth
+        said["subject"] = [name or truth[i] for i, name in enumerate(subject)]
+        said["plain_label"] = [classifier.label_names[i] for i in classes.tolist()]
+        said["plain_probability"] = best.tolist()
+        found.append(said)
+    return pd.concat(found, ignore_index=True)
 
 
 def share(right: np.ndarray) -> dict[str, Any]:
@@ -168,7 +160,8 @@ def measure(answers: Table) -> dict[str, Any]:
         "largest softmax, one view": ("plain_probability", "plainly_right"),
     }
     halves = {"of the classes": known, "strangers": strangers}
-    mistakes = worst(answers, len(answers))
+    mistakes = worst(answers, len(answers)).rename(columns={"label": "said"})
+    mistakes = mistakes[["subject", "truth", "said", "probability"]]
     return {
         "images": {name: len(half) for name, half in halves.items()},
         "named_right": {"all": share(known.right)}
@@ -190,15 +183,7 @@ def measure(answers: Table) -> dict[str, Any]:
         },
         "ece": ece(known.probability.to_numpy(), known.right.to_numpy()),
         "mean_probability": round(float(known.probability.mean()), 6),
-        "mistakes": [
-            {
-                "subject": one.subject,
-                "truth": one.truth,
-                "said": one.label,
-                "probability": round(one.probability, 4),
-            }
-            for one in mistakes.itertuples()
-        ],
+        "mistakes": mistakes.round(4).to_dict("records"),
     }
 
 
