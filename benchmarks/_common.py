@@ -1,14 +1,23 @@
-"""What the benchmarks of a trained model share: its dataset's images, and where results go."""
+"""What the benchmarks share: options, the model's dataset, taking turns, and where results go."""
 
 import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib
+import psutil
 import torch
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from model import data, hub
 from model.evaluation import style
@@ -16,41 +25,32 @@ from model.inference.classifier import Classifier
 from model.utils import files
 from model.utils.errors import ConfigError
 from model.utils.machine import machine, versions
+from model.utils.shards import LabelledImages, ShardedSplit
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+T = TypeVar("T")
 
 
-def model_argument(doc: str) -> argparse.ArgumentParser:
-    """A parser that takes a model."""
-    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument(
-        "model", type=Path, nargs="?", default=ROOT, help="folder of a model (default: the root)"
-    )
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows the docstring as it stands, and every default."""
+
+
+def options(
+    doc: str | None, *, model: bool = False, dataset: bool = False, output: bool = True
+) -> argparse.ArgumentParser:
+    """A parser of a benchmark's command line: its model, its dataset, where its results go."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=_Help)
+    if model:
+        told = "folder of a model; the default weights are the root's"
+        parser.add_argument("model", type=Path, nargs="?", default=ROOT, help=told)
+    if dataset:
+        told = "if it is not what the model was trained on"
+        parser.add_argument("--dataset", metavar="DIR_OR_ID", help=told)
+    if output:
+        told = "folder for numbers and figure"
+        parser.add_argument("--output", type=Path, metavar="DIR", default=RESULTS, help=told)
     return parser
-
-
-def arguments(doc: str) -> argparse.ArgumentParser:
-    """A parser that takes a model and a dataset."""
-    parser = model_argument(doc)
-    parser.add_argument(
-        "--dataset", metavar="DIR_OR_ID", help="default: what the model was trained on"
-    )
-    return parser
-
-
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `publish`."""
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        default=RESULTS,
-        help="where the numbers and the figure go (default: benchmarks/results)",
-    )
-    parser.add_argument(
-        "--record", action="store_true", help="write the numbers to the model's results.json too"
-    )
 
 
 def dataset_name(args: argparse.Namespace) -> str:
@@ -59,70 +59,112 @@ def dataset_name(args: argparse.Namespace) -> str:
     Raises:
         ConfigError: If the model does not say.
     """
-    if args.dataset:
-        return args.dataset
-    ours = hub.read_config(args.model).get("cifarnet") or {}
-    if "data" not in ours:
+    trained_on = (hub.read_config(args.model).get("cifarnet") or {}).get("data") or {}
+    if not (name := args.dataset or trained_on.get("name")):
         raise ConfigError(f"{args.model} does not say what it was trained on: name a --dataset.")
-    return ours["data"]["name"]
+    return name
 
 
 def load(args: argparse.Namespace) -> tuple[Classifier, data.ImageDataset]:
-    """The model asked for and its dataset.
+    """The model asked for, the folder of a finished run, and its dataset.
 
     Raises:
         CifarnetError: If one of them cannot be read, or the model cannot doubt.
     """
     if not (args.model / "results.json").is_file():
         raise ConfigError(f"{args.model} holds no results.json; name the folder of a finished run.")
-    if getattr(args, "count", 1) < 1:
+    if args.count < 1:
         raise ConfigError(f"--count {args.count} is too few: name at least 1.")
     classifier = Classifier.from_pretrained(args.model)
     if classifier.calibration.detector is None:
         raise ConfigError(f"{args.model} knows no limits: train it with validation images.")
-    ours = hub.read_config(args.model)["cifarnet"]
-    if "data" not in ours or "recipe" not in ours:
-        raise ConfigError(f"{args.model} does not say how it was trained; use a run of train.py.")
-    name = args.dataset or ours["data"]["name"]
-    return classifier, data.open_dataset(name, image_size=classifier.image_size)
+    return classifier, data.open_dataset(dataset_name(args), image_size=classifier.image_size)
 
 
-def spread(count: int, total: int) -> torch.Tensor:
-    """Rows of `count` images spread evenly over a split of `total`, or of all: int64 (n,)."""
-    return torch.arange(0, total, max(1, total // count))[:count]
+def spread(split: ShardedSplit, count: int) -> LabelledImages:
+    """So many images of a split, spread evenly over it, or all."""
+    total = len(split.labels)
+    return split.load(torch.arange(0, total, max(1, total // count))[:count])
 
 
-def validation(args: argparse.Namespace, source: data.ImageDataset) -> data.LabelledImages:
-    """The images that were held back when the model was trained."""
-    recipe = hub.read_config(args.model)["cifarnet"]["recipe"]
-    _, held_back = data.train_validation_split(
-        source.splits["train"].labels, recipe["val_size"], recipe["seed"]
-    )
-    return source.splits["train"].load(held_back)
+def timed(run: Callable[[], object]) -> Callable[[], float]:
+    """The same call, which gives the seconds that it took."""
+
+    def measured() -> float:
+        began = time.perf_counter()
+        run()
+        return time.perf_counter() - began
+
+    return measured
 
 
-def memory(process: int, field: str) -> float:
-    """MiB that a process holds (VmRSS), or has held at most (VmHWM) since `forget_memory`."""
-    try:
-        for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith(field):
-                return int(line.split()[1]) / 1024
-    except FileNotFoundError:
-        raise SystemExit("The process has ended, or this system is not Linux.") from None
-    return 0.0  # it is just ending
+def in_turn(asked: dict[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """Calls each once, then all in turn, so that a busy machine slows them alike.
+
+    Returns:
+        What they gave, by name, without the first time, which prepares.
+    """
+    found: dict[str, list[T]] = {name: [] for name in asked}
+    for _ in tqdm(range(rounds + 1), desc="rounds"):
+        for name, run in asked.items():
+            found[name].append(run())
+    return {name: values[1:] for name, values in found.items()}
 
 
-def forget_memory(process: int) -> None:
-    """Lets the most memory that a process has held count from now on."""
-    Path(f"/proc/{process}/clear_refs").write_text("5")
+@contextmanager
+def started(
+    arguments: list[str], mark: str, env: dict[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], re.Match[str]]]:
+    """Starts a Python command, waits until it prints `mark`, and ends it afterwards.
+
+    Raises:
+        SystemExit: If it ends before.
+    """
+    line = [sys.executable, *arguments]
+    env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+    with (
+        tempfile.NamedTemporaryFile() as log,
+        subprocess.Popen(line, cwd=ROOT, env=env, stdout=log, stderr=log) as process,
+    ):
+        try:
+            while not (told := re.search(mark, Path(log.name).read_text())):
+                if process.poll() is not None:
+                    sys.exit(f"{arguments[0]} ended early: {Path(log.name).read_text()}")
+                time.sleep(0.01)
+            yield process, told
+        finally:
+            process.terminate()
 
 
-def plot(args: argparse.Namespace, name: str, draw: Callable[[], Figure]) -> None:
-    """Draws a figure beside the model's others."""
-    folder = args.model / "figures"
-    folder.mkdir(exist_ok=True)
-    with matplotlib.rc_context(style.STYLE):
-        style.save(draw(), folder / f"{name}.png")
+def held(process: int) -> float:
+    """MiB of memory that a process holds."""
+    return psutil.Process(process).memory_info().rss / 2**20
+
+
+def where(computer: dict[str, Any]) -> str:
+    """What a result was measured on."""
+    return f"{computer['cores']} cores of {computer['cpu']}"
+
+
+def write(
+    args: argparse.Namespace,
+    name: str,
+    content: dict[str, Any],
+    draw: Callable[[], Figure] | None = None,
+    device: str | torch.device = "cpu",
+) -> None:
+    """Writes NAME.json, with where and when the numbers came about, and perhaps NAME.png."""
+    args.output.mkdir(parents=True, exist_ok=True)
+    about = {"machine": machine(device), "versions": versions(), "date": today()}
+    files.write_json(args.output / f"{name}.json", content | about)
+    if draw:
+        plot(draw, args.output / f"{name}.png")
+    print(f"{args.output / name}.json tells it.")
+
+
+def today() -> str:
+    """The date, in UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def record(args: argparse.Namespace, key: str, content: dict[str, Any]) -> None:
@@ -132,21 +174,29 @@ def record(args: argparse.Namespace, key: str, content: dict[str, Any]) -> None:
     print(f"{path} tells it under {key!r}.")
 
 
-def publish(
-    args: argparse.Namespace, name: str, content: dict[str, Any], draw: Callable[[], Figure]
-) -> None:
-    """Writes numbers and a figure where `add_output` says, with where and when they came about."""
-    weights = args.model / "model.safetensors"
-    about = {
-        "weights_sha256": files.sha256(weights) if weights.is_file() else None,
-        "machine": machine(),
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
-    args.output.mkdir(parents=True, exist_ok=True)
-    files.write_json(args.output / f"{name}.json", content | about)
+def plot(draw: Callable[[], Figure], path: Path) -> None:
+    """Draws a figure in the project's style."""
+    path.parent.mkdir(exist_ok=True)
     with matplotlib.rc_context(style.STYLE):
-        style.save(draw(), args.output / f"{name}.png")
-    print(f"{args.output / name}.json and .png tell it.")
-    if args.record:
-        record(args, name, content)
+        style.save(draw(), path)
+
+
+def bars(
+    title: str, note: str, rows: dict[str, list[float]], unit: str, ours: Collection[str]
+) -> Figure:
+    """A bar for each median, in colour those of ours, and a dot for every round."""
+    figure = style.headed_figure(7.2, 1.6 + 0.3 * len(rows), title, note)
+    axes = figure.subplots()
+    for place, (name, values) in enumerate(rows.items()):
+        colour = style.BLUE if name in ours else style.RUST
+        bar = axes.barh(place, statistics.median(values), color=colour)
+        axes.bar_label(bar, fmt=_short, label_type="center", color="white", weight="bold")
+        axes.plot(values, [place] * len(values), ".", color=style.INK, alpha=0.6)
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.invert_yaxis()
+    axes.set(xlabel=unit, xlim=(0, None))
+    return figure
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

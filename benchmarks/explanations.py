@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from captum.attr import LayerGradCam, NoiseTunnel, Occlusion, Saliency
 from matplotlib.figure import Figure
 from torch import Tensor, nn
+from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm
 
-from benchmarks._common import arguments, load, plot, record, spread
+from benchmarks._common import load, options, plot, record, spread
 from model.augment import normalize
 from model.evaluation import style
 from model.inference import explain, ood
@@ -28,7 +29,7 @@ from model.utils.errors import exit_on_error
 STEPS = 16
 BLOCK = 4  # pixels; single ones, covered at random, would be noise that confuses any network
 AT_ONCE = 25  # images
-SIGMA = 3.0  # pixels of blur where insertion begins
+SIGMA = 3  # pixels of blur where insertion begins
 WINDOW, STRIDE = 8, 3  # pixels of the grey patch that occlusion slides over the picture
 RANDOM = "random map"
 USED = "integrated gradients"  # by `model.inference.explain`
@@ -36,13 +37,12 @@ USED = "integrated gradients"  # by `model.inference.explain`
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = arguments(__doc__ or "")
-    parser.add_argument("--count", type=int, default=500, help="test images (default: 500)")
+    parser = options(__doc__, model=True, dataset=True, output=False)
+    parser.add_argument("--count", type=int, default=500, help="test images")
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
-        rows = spread(args.count, len(source.splits["test"].labels))
-        images = source.splits["test"].load(rows).images
+        images = spread(source.splits["test"], args.count).images
     network, temperature = classifier.network, classifier.temperature
     card: Any = network.pretrained_cfg
     pixels = normalize(images, card["mean"], card["std"])
@@ -53,25 +53,20 @@ def main() -> None:
         "Grad-CAM": grad_cam,
         RANDOM: random_map,
     }
+    curves: dict[str, Tensor] = {}
     found: dict[str, dict[str, float]] = {}
-    curves: dict[str, tuple[Tensor, Tensor]] = {}
     for name, method in methods.items():
-        sums = torch.zeros(2, STEPS + 1, dtype=torch.float64)
+        curves[name] = torch.zeros(2, STEPS + 1, dtype=torch.float64)
         for x in tqdm(pixels.split(AT_ONCE), desc=name, leave=False):
             with torch.no_grad():
                 classes = ood.logits_and_features(network, x)[0].argmax(dim=1)  # (n,)
             heat = explain.attribution(network, x, classes, method)  # (n, S, S)
-            sums += torch.stack(scores(network, x, classes, heat, temperature))
-        deletion, insertion = sums / len(pixels)  # (STEPS + 1,), (STEPS + 1,)
-        curves[name] = deletion, insertion
-        found[name] = {
-            "deletion": round(float(deletion.mean()), 4),
-            "insertion": round(float(insertion.mean()), 4),
-        }
+            curves[name] += scores(network, x, classes, heat, temperature) / len(pixels)
+        deletion, insertion = (round(float(curve.mean()), 4) for curve in curves[name])
+        found[name] = {"deletion": deletion, "insertion": insertion}
         print(f"{name:<24}", found[name], flush=True)
-    plot(args, "explanations", lambda: draw(curves))
-    content = {"method": USED, "images": len(pixels), "methods": found}
-    record(args, "explanations", content)
+    plot(lambda: draw(curves), args.model / "figures" / "explanations.png")
+    record(args, "explanations", {"method": USED, "images": len(pixels), "methods": found})
 
 
 def occlusion(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
@@ -124,13 +119,12 @@ def random_map(_: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
 @torch.inference_mode()
 def scores(
     network: nn.Module, x: Tensor, classes: Tensor, heat: Tensor, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """Summed probability of the class at each step of deletion and of insertion, (STEPS + 1,)."""
-    height, width = x.shape[2:]
+) -> Tensor:
+    """Summed probability of the class at each step of deletion and of insertion, (2, STEPS + 1)."""
     blocks = F.avg_pool2d(heat[:, None], BLOCK)  # (n, 1, s, s)
     rank = blocks.flatten(1).argsort(dim=1, descending=True).argsort(dim=1)  # (n, s * s)
-    rank = F.interpolate(rank.view(blocks.shape).float(), (height, width))  # (n, 1, S, S)
-    blurred = blur(x)
+    rank = F.interpolate(rank.view(blocks.shape).float(), x.shape[2:])  # (n, 1, S, S)
+    blurred = gaussian_blur(x, [6 * SIGMA + 1] * 2, [float(SIGMA)] * 2)  # (n, 3, S, S)
     curves = torch.zeros(2, STEPS + 1, dtype=torch.float64)
     for step in range(STEPS + 1):
         first = rank < step / STEPS * blocks[0].numel()  # (n, 1, S, S)
@@ -138,20 +132,10 @@ def scores(
             logits = ood.logits_and_features(network, mixed)[0].double()  # (n, C)
             probabilities = (logits / temperature).softmax(dim=1)  # (n, C)
             curves[row, step] = probabilities.gather(1, classes[:, None]).sum()
-    return curves[0], curves[1]
+    return curves
 
 
-def blur(x: Tensor) -> Tensor:
-    """Images (N, 3, S, S) without detail."""
-    reach = int(3 * SIGMA)
-    kernel = torch.exp(-torch.arange(-reach, reach + 1.0).square() / (2 * SIGMA**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1).repeat(3, 1, 1, 1)  # (3, 1, 1, k)
-    x = F.pad(x, (reach,) * 4, mode="reflect")  # (N, 3, S + 2 reach, S + 2 reach)
-    x = F.conv2d(x, kernel, groups=3)  # (N, 3, S + 2 reach, S)
-    return F.conv2d(x, kernel.transpose(2, 3), groups=3)  # (N, 3, S, S)
-
-
-def draw(curves: dict[str, tuple[Tensor, Tensor]]) -> Figure:
+def draw(curves: dict[str, Tensor]) -> Figure:
     """Deletion and insertion curves; the method in use is drawn bold, the random map dashed."""
     title = f"Maps by {USED} against others and a random one"
     note = "Probability of the predicted class while blocks of 4 x 4 pixels are (un)covered by rank"
@@ -159,16 +143,10 @@ def draw(curves: dict[str, tuple[Tensor, Tensor]]) -> Figure:
     share = torch.linspace(0, 100, STEPS + 1).tolist()
     colors = (style.BLUE, style.RUST, "#5b8c5a", "#8a6bb1", style.MUTED)
     titles = ("Deletion: lower is better", "Insertion: higher is better")
-    for axes, row in zip(figure.subplots(1, 2, sharey=True), (0, 1), strict=True):
+    for row, axes in enumerate(figure.subplots(1, 2, sharey=True)):
         for (name, pair), color in zip(curves.items(), colors, strict=True):
-            axes.plot(
-                share,
-                pair[row].tolist(),
-                color=color,
-                linewidth=2.5 if name == USED else 1.3,
-                linestyle="--" if name == RANDOM else "-",
-                label=name,
-            )
+            width, line = 2.5 if name == USED else 1.3, "--" if name == RANDOM else "-"
+            axes.plot(share, pair[row].tolist(), line, color=color, linewidth=width, label=name)
         axes.set_title(titles[row], fontsize=9)
         axes.set(xlabel="% of the blocks", ylim=(0, 1))
     figure.axes[0].set_ylabel("probability")

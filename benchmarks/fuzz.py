@@ -5,10 +5,10 @@
 
 An input that brings out anything but one of our named errors, or takes more than 10 seconds or
 2 GB, ends the search and is kept beside the result; on a machine that is busy otherwise, seconds
-mean little. Writes benchmarks/results/fuzz.json, where targets not searched now stay as they were.
+mean little. Writes fuzz.json in benchmarks/results, where targets not searched now stay as they
+were.
 """
 
-import argparse
 import re
 import subprocess
 import sys
@@ -17,11 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks._common import ROOT
+from benchmarks._common import ROOT, options, today, write
 from model.utils import files
-from model.utils.machine import machine, versions
 
-TARGET = ROOT / "benchmarks" / "results" / "fuzz.json"
 TARGETS = ("pictures", "models")
 LIMITS = ["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536", "-print_final_stats=1"]
 
@@ -57,34 +55,32 @@ def search(target: str, seconds: int, folder: Path, seed: int = 0) -> dict[str, 
         "seconds": time.monotonic() - began,
         "broke": done.stderr[-3000:].replace(f"{ROOT}/", "") if done.returncode else None,
         "seed": seed,
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "date": today(),
     }
 
 
 def main() -> None:
     """Searches, prints, writes."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=30, help="for each (default: %(default)s)")
-    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS)
-    parser.add_argument("--seed", type=int, default=0, help="of the fuzzer (default: 0)")
+    parser = options(__doc__)
+    parser.add_argument("--minutes", type=float, default=30, help="for each target")
+    parser.add_argument(
+        "--targets", nargs="+", choices=TARGETS, default=TARGETS, help="what to ask"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the fuzzer")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = {
-            name: search(name, round(60 * args.minutes), Path(folder), args.seed)
-            for name in args.targets
-        }
-        for path in Path(folder).glob("*-*"):
+    with tempfile.TemporaryDirectory() as name:
+        folder, seconds = Path(name), round(60 * args.minutes)
+        found = {target: search(target, seconds, folder, args.seed) for target in args.targets}
+        for path in folder.glob("*-*"):
             if path.is_file():
-                files.write_bytes(TARGET.with_name(f"fuzz-{path.name}"), path.read_bytes())
-    earlier = files.read_json(TARGET)["targets"] if TARGET.is_file() else {}
-    result: dict[str, Any] = {"targets": earlier | found, "machine": machine()}
-    result["versions"] = versions()
-    result["date"] = time.strftime("%Y-%m-%d", time.gmtime())
-    files.write_json(TARGET, result)
-    for name, row in found.items():
-        print(f"{name}: {row['runs']:,} inputs, {row['features']:,} features of the code")
+                files.write_bytes(args.output / f"fuzz-{path.name}", path.read_bytes())
+    written = args.output / "fuzz.json"
+    earlier = files.read_json(written)["targets"] if written.is_file() else {}
+    write(args, "fuzz", {"targets": earlier | found})
+    for target, row in found.items():
+        print(f"{target}: {row['runs']:,} inputs, {row['features']:,} features of the code")
         if row["broke"]:
-            sys.exit(f"{name} broke:\n{row['broke']}")
+            sys.exit(f"{target} broke:\n{row['broke']}")
 
 
 if __name__ == "__main__":

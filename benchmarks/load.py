@@ -4,8 +4,8 @@
 
 Starts `python app.py` and asks it as programs do: send a photo, ask, wait for the answer. The
 photos are made here, of the sizes that phones and web pages have, and no two are the same. Clients
-and page share the machine. Nothing else should run beside them. Writes benchmarks/results/load.json
-and load.png.
+and page share the machine. Nothing else should run beside them. Writes load.json and load.png in
+benchmarks/results.
 """
 
 import argparse
@@ -15,9 +15,7 @@ import itertools
 import json
 import os
 import random
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,22 +26,21 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks._common import ROOT
+from benchmarks._common import ROOT, held, options, started, where, write
 from model.evaluation import style
-from model.utils import files
-from model.utils.machine import machine, versions
+from model.utils.machine import machine
 
-TARGET = ROOT / "benchmarks" / "results" / "load"
 SIZES = ((4000, 3000), (3000, 4000), (1600, 1200), (1024, 768), (800, 600), (480, 360), (256, 256))
 ASK = "gradio_api/call/classify"
+FILE = {"meta": {"_type": "gradio.FileData"}}
 CALM = 20  # questions, one after the other, before and after the rush
 EVERY = 2.0  # seconds between looks at the page's memory and disk
-PATIENCE = 120.0
+THINK = 1.0  # seconds that a visitor looks at an answer, on average
+PATIENCE = aiohttp.ClientTimeout(120)
 
 
 @dataclass
@@ -55,6 +52,20 @@ class Asked:
     refused: list[float] = field(default_factory=list)
     """Seconds until those heard that the page is busy."""
     errors: list[str] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """Its numbers, times in seconds."""
+        found: dict[str, Any] = {
+            "answered": len(self.seconds),
+            "refused": len(self.refused),
+            "errors": len(self.errors),
+            "first_errors": self.errors[:3],
+            "slowest_refusal": max(self.refused, default=None),
+        }
+        if len(self.seconds) > 1:
+            cuts = statistics.quantiles(self.seconds, n=100)
+            found |= {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(self.seconds)}
+        return found
 
 
 def photographs(seed: int = 0) -> list[bytes]:
@@ -82,16 +93,16 @@ class Page:
 
     def __init__(self, url: str, uploads: Path, process: int) -> None:
         self.url, self.uploads, self.process = url, uploads, process
-        self.memory: list[tuple[float, float]] = []
+        self.memory: list[tuple[float, float]] = []  # seconds since `watch` began, MiB
         self.disk: list[tuple[float, float]] = []
-        self.began = time.monotonic()
         self._numbers = itertools.count()
 
     def visitor(self, number: int = 0) -> aiohttp.ClientSession:
-        """A visitor with an address of its own."""
-        connector = aiohttp.TCPConnector(local_addr=(_address(number), 0))
-        patience = aiohttp.ClientTimeout(PATIENCE)
-        return aiohttp.ClientSession(self.url, connector=connector, timeout=patience)
+        """A visitor with an address of its own; on Linux all of 127.0.0.0/8 is this machine."""
+        linux = sys.platform == "linux"
+        address = f"127.0.{number // 200}.{number % 200 + 1}" if linux else "127.0.0.1"
+        connector = aiohttp.TCPConnector(local_addr=(address, 0))
+        return aiohttp.ClientSession(self.url, connector=connector, timeout=PATIENCE)
 
     async def ask(self, visitor: aiohttp.ClientSession, photo: bytes, asked: Asked) -> None:
         """Sends a photo that was never sent before, asks about it, and notes what came of it."""
@@ -102,7 +113,7 @@ class Page:
         try:
             status, text = await _told(visitor.post("gradio_api/upload", data=form))
             if status == 200:
-                data = [{"path": json.loads(text)[0], "meta": {"_type": "gradio.FileData"}}]
+                data = [FILE | {"path": json.loads(text)[0]}]
                 status, text = await _told(visitor.post(ASK, json={"data": data}))
             if status == 200:
                 status, text = await _told(visitor.get(f"{ASK}/{json.loads(text)['event_id']}"))
@@ -119,36 +130,21 @@ class Page:
 
     async def watch(self) -> None:
         """Notes memory and disk of the page, again and again."""
-        async with self.visitor() as visitor:
-            while True:
-                text = (await _told(visitor.get("metrics")))[1]
-                (found,) = re.findall(r"^process_resident_memory_bytes (\S+)", text, re.MULTILINE)
-                now = time.monotonic() - self.began
-                self.memory.append((now, float(found) / 2**20))
-                self.disk.append((now, _stored(self.uploads) / 2**20))
-                await asyncio.sleep(EVERY)
+        began = time.monotonic()
+        while True:
+            now = time.monotonic() - began
+            self.memory.append((now, held(self.process)))
+            self.disk.append((now, _stored(self.uploads) / 2**20))
+            await asyncio.sleep(EVERY)
 
 
 @contextmanager
 def running() -> Iterator[Page]:
     """Starts the page in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        uploads, log = Path(folder) / "uploads", Path(folder) / "log"
-        uploads.mkdir()
-        env = {**os.environ, "GRADIO_TEMP_DIR": str(uploads), "PYTHONUNBUFFERED": "1"}
-        line = [sys.executable, "app.py"]
-        with (
-            log.open("w") as output,
-            subprocess.Popen(line, cwd=ROOT, env=env, stdout=output, stderr=output) as server,
-        ):
-            try:
-                while not (told := re.search(r"The page is at (\S+)", log.read_text())):
-                    if server.poll() is not None:
-                        sys.exit(f"app.py ended early: {log.read_text()}")
-                    time.sleep(0.1)
-                yield Page(told[1], uploads, server.pid)
-            finally:
-                server.terminate()
+        env = {"GRADIO_TEMP_DIR": folder}
+        with started(["app.py"], r"The page is at (\S+)", env) as (server, told):
+            yield Page(told[1], Path(folder), server.pid)
 
 
 async def calm(page: Page, photos: list[bytes]) -> Asked:
@@ -178,14 +174,13 @@ async def crowd(page: Page, photos: list[bytes], clients: int, seconds: float) -
 
 async def rush(page: Page, photos: list[bytes], clients: int) -> Asked:
     """Everybody asks once, at the same moment."""
-    asked, small = Asked(), photos[-3:]
+    asked, start, small = Asked(), asyncio.Event(), photos[-3:]
 
     async def visitor(number: int) -> None:
         async with page.visitor(number) as one:
             await start.wait()
             await page.ask(one, small[number % len(small)], asked)
 
-    start = asyncio.Event()
     tasks = [asyncio.create_task(visitor(i)) for i in range(clients)]
     await asyncio.sleep(1)
     start.set()
@@ -208,97 +203,65 @@ def _stored(folder: Path) -> int:
     return total
 
 
-def _address(number: int) -> str:
-    """An address of this machine for each visitor; on Linux all of 127.0.0.0/8 is."""
-    return f"127.0.{number // 200}.{number % 200 + 1}" if sys.platform == "linux" else "127.0.0.1"
-
-
-THINK = 1.0  # seconds that a visitor looks at an answer, on average
-
-
 async def measure(page: Page, args: argparse.Namespace) -> dict[str, Any]:
     """All phases in turn."""
     photos = photographs()
     await calm(page, photos)  # the first answers prepare
     before = await calm(page, photos)
-    page.began = time.monotonic()
     watch = asyncio.create_task(page.watch())
     load = await crowd(page, photos, args.clients, 60 * args.minutes)
-    ended = time.monotonic() - page.began
+    grown = [mib for _, mib in page.memory]
     flood = await rush(page, photos, args.rush)
     after = await calm(page, photos)
     if watch.done():
         watch.result()  # raises what ended it early
     watch.cancel()
-    grown = [mib for at, mib in page.memory if at <= ended]
-    settled = max(1, len(grown) // 10)
+    tenth = max(1, len(grown) // 10)
+    growth = statistics.median(grown[-tenth:]) - statistics.median(grown[:tenth])
     return {
         "clients": args.clients,
         "minutes": args.minutes,
         "think_seconds": THINK,
         "photo_bytes": [len(photo) for photo in photos],
-        "load": _summary(load),
-        "memory_growth_mib": statistics.median(grown[-settled:])
-        - statistics.median(grown[:settled]),
+        "load": load.summary(),
+        "memory_growth_mib": growth,
         "memory_mib": page.memory,
         "disk_mib": page.disk,
         "rush_clients": args.rush,
-        "rush": _summary(flood),
-        "calm_before": _summary(before),
-        "calm_after": _summary(after),
+        "rush": flood.summary(),
+        "calm_before": before.summary(),
+        "calm_after": after.summary(),
     }
 
 
-def _summary(asked: Asked) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "answered": len(asked.seconds),
-        "refused": len(asked.refused),
-        "errors": len(asked.errors),
-        "first_errors": asked.errors[:3],
-        "slowest_refusal": max(asked.refused, default=None),
-    }
-    if len(asked.seconds) > 1:
-        cuts = statistics.quantiles(asked.seconds, n=100)
-        found |= {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(asked.seconds)}
-    return found
-
-
-def plot(result: dict[str, Any]) -> Figure:
+def draw(result: dict[str, Any]) -> Figure:
     """Memory and temporary files over time."""
-    computer, load = result["machine"], result["load"]
     note = (
-        f"{result['clients']} visitors for {result['minutes']:g} minutes, {load['answered']:,} "
-        f"answers, then {result['rush_clients']} at once; {computer['cores']} cores of "
-        f"{computer['cpu']}"
+        f"{result['clients']} visitors for {result['minutes']:g} minutes, "
+        f"{result['load']['answered']:,} answers, then {result['rush_clients']} at once; "
+        f"{where(machine())}"
     )
     figure = style.headed_figure(7.2, 3.2, "The page under load", note)
-    memory, disk = figure.subplots(1, 2)
-    for axes, rows, title in (
-        (memory, result["memory_mib"], "memory, MiB"),
-        (disk, result["disk_mib"], "temporary files, MiB"),
-    ):
-        axes.plot([at / 60 for at, _ in rows], [mib for _, mib in rows], color=style.BLUE)
+    titles = {"memory_mib": "memory, MiB", "disk_mib": "temporary files, MiB"}
+    for axes, (key, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+        axes.plot([at / 60 for at, _ in result[key]], [mib for _, mib in result[key]])
         axes.set(xlabel="minutes", title=title, ylim=(0, None))
     return figure
 
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--clients", type=int, default=20, help="default: %(default)s")
-    parser.add_argument("--minutes", type=float, default=10, help="default: %(default)s")
-    parser.add_argument("--rush", type=int, default=500, help="at once (default: %(default)s)")
+    parser = options(__doc__)
+    parser.add_argument("--clients", type=int, default=20, help="visitors")
+    parser.add_argument("--minutes", type=float, default=10, help="that they stay")
+    parser.add_argument("--rush", type=int, default=500, help="visitors at once")
     args = parser.parse_args()
     with running() as page:
         result = asyncio.run(measure(page, args))
-    result |= {"machine": machine(), "versions": versions()}
-    result["date"] = time.strftime("%Y-%m-%d", time.gmtime())
-    files.write_json(TARGET.with_suffix(".json"), result)
-    with matplotlib.rc_context(style.STYLE):
-        style.save(plot(result), TARGET.with_suffix(".png"))
     for phase in ("calm_before", "load", "rush", "calm_after"):
         print(f"{phase:<12}", json.dumps(result[phase]))
     print(f"memory grew by {result['memory_growth_mib']:.1f} MiB")
+    write(args, "load", result, lambda: draw(result))
 
 
 if __name__ == "__main__":

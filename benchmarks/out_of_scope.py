@@ -18,8 +18,10 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from benchmarks._common import arguments, load, plot, record, validation
+from benchmarks._common import load, options, plot, record
 from benchmarks.outliers import outliers
+from model import hub
+from model.data import train_validation_split
 from model.evaluation import style
 from model.inference import ood
 from model.inference.classifier import Classifier
@@ -32,17 +34,29 @@ Look = tuple[Tensor, Tensor]
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = arguments(__doc__ or "")
-    parser.add_argument("--count", type=int, default=500, help="of each kind (default: 500)")
+    parser = options(__doc__, model=True, dataset=True, output=False)
+    parser.add_argument("--count", type=int, default=500, help="of each kind")
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
         known = classifier.calibration.detector
         assert known is not None  # load() saw to it
-        test, held_back = source.splits["test"].load().images, validation(args, source).images
+        recipe = hub.read_config(args.model)["cifarnet"]["recipe"]
+        train, test = source.splits["train"], source.splits["test"].load().images
+        _, rows = train_validation_split(train.labels, recipe["val_size"], recipe["seed"])
+        held_back = train.load(rows).images
     foreign = outliers(args.count, test)
-    seen = {kind: _look(classifier, _squares(some, classifier)) for kind, some in foreign.items()}
-    inside, unseen = _look(classifier, test), _look(classifier, held_back)
+
+    def look(images: Tensor) -> Look:
+        logits, features = predict(classifier.network, images, ood.logits_and_features)
+        return logits, features  # (N, C), (N, D)
+
+    squares = {
+        kind: torch.stack([classifier.preprocess(one) for one in some])  # (N, 3, S, S)
+        for kind, some in foreign.items()
+    }
+    inside, unseen = look(test), look(held_back)
+    seen = {kind: look(images) for kind, images in squares.items()}
     mean, std = torch.tensor(known.mean), torch.tensor(known.std)
     methods: dict[str, Callable[[Look], Tensor]] = {
         "energy": lambda look: ood.energy(look[0]),
@@ -58,7 +72,9 @@ def main() -> None:
             threshold = known.threshold  # the one that classifiers use
         values = {kind: score(look) for kind, look in seen.items()}
         found[name] = measure(score(inside), score(unseen), values, threshold)
+        print(f"{name}: AUROC {found[name]['mean_auroc']:.4f}", found[name]["kinds"])
     as_sent = {kind: answered(classifier, some) for kind, some in foreign.items()}
+    print(f"as sent: {as_sent}")
     best = found[METHOD]
     content = {
         "method": METHOD,
@@ -69,13 +85,7 @@ def main() -> None:
         "as_sent": {"kinds": as_sent, "mean": _mean(as_sent)},
         "methods": found,
     }
-    for name, row in found.items():
-        print(f"{name:<30} AUROC {row['mean_auroc']:.4f}  accepted {row['mean_accepted']:.1%}")
-        for kind, one in row["kinds"].items():
-            print(f"    {kind:<30} {one['auroc']:.4f}  {one['accepted']:.1%}")
-    for kind, one in {**as_sent, "mean": _mean(as_sent)}.items():
-        print(f"as sent: {kind:<30} accepted {one['accepted']:.1%}, sure {one['confident']:.1%}")
-    plot(args, "out_of_scope", lambda: draw(found))
+    plot(lambda: draw(found), args.model / "figures" / "out_of_scope.png")
     record(args, "scope", content)
 
 
@@ -92,31 +102,22 @@ def measure(
     inside: Tensor, held_back: Tensor, foreign: dict[str, Tensor], threshold: float
 ) -> dict[str, Any]:
     """AUROC and wrongly accepted share of one score, for each kind and on average."""
+
+    def share(values: Tensor) -> float:
+        return round(float((values >= threshold).double().mean()), 6)
+
     kinds = {}
     for kind, values in foreign.items():
         truth = np.r_[np.ones(len(inside)), np.zeros(len(values))]
         auroc = float(roc_auc_score(truth, np.r_[inside, values]))
-        kinds[kind] = {"auroc": round(auroc, 6), "accepted": _share(values, threshold)}
+        kinds[kind] = {"auroc": round(auroc, 6), "accepted": share(values)}
     mean = _mean(kinds)
     return {
         "mean_auroc": mean["auroc"],
         "mean_accepted": mean["accepted"],
-        "kept": {"validation": _share(held_back, threshold), "test": _share(inside, threshold)},
+        "kept": {"validation": share(held_back), "test": share(inside)},
         "kinds": kinds,
     }
-
-
-def _squares(pictures: list[Image.Image], classifier: Classifier) -> Tensor:
-    return torch.stack([classifier.preprocess(one) for one in pictures])  # (N, 3, S, S)
-
-
-def _look(classifier: Classifier, images: Tensor) -> Look:
-    logits, features = predict(classifier.network, images, ood.logits_and_features)
-    return logits, features
-
-
-def _share(values: Tensor, threshold: float) -> float:
-    return round(float((values >= threshold).double().mean()), 6)
 
 
 def _mean(kinds: dict[str, dict[str, float]]) -> dict[str, float]:
@@ -131,13 +132,11 @@ def draw(found: dict[str, dict[str, Any]]) -> Figure:
     note = "AUROC against test images, by kind of foreign picture; 1: always told apart"
     figure = style.headed_figure(7.5, 4.4, title, note)
     axes = figure.subplots()
-    marks = dict(zip(found, ("s", "^", "v", "o"), strict=True))
-    for name, row in found.items():
-        kinds: dict[str, dict[str, float]] = row["kinds"]
+    for (name, row), mark in zip(found.items(), ("s", "^", "v", "o"), strict=True):
         axes.plot(
-            [one["auroc"] for one in kinds.values()],
-            list(kinds),
-            marks[name],
+            [one["auroc"] for one in row["kinds"].values()],
+            list(row["kinds"]),
+            mark,
             color=style.BLUE if name == METHOD else style.RUST,
             markersize=9 if name == METHOD else 6,
             alpha=1 if name == METHOD else 0.6,

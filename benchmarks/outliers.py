@@ -7,6 +7,7 @@ installed libraries (matplotlib, gradio, scikit-image, scikit-learn), so that no
 import importlib.resources
 import string
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,19 +27,9 @@ PHOTOS = {
     "matplotlib": ("mpl-data/sample_data/grace_hopper.jpg",),
     "gradio": ("media_assets/images/groot.jpeg", "media_assets/images/tower.jpg"),
     "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
-    "skimage": tuple(
-        f"data/{name}"
-        for name in (
-            "astronaut.png",
-            "camera.png",
-            "cell.png",
-            "coffee.png",
-            "coins.png",
-            "hubble_deep_field.jpg",
-            "ihc.png",
-            "moon.png",
-            "retina.jpg",
-        )
+    "skimage": (
+        *(f"data/{name}.png" for name in ("astronaut", "camera", "cell", "coffee", "coins")),
+        *("data/hubble_deep_field.jpg", "data/ihc.png", "data/moon.png", "data/retina.jpg"),
     ),
 }
 TEXTURES = ("brick.png", "grass.png", "gravel.png")
@@ -104,7 +95,7 @@ def text(rng: Generator) -> Image.Image:
     """Printed words on a plain ground, a handwritten digit, or a part of a scanned page."""
     kind = rng.integers(3)
     if kind == 0:
-        digit = load_digits_once()[rng.integers(len(load_digits_once()))]  # (8, 8)
+        digit = _digits()[rng.integers(len(_digits()))]  # (8, 8)
         return _enlarged(np.repeat(digit[..., None], 3, axis=2), Image.Resampling.BICUBIC)
     if kind == 1:
         page = _library_image("skimage", f"data/{rng.choice(PAGES)}")
@@ -185,22 +176,15 @@ def scramble(image: np.ndarray, rng: Generator) -> np.ndarray:
     return pieces.swapaxes(1, 2).reshape(image.shape)  # (s, s, 3)
 
 
-_cache: dict[str, Image.Image] = {}
-_digits: list[np.ndarray] = []
+@cache
+def _digits() -> np.ndarray:
+    """scikit-learn's handwritten digits, uint8 (N, 8, 8), white on black."""
+    return (load_digits().images * 255 / 16).astype(np.uint8)
 
 
-def load_digits_once() -> list[np.ndarray]:
-    """scikit-learn's handwritten digits, uint8 (8, 8) each, white on black."""
-    if not _digits:
-        _digits.extend((load_digits().images * 255 / 16).astype(np.uint8))
-    return _digits
-
-
+@cache
 def _library_image(package: str, path: str) -> Image.Image:
-    key = f"{package}/{path}"
-    if key not in _cache:
-        _cache[key] = read_image(Path(str(importlib.resources.files(package) / path)))
-    return _cache[key]
+    return read_image(Path(str(importlib.resources.files(package) / path)))
 
 
 def _cut(image: Image.Image, rng: Generator, smallest: int) -> Image.Image:

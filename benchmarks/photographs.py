@@ -6,321 +6,264 @@ Reads a dataset, as a stream, with the columns "image", "truth" (one of the mode
 "other") and perhaps "subject" (what it is), and asks `Classifier` as a user would: whole pictures,
 its own views and verdicts. Measures how many are named right, how many of the confident answers
 hold, how many strangers are confidently called one of the classes, how well strangers are told
-apart (CCR, see `_shares.ccr`) and how far stated probabilities are off. Writes photographs.json,
-and a sheet of the worst mistakes, photographs.png, to benchmarks/results; the sheet shows the
-photographs, so mind their licence before you pass it on.
+apart (CCR, see `ccr`) and how far stated probabilities are off. Needs scipy. Writes
+photographs.json, and a sheet of the worst mistakes, photographs.png, to benchmarks/results; the
+sheet shows the photographs, so mind their licence before you pass it on.
 """
 
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 import torch
 from datasets import Image as ImageColumn
+from datasets import IterableDataset
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
+from scipy.stats import binomtest
 from tqdm import tqdm
 
-from benchmarks._common import add_output, model_argument, publish
-from benchmarks._shares import ccr, ece, share
-from model import Classifier, Prediction
+from benchmarks._common import options, record, write
+from model import Classifier
 from model.evaluation import style
+from model.utils import files
 from model.utils.errors import DataError, exit_on_error
 from model.utils.streams import find_streams
 
 OTHER = "other"  # the truth of a stranger
 VERDICTS = ("confident", "unsure", "none")
 FPRS = (0.05, 0.10)
+BINS = 15  # of the calibration error, as everywhere in the project
 ACROSS, DOWN = 6, 4  # pictures on the sheet
 AT_ONCE = 32
+Table: TypeAlias = pd.DataFrame
+"""A row for each photograph: content (bytes), truth, subject; label, probability, verdict and scope
+as `Classifier` answers; plain_label and plain_probability from one look at the largest centred
+square, by softmax without a temperature."""
 
 
-@dataclass(frozen=True)
-class Photo:
-    """A photograph as it was stored, and what it shows."""
-
-    content: bytes
-    truth: str
-    subject: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model says about a photograph.
-
-    Attributes:
-        photo: The photograph.
-        said: As `Classifier` answers.
-        plain_label: Of the largest logit, from one look at the largest centred square.
-        plain_probability: Of that class, by softmax without a temperature.
-    """
-
-    photo: Photo
-    said: Prediction
-    plain_label: str
-    plain_probability: float
-
-    @property
-    def right(self) -> bool:
-        """Whether the named class is the truth, whatever the verdict."""
-        return self.said.label == self.photo.truth
-
-    @property
-    def confident(self) -> bool:
-        """Whether the model stands by its answer."""
-        return self.said.verdict == "confident"
-
-
-def main() -> None:
-    """Measures, prints, writes."""
-    parser = model_argument(__doc__ or "")
-    parser.add_argument(
-        "--photos", metavar="DIR_OR_ID", required=True, help="columns: image, truth, (subject)"
-    )
-    add_output(parser)
-    args = parser.parse_args()
-    with exit_on_error():
-        classifier = Classifier.from_pretrained(args.model)
-        answers = ask(classifier, read(args.photos, classifier.label_names))
-        result = {"photographs": _short_name(args.photos), **measure(answers)}
-        print(summary(result))
-        publish(args, "photographs", result, lambda: draw(worst(answers), result))
-
-
-def read(name: str, label_names: Sequence[str]) -> Iterator[Photo]:
-    """Streams the photographs of a dataset, from its test split if it has several splits.
+def read(name: str) -> IterableDataset:
+    """The photographs of a dataset, from its test split if it has several splits.
 
     Raises:
-        DataError: If there are none, a column is missing, or a truth is no class and not "other".
+        DataError: If there are none, or a column is missing.
     """
     try:
         streams = find_streams(name).splits
     except DataError as error:
         raise DataError(str(error).replace("--dataset", "--photos")) from None
     stream = streams.get("test") or next(iter(streams.values()))
-    columns = set(stream.features or ())
-    if not {"image", "truth"} <= columns:
-        raise DataError(
-            f"{name} needs the columns image and truth; it has {', '.join(sorted(columns))}."
-        )
+    columns = sorted(stream.features)
+    if not {"image", "truth"} <= {*columns}:
+        raise DataError(f"{name} needs the columns image and truth; it has {', '.join(columns)}.")
     # As it was stored: the classifier gets the files that users have, and turns them upright.
-    for row in stream.cast_column("image", ImageColumn(decode=False)):
-        image, truth = row["image"], row["truth"]
-        if truth not in (*label_names, OTHER):
-            raise DataError(
-                f"{name} holds the truth {truth!r}; it must be {OTHER!r} or one of "
-                f"{', '.join(label_names)}."
-            )
-        content = image["bytes"]
-        content = Path(image["path"]).read_bytes() if content is None else content
-        yield Photo(content, truth, row.get("subject") or truth)
+    return stream.cast_column("image", ImageColumn(decode=False))
 
 
-def ask(classifier: Classifier, photos: Iterator[Photo]) -> list[Answer]:
-    """Asks the classifier about all photographs, as they are."""
-    answers: list[Answer] = []
-    waiting: list[Photo] = []
+def ask(classifier: Classifier, stream: IterableDataset) -> Table:
+    """Asks the classifier about all photographs, as they are.
 
-    def answer_waiting() -> None:
-        said = classifier([photo.content for photo in waiting])
-        squares = torch.stack([classifier.preprocess(photo.content) for photo in waiting])
-        best, classes = classifier.logits(squares).softmax(dim=1).max(dim=1)  # (n,), (n,)
-        names = [classifier.label_names[i] for i in classes.tolist()]
-        rows = zip(waiting, said, names, best.tolist(), strict=True)
-        answers.extend(Answer(*row) for row in rows)
-        waiting.clear()
-
+    Raises:
+        DataError: If a truth is no class and not "other".
+    """
+    found = []
+    known = [*classifier.label_names, OTHER]
     # How many will come is not known of a stream, so that there is no time left to show.
-    for photo in tqdm(photos, unit=" photographs"):
-        waiting.append(photo)
-        if len(waiting) == AT_ONCE:
-            answer_waiting()
-    if waiting:
-        answer_waiting()
-    return answers
+    for batch in tqdm(stream.iter(AT_ONCE), unit=f" x {AT_ONCE} photographs"):
+        truth, subject = batch["truth"], batch.get("subject", batch["truth"])
+        if wrong := {*truth} - {*known}:
+            raise DataError(f"The truth {wrong.pop()!r} must be one of {', '.join(known)}.")
+        contents = [one["bytes"] or Path(one["path"]).read_bytes() for one in batch["image"]]
+        squares = torch.stack([classifier.preprocess(one) for one in contents])  # (n, 3, S, S)
+        best, classes = classifier.logits(squares).softmax(dim=1).max(dim=1)  # (n,), (n,)
+        said = pd.DataFrame(classifier(contents))[["label", "probability", "verdict", "scope"]]
+        said["content"], said["truth"] = contents, truth
+        said["subject"] = [name or truth[i] for i, name in enumerate(subject)]
+        said["plain_label"] = [classifier.label_names[i] for i in classes.tolist()]
+        said["plain_probability"] = best.tolist()
+        found.append(said)
+    return pd.concat(found, ignore_index=True)
 
 
-def measure(answers: Sequence[Answer]) -> dict[str, Any]:
+def share(right: np.ndarray) -> dict[str, Any]:
+    """How many of some yes-or-no answers (N,) are yes, and between what bounds the truth may lie.
+
+    Returns:
+        "count", "right", "share", and "low" and "high" of Wilson's 95 % interval, which stays
+        within 0 and 1 and has a width for shares of 0 and 1; the last three None for no answers.
+    """
+    count, yes = len(right), int(right.sum())
+    if count == 0:
+        return {"count": 0, "right": 0, "share": None, "low": None, "high": None}
+    bounds = binomtest(yes, count).proportion_ci(method="wilson")
+    low, high = (round(float(bound), 6) for bound in bounds)
+    return {"count": count, "right": yes, "share": round(yes / count, 6), "low": low, "high": high}
+
+
+def ccr(known: np.ndarray, right: np.ndarray, strangers: np.ndarray, fpr: float) -> float:
+    """Correct classification rate at a rate of false positives.
+
+    The share of known pictures that are named right and score above what is passed by no more than
+    the share `fpr` of the strangers. Source: Dhamija et al., "Reducing network agnostophobia",
+    NeurIPS 2018, arXiv:1811.04110.
+
+    Args:
+        known: Scores of pictures of the classes, (N,); high means known.
+        right: Whether each of them is named right, (N,).
+        strangers: Scores of pictures of something else, (M,).
+        fpr: 0 to 1.
+    """
+    falling = np.sort(strangers)[::-1]  # (M,)
+    allowed = math.floor(fpr * len(strangers) + 1e-9)  # 5 % of 20 are 1, whatever floats say
+    threshold = falling[allowed] if allowed < len(falling) else -math.inf
+    return round(float(((known > threshold) & right).mean()), 6)
+
+
+def ece(probability: np.ndarray, right: np.ndarray) -> float:
+    """Expected calibration error: stated probabilities (N,) against whether they came true (N,).
+
+    Bins of equal width, (low, high]; source: Guo et al., "On calibration of modern neural
+    networks", ICML 2017, arXiv:1706.04599.
+    """
+    edges = np.arange(BINS + 1) / BINS
+    which = np.clip(np.searchsorted(edges, probability, side="left") - 1, 0, BINS - 1)  # (N,)
+    gaps = np.bincount(which, right - probability, BINS)  # (BINS,)
+    return round(float(np.abs(gaps).sum() / len(right)), 6)
+
+
+def measure(answers: Table) -> dict[str, Any]:
     """All numbers, of answers about photographs of the classes and of strangers.
 
     Raises:
         DataError: If there are none of either.
     """
-    known = [one for one in answers if one.photo.truth != OTHER]
-    strangers = [one for one in answers if one.photo.truth == OTHER]
-    if not known or not strangers:
+    answers = answers.assign(
+        right=answers.label == answers.truth,
+        sure=answers.verdict == "confident",
+        plainly_right=answers.plain_label == answers.truth,
+        judged=answers.probability - answers.verdict.map(VERDICTS.index),
+    )
+    known, strangers = answers[answers.truth != OTHER], answers[answers.truth == OTHER]
+    if known.empty or strangers.empty:
         raise DataError(
             f"There are {len(known)} photographs of the classes and {len(strangers)} of something "
             "else; both are needed."
         )
-    right = np.array([one.right for one in known])
-    sure = np.array([one.confident for one in known])
-    sure_strangers = np.array([one.confident for one in strangers])
-    probability = np.array([one.said.probability for one in known])
-    every_sure_answer = np.array([one.right for one in answers if one.confident], bool)
+    # Dogs and birds are most of the photographs at hand: one number for all would be theirs.
+    groups = known.truth.map({"dog": "dogs", "bird": "birds"}).fillna("the rest")
+    scores = {
+        "the classifier's score": ("scope", "right"),
+        "its verdict, then its probability": ("judged", "right"),
+        "largest softmax, one view": ("plain_probability", "plainly_right"),
+    }
+    halves = {"of the classes": known, "strangers": strangers}
+    mistakes = worst(answers, len(answers)).rename(columns={"label": "said"})
+    mistakes = mistakes[["subject", "truth", "said", "probability"]]
     return {
-        "images": {"of the classes": len(known), "strangers": len(strangers)},
-        "named_right": {
-            name: share(np.array([one.right for one in group], bool))
-            for name, group in _groups(known).items()
+        "images": {name: len(half) for name, half in halves.items()},
+        "named_right": {"all": share(known.right)}
+        | {name: share(known.right[groups == name]) for name in ("dogs", "birds", "the rest")},
+        "confident": share(known.sure),
+        "right_when_confident": share(known.right[known.sure]),
+        "strangers_confident": share(strangers.sure),
+        "right_when_confident_strangers_included": share(answers.right[answers.sure]),
+        "verdicts": {
+            name: {verdict: int((half.verdict == verdict).sum()) for verdict in VERDICTS}
+            for name, half in halves.items()
         },
-        "confident": share(sure),
-        "right_when_confident": share(right[sure]),
-        "strangers_confident": share(sure_strangers),
-        "right_when_confident_strangers_included": share(every_sure_answer),
-        "verdicts": {"of the classes": _verdicts(known), "strangers": _verdicts(strangers)},
-        "ccr": _ccr(known, strangers),
-        "ece": ece(probability, right),
-        "mean_probability": round(float(probability.mean()), 6),
-        "mistakes": [
-            {
-                "subject": one.photo.subject,
-                "truth": one.photo.truth,
-                "said": one.said.label,
-                "probability": round(one.said.probability, 4),
+        "ccr": {
+            name: {
+                f"at {fpr:.0%} FPR": ccr(known[score], known[right], strangers[score], fpr)
+                for fpr in FPRS
             }
-            for one in worst(answers, len(answers))
-        ],
+            for name, (score, right) in scores.items()
+        },
+        "ece": ece(known.probability.to_numpy(), known.right.to_numpy()),
+        "mean_probability": round(float(known.probability.mean()), 6),
+        "mistakes": mistakes.round(4).to_dict("records"),
     }
 
 
-def worst(answers: Sequence[Answer], most: int = ACROSS * DOWN) -> list[Answer]:
+def worst(answers: Table, most: int = ACROSS * DOWN) -> Table:
     """Confident answers that are wrong, the surest first; those of the classes before strangers.
 
     Where there are too many, strangers get at least half of the places.
     """
-    wrong = sorted(
-        (one for one in answers if one.confident and not one.right),
-        key=lambda one: -one.said.probability,
-    )
-    known = [one for one in wrong if one.photo.truth != OTHER]
-    strangers = [one for one in wrong if one.photo.truth == OTHER]
+    wrong = answers[(answers.verdict == "confident") & (answers.label != answers.truth)]
+    wrong = wrong.sort_values("probability", ascending=False, kind="stable")
+    known, strangers = wrong[wrong.truth != OTHER], wrong[wrong.truth == OTHER]
     first = known[: max(most // 2, most - len(strangers))]
-    return first + strangers[: most - len(first)]
-
-
-def _groups(known: Sequence[Answer]) -> dict[str, list[Answer]]:
-    """Dogs and birds are most of the photographs at hand: one number for all would be theirs."""
-    return {
-        "all": [*known],
-        "dogs": [one for one in known if one.photo.truth == "dog"],
-        "birds": [one for one in known if one.photo.truth == "bird"],
-        "the rest": [one for one in known if one.photo.truth not in ("dog", "bird")],
-    }
-
-
-def _verdicts(answers: Sequence[Answer]) -> dict[str, int]:
-    said: list[str] = [one.said.verdict for one in answers]
-    return {verdict: said.count(verdict) for verdict in VERDICTS}
-
-
-def _ccr(known: Sequence[Answer], strangers: Sequence[Answer]) -> dict[str, dict[str, float]]:
-    """CCR by each score, with the names that go with it."""
-
-    def row(ours: list[float], right: list[bool], others: list[float]) -> dict[str, float]:
-        values = np.array(ours), np.array(right), np.array(others)
-        return {f"at {fpr:.0%} FPR": ccr(*values, fpr) for fpr in FPRS}
-
-    def judged(one: Answer) -> float:
-        return one.said.probability - VERDICTS.index(one.said.verdict)
-
-    right = [one.right for one in known]
-    return {
-        "the classifier's score": row(
-            [one.said.scope for one in known], right, [one.said.scope for one in strangers]
-        ),
-        "its verdict, then its probability": row(
-            [judged(one) for one in known], right, [judged(one) for one in strangers]
-        ),
-        "largest softmax, one view": row(
-            [one.plain_probability for one in known],
-            [one.plain_label == one.photo.truth for one in known],
-            [one.plain_probability for one in strangers],
-        ),
-    }
+    return pd.concat([first, strangers[: most - len(first)]])
 
 
 def summary(result: dict[str, Any]) -> str:
     """The numbers for a terminal."""
+    shares = {f"named right, {name}": one for name, one in result["named_right"].items()}
+    shares |= {
+        "confident": result["confident"],
+        "right when confident": result["right_when_confident"],
+        "strangers called confident": result["strangers_confident"],
+        "right, of all confident": result["right_when_confident_strangers_included"],
+    }
     lines = [
-        *(_line(f"named right, {name}", one) for name, one in result["named_right"].items()),
-        _line("confident", result["confident"]),
-        _line("right when confident", result["right_when_confident"]),
-        _line("strangers called confident", result["strangers_confident"]),
-        _line("right, of all confident", result["right_when_confident_strangers_included"]),
+        f"{name:<28} {one['share']:>6.1%}  ({one['right']} of {one['count']}; {one['low']:.1%} to "
+        f"{one['high']:.1%})"
+        if one["count"]
+        else f"{name:<28} {'none':>6}"
+        for name, one in shares.items()
     ]
-    for score, rates in result["ccr"].items():
-        shares = ", ".join(f"{name} {value:.1%}" for name, value in rates.items())
-        lines.append(f"CCR by {score}: {shares}")
-    lines.append(f"calibration error {result['ece']:.1%}")
-    return "\n".join(lines)
+    lines += [f"CCR by {score}: {rates}" for score, rates in result["ccr"].items()]
+    return "\n".join([*lines, f"calibration error {result['ece']:.1%}"])
 
 
-def _line(name: str, one: dict[str, Any]) -> str:
-    if not one["count"]:
-        return f"{name:<28} {'none':>6}"
-    bounds = f"{one['low']:.1%} to {one['high']:.1%}"
-    return f"{name:<28} {one['share']:>6.1%}  ({one['right']} of {one['count']}; {bounds})"
-
-
-def _short_name(name: str) -> str:
-    """A hub id, or the last part of a folder's path: where it lies is nobody's business."""
-    return Path(name).resolve().name if Path(name).is_dir() else name
-
-
-def draw(mistakes: Sequence[Answer], result: dict[str, Any]) -> Figure:
+def draw(mistakes: Table, result: dict[str, Any]) -> Figure:
     """A sheet of photographs, what was said of each, and what it is."""
     sure, strangers = result["right_when_confident"], result["strangers_confident"]
-    wrong = sure["count"] - sure["right"]
-    title = "The worst mistakes: sure, and wrong"
     note = (
-        f"{wrong} of {sure['count']} confident answers to photographs of the classes are wrong; "
-        f"{strangers['right']} of {strangers['count']} photographs of something else are "
-        f"confidently called one of the classes. Shown: {len(mistakes)}, the surest first, "
-        "with the true class where there is one"
+        f"{sure['count'] - sure['right']} of {sure['count']} confident answers to photographs of "
+        f"the classes are wrong; {strangers['right']} of {strangers['count']} photographs of "
+        f"something else are confidently called one of the classes. Shown: {len(mistakes)}, the "
+        "surest first, with the true class where there is one"
     )
     rows = max(1, -(-len(mistakes) // ACROSS))
+    title = "The worst mistakes: sure, and wrong"
     figure = style.headed_figure(1.55 * ACROSS, 0.9 + 1.95 * rows, title, note)
     places = figure.subplots(rows, ACROSS, squeeze=False).ravel()
     for axes in places:
         axes.set_axis_off()
-    for axes, one in zip(places, mistakes, strict=False):
-        axes.imshow(_thumbnail(one.photo.content))
-        axes.set_title(
-            f"{style.short(one.said.label)}, {one.said.probability:.1%}",
-            color=style.RUST,
-            fontsize=8.5,
-            weight="bold",
-            pad=3,
-        )
-        axes.text(
-            0.5,
-            -0.03,
-            _what_it_is(one.photo),
-            transform=axes.transAxes,
-            fontsize=8,
-            color=style.INK,
-            ha="center",
-            va="top",
-        )
-    if not mistakes:
-        places[0].text(0, 0.5, "None.", transform=places[0].transAxes)
+    for axes, one in zip(places, mistakes.itertuples(), strict=False):
+        with Image.open(io.BytesIO(one.content)) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+        axes.imshow(ImageOps.pad(upright, (200, 200), color=style.PAPER))
+        said = f"{style.short(one.label)}, {one.probability:.1%}"
+        axes.set_title(said, color=style.RUST, fontsize=8.5, weight="bold", pad=3)
+        truth = "" if one.truth in (OTHER, one.subject) else f"\n({one.truth})"
+        shown, below = style.short(one.subject) + truth, {"ha": "center", "va": "top"}
+        axes.text(0.5, -0.03, shown, transform=axes.transAxes, fontsize=8, **below)
     return figure
 
 
-def _what_it_is(photo: Photo) -> str:
-    name = style.short(photo.subject)
-    return name if photo.truth in (OTHER, photo.subject) else f"{name}\n({photo.truth})"
-
-
-def _thumbnail(content: bytes) -> Image.Image:
-    """A square that holds the whole picture, on the colour of the paper."""
-    with Image.open(io.BytesIO(content)) as image:
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    return ImageOps.pad(upright, (200, 200), color=style.PAPER)
+def main() -> None:
+    """Measures, prints, writes."""
+    parser = options(__doc__, model=True)
+    told = "columns: image, truth, (subject)"
+    parser.add_argument("--photos", metavar="DIR_OR_ID", required=True, help=told)
+    parser.add_argument("--record", action="store_true", help="in the model's results.json too")
+    args = parser.parse_args()
+    with exit_on_error():
+        classifier = Classifier.from_pretrained(args.model)
+        answers = ask(classifier, read(args.photos))
+        # Of a folder the last part of its path: where it lies is nobody's business.
+        name = Path(args.photos).resolve().name if Path(args.photos).is_dir() else args.photos
+        result = {"photographs": name} | measure(answers)
+        print(summary(result))
+        weights = {"weights_sha256": files.sha256(args.model / "model.safetensors")}
+        write(args, "photographs", result | weights, lambda: draw(worst(answers), result))
+        if args.record:
+            record(args, "photographs", result)
 
 
 if __name__ == "__main__":

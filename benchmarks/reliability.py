@@ -4,13 +4,12 @@ python -m benchmarks.reliability
 """
 
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import timm
 
-from benchmarks._common import ROOT
+from benchmarks._common import RESULTS, ROOT, where
 from benchmarks.hostile import LARGE, SLOW
 from model.hub.release import fill
 from model.recipe import RECIPES
@@ -18,152 +17,111 @@ from model.utils import files, images
 from web import api, archive, guard, models, uploads
 from web import page as site
 
-RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "RELIABILITY.md"
 NOT_MEASURED = "Not measured yet."
-
-
-def survival(measured: dict[str, Any]) -> str:
-    """What became of interrupted trainings."""
-    kinds = ", ".join(f"{count} {kind}" for kind, count in measured["kills"].items())
-    faults = measured["faults"]
-    end = "no weight differed, no file was left over" if not faults else "; ".join(faults)
-    return f"{measured['total']} interruptions ({kinds}) in {_minutes(measured['seconds'])}: {end}."
-
-
-def memory(measured: dict[str, Any]) -> str:
-    """Whether memory grows in training."""
-    return (
-        f"{measured['epochs']} epochs of generated pictures: {measured['mib'][-1]:,.0f} MiB in the "
-        f"end, {measured['growth_mib']:.1f} MiB at most above what was held after the second epoch."
-    )
-
-
-def two_machines(measured: dict[str, Any]) -> str:
-    """A training over a virtual cable."""
-    return (
-        f"{measured['processes']} processes on two machines (network namespaces) reached "
-        f"{measured['accuracy']:.1%} on the generated test pictures in "
-        f"{measured['seconds']:.0f} s; {measured['wrote']} of them wrote the files."
-    )
-
-
-def load(measured: dict[str, Any]) -> str:
-    """The page with many visitors, and with far too many."""
-    busy, flood = measured["load"], measured["rush"]
-    before, after = measured["calm_before"], measured["calm_after"]
-    disk = max(mib for _, mib in measured["disk_mib"])
-    slowest = flood["slowest_refusal"]
-    held = [mib for _, mib in measured["memory_mib"]]
-    late = statistics.median(held[-len(held) // 10 :])
-    return "\n".join(
-        (
-            f"- {measured['clients']} visitors for {measured['minutes']:g} minutes, each asking "
-            f"about {measured['think_seconds']:g} s after the last answer: {busy['answered']:,} "
-            f"answers, {busy['refused']} refused, {busy['errors']} errors; half within "
-            f"{busy['p50']:.2f} s, 95 of 100 within {busy['p95']:.2f} s.",
-            f"- Memory: {held[0]:,.0f} MiB before they came, {late:,.0f} MiB in the last tenth of "
-            f"that time, {measured['memory_growth_mib']:.0f} MiB more than in the first, and at "
-            f"most {max(held):,.0f}; temporary files took at most {disk:,.0f} MiB "
-            "(they are looked at now and then, see the limits).",
-            f"- {measured['rush_clients']} visitors at the same moment, each from its own address "
-            f"with a small picture: {flood['answered']} answered, {flood['refused']} asked to try "
-            "again"
-            + (f" (the last of them after {slowest:.2f} s)" if slowest else "")
-            + f", {flood['errors']} errors.",
-            f"- One visitor alone, {before['answered']} answers: half within "
-            f"{1000 * before['p50']:.0f} ms before and {1000 * after['p50']:.0f} ms afterwards, 95 "
-            f"of 100 within {1000 * before['p95']:.0f} and {1000 * after['p95']:.0f} ms.",
-        )
-    )
-
-
-def hostile(measured: dict[str, Any]) -> str:
-    """Files that attack."""
-    faults = "; ".join(measured["faults"])
-    faults = faults or "No answer held a traceback, and the page went on serving"
-    return (
-        f"{measured['count']} kinds, single files over the API of one page, archives by its code: "
-        f"the slowest took {measured['slowest_seconds']:.2f} s (allowed: {SLOW:g}), the largest "
-        f"{measured['most_mib']:.0f} MiB beside what was held (allowed: {LARGE:g}). {faults}."
-    )
-
-
-def fuzz(measured: dict[str, Any]) -> str:
-    """Random search for inputs that break something."""
-    return "\n".join(
-        f"- {name}, {row['date']}: {row['runs']:,} inputs in {_minutes(row['seconds'])}, reaching "
-        f"{row['features']:,} features of the code; "
-        + (
-            "something else than our errors came out"
-            if row["broke"]
-            else "only our errors came out"
-        )
-        + "."
-        for name, row in measured["targets"].items()
-    )
-
-
-PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "survival": survival,
-    "memory": memory,
-    "two_machines": two_machines,
-    "load": load,
-    "hostile": hostile,
-    "fuzz": fuzz,
+SENTENCES = {  # filled by what the benchmark of that name wrote, and by `extras`
+    "survival": "{total} interruptions ({kinds}) in {time}: {faults}.",
+    "memory": "{epochs} epochs of generated pictures: {held:,.0f} MiB in the end, "
+    "{growth_mib:.1f} MiB at most above what was held after the second epoch.",
+    "two_machines": "{processes} processes on two machines (network namespaces) reached "
+    "{accuracy:.1%} on the generated test pictures in {seconds:.0f} s; {wrote} of them wrote the "
+    "files.",
+    "load": """\
+- {clients} visitors for {minutes:g} minutes, each asking about {think_seconds:g} s after the last \
+answer: {load[answered]:,} answers, {load[refused]} refused, {load[errors]} errors; half within \
+{load[p50]:.2f} s, 95 of 100 within {load[p95]:.2f} s.
+- Memory: {early:,.0f} MiB before they came, {late:,.0f} MiB in the last tenth of that time, \
+{memory_growth_mib:.0f} MiB more than in the first, and at most {most:,.0f}; temporary files took \
+at most {disk:,.0f} MiB (they are looked at now and then, see the limits).
+- {rush_clients} visitors at the same moment, each from its own address with a small picture: \
+{rush[answered]} answered, {rush[refused]} asked to try again{slowest}, {rush[errors]} errors.
+- One visitor alone, {calm_before[answered]} answers: half within {ms[0]:.0f} ms before and \
+{ms[1]:.0f} ms afterwards, 95 of 100 within {ms[2]:.0f} and {ms[3]:.0f} ms.""",
+    "hostile": "{count} kinds, single files over the API of one page, archives by its code: the "
+    f"slowest took {{slowest_seconds:.2f}} s (allowed: {SLOW:g}), the largest {{most_mib:.0f}} MiB "
+    f"beside what was held (allowed: {LARGE:g}). {{faults}}.",
+    "fuzz": "{searches}",
 }
+SEARCH = (
+    "- {name}, {date}: {runs:,} inputs in {time}, reaching {features:,} features of the code; "
+    "{end} came out."
+)
+NO_FAULT = {
+    "survival": "no weight differed, no file was left over",
+    "hostile": "No answer held a traceback, and the page went on serving",
+}
+
+
+def extras(name: str, measured: dict[str, Any]) -> dict[str, Any]:
+    """What a sentence needs of a result in another form."""
+    if name in NO_FAULT:
+        faults = "; ".join(measured["faults"]) or NO_FAULT[name]
+        kinds = (f"{count} {kind}" for kind, count in measured.get("kills", {}).items())
+        time = _time(measured.get("seconds", 0))
+        return {"faults": faults, "kinds": ", ".join(kinds), "time": time}
+    if name == "memory":
+        return {"held": measured["mib"][-1]}
+    if name == "load":
+        held = [mib for _, mib in measured["memory_mib"]]
+        calm, slowest = ("calm_before", "calm_after"), measured["rush"]["slowest_refusal"]
+        return {
+            "early": held[0],
+            "late": statistics.median(held[-len(held) // 10 :]),
+            "most": max(held),
+            "disk": max(mib for _, mib in measured["disk_mib"]),
+            "slowest": f" (the last of them after {slowest:.2f} s)" if slowest else "",
+            "ms": [1000 * measured[when][key] for key in ("p50", "p95") for when in calm],
+        }
+    if name == "fuzz":
+        ends = ("only our errors", "something else than our errors")
+        rows = [
+            SEARCH.format(
+                name=kind, end=ends[bool(row["broke"])], time=_time(row["seconds"]), **row
+            )
+            for kind, row in measured["targets"].items()
+        ]
+        return {"searches": "\n".join(rows)}
+    return {}
+
+
+def sentence(name: str, measured: dict[str, Any]) -> str:
+    """What a result says."""
+    return SENTENCES[name].format(**measured | extras(name, measured))
 
 
 def limits() -> str:
     """What the page turns away, as a table."""
-    mega, million = 2**20, 10**6
-    rows = (
-        ("one file", f"{uploads.MAX_UPLOAD // mega} MiB", "413"),
-        (
-            "a picture",
-            f"{images.MAX_SIDE:,} pixels a side, {images.MAX_PIXELS // million} megapixels, "
-            f"{models.MAX_PIXELS // million} of them in memory (JPEG files are reduced while they "
-            "are read)",
-            "a sentence that says so",
-        ),
-        (
-            "a zip, many files",
-            f"{archive.MOST_PICTURES} pictures, {archive.MOST_BYTES_EACH // mega} MiB each, "
-            f"{archive.MOST_BYTES // mega} MiB together, unpacked",
-            "the rest is left out, and said",
-        ),
-        (
-            "one call of `/classify_batch`",
-            f"{api.MOST_AT_ONCE} pictures",
-            "a sentence that says so",
-        ),
-        ("a request without files", f"{guard.MOST_JSON // mega} MiB", "413"),
-        ("questions that wait", f"{site.MAX_WAITING}", "503, try again in a few seconds"),
-        (
-            "requests with a body at once",
-            f"{guard.AT_THE_DOOR}, and {guard.EACH} from one address",
-            "503",
-        ),
-        (
-            "a body that stops",
-            f"{guard.PAUSE:g} s without a byte, {guard.LONGEST / 60:g} minutes in all",
-            "408",
-        ),
-        (
-            "temporary files",
-            f"{uploads.CACHE_AGE / 60:g} minutes, {uploads.MOST_BYTES // mega:,} MiB together, "
-            f"looked at after every {guard.TIDY_AFTER // mega} MiB and every {uploads.EVERY:g} s",
-            "the oldest are deleted",
-        ),
-    )
-    lines = ["| what | limit | beyond it |", "| --- | --- | --- |"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+    mib, million = 2**20, 10**6
+    return f"""\
+| what | limit | beyond it |
+| --- | --- | --- |
+| one file | {uploads.MAX_UPLOAD // mib} MiB | 413 |
+| a picture | {images.MAX_SIDE:,} pixels a side, {images.MAX_PIXELS // million} megapixels, \
+{models.MAX_PIXELS // million} of them in memory (JPEG files are reduced while they are read) \
+| a sentence that says so |
+| a zip, many files | {archive.MOST_PICTURES} pictures, {archive.MOST_BYTES_EACH // mib} MiB each, \
+{archive.MOST_BYTES // mib} MiB together, unpacked | the rest is left out, and said |
+| one call of `/classify_batch` | {api.MOST_AT_ONCE} pictures | a sentence that says so |
+| a request without files | {guard.MOST_JSON // mib} MiB | 413 |
+| questions that wait | {site.MAX_WAITING} | 503, try again in a few seconds |
+| requests with a body at once | {guard.AT_THE_DOOR}, and {guard.EACH} from one address | 503 |
+| a body that stops | {guard.PAUSE:g} s without a byte, {guard.LONGEST / 60:g} minutes in all \
+| 408 |
+| temporary files | {uploads.CACHE_AGE / 60:g} minutes, {uploads.MOST_BYTES // mib:,} MiB \
+together, looked at after every {guard.TIDY_AFTER // mib} MiB and every {uploads.EVERY:g} s \
+| the oldest are deleted |"""
 
 
 def weights() -> str:
-    """What a process holds and sends."""
-    name = max(RECIPES.values(), key=lambda recipe: _mib(recipe.network)).network
-    size = _mib(name)
+    """What a process holds and sends, for the largest network of a recipe."""
+    sizes = {
+        one.network: sum(
+            4 * weight.numel() for weight in timm.create_model(one.network).parameters()
+        )
+        for one in RECIPES.values()
+    }
+    name = max(sizes, key=lambda name: sizes[name])
+    size = sizes[name] / 2**20
     return (
         "Sharding the weights (FSDP) is not needed: weights, gradients, momentum and average of "
         f"the largest network, `{name}`, take {4 * size:.0f} MiB in each process, and what a step "
@@ -171,28 +129,18 @@ def weights() -> str:
     )
 
 
-def _mib(network: str) -> float:
-    model = timm.create_model(network)
-    return sum(4 * weight.numel() for weight in model.parameters()) / 2**20
-
-
 def page(text: str, results: Path = RESULTS) -> str:
     """RELIABILITY.md with what is measured filled in."""
-    parts = {"limits": limits(), "weights": weights()}
-    for name, write in PARTS.items():
-        path = results / f"{name}.json"
-        parts[name] = NOT_MEASURED
-        if path.is_file():
+    parts = {"limits": limits(), "weights": weights()} | dict.fromkeys(SENTENCES, NOT_MEASURED)
+    for name in SENTENCES:
+        if (path := results / f"{name}.json").is_file():
             measured = files.read_json(path)
-            computer = measured["machine"]
-            where = f"{computer['cores']} cores of {computer['cpu']}"
-            parts[name] = (
-                f"{write(measured)}\n\n({measured['date']}, {where}, `python -m benchmarks.{name}`)"
-            )
+            about = f"{measured['date']}, {where(measured['machine'])}"
+            parts[name] = f"{sentence(name, measured)}\n\n({about}, `python -m benchmarks.{name}`)"
     return fill(text, parts, PAGE.name)
 
 
-def _minutes(seconds: float) -> str:
+def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
 
 

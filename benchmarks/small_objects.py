@@ -15,12 +15,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks import outliers
-from benchmarks._common import arguments, load, record, spread
+from benchmarks._common import load, options, record, spread
 from model.inference.classifier import Classifier, Prediction
 from model.utils.errors import exit_on_error
 
 CANVAS = 256
-SIDES = (96, 128, 176, 256)
+SIDES = (96, 128, 176)
 GROUNDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
     "plain": outliers.flat,
     "texture": outliers.texture,
@@ -30,26 +30,24 @@ GROUNDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = arguments(__doc__ or "")
-    parser.add_argument("--count", type=int, default=200, help="of each case (default: 200)")
+    parser = options(__doc__, model=True, dataset=True, output=False)
+    parser.add_argument("--count", type=int, default=200, help="of each case")
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
-        total = len(source.splits["test"].labels)
-        split = source.splits["test"].load(spread(args.count, total))
+        split = spread(source.splits["test"], args.count)
     pictures = [Image.fromarray(one) for one in split.images.permute(0, 2, 3, 1).numpy()]
     truth = [source.label_names[int(i)] for i in split.labels]
     rng = np.random.default_rng(0)
+    cases = {f"{side} px on {name}": (side, name) for side in SIDES for name in GROUNDS}
     found = {}
-    cases = [(side, ground) for side in SIDES for ground in GROUNDS if side < CANVAS]
-    for side, ground in tqdm([*cases, (CANVAS, "plain")]):
+    for case, (side, ground) in tqdm([*cases.items(), ("filling the canvas", (CANVAS, "plain"))]):
         images = [compose(one, side, GROUNDS[ground](rng), rng) for one in pictures]
-        name = f"{side} px on {ground}" if side < CANVAS else "filling the canvas"
-        found[name] = both(classifier, images, truth)
-        print(f"{name:<24} {found[name]}", flush=True)
+        found[case] = both(classifier, images, truth)
     empty = [one(rng).resize((CANVAS, CANVAS)) for one in GROUNDS.values() for _ in truth]
     found["nothing but ground"] = both(classifier, empty, [""] * len(empty))
-    print(f"{'nothing but ground':<24} {found['nothing but ground']}")
+    for case, shares in found.items():
+        print(f"{case:<24} {shares}")
     record(args, "small_objects", {"images": args.count, "canvas": CANVAS, "cases": found})
 
 

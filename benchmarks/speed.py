@@ -8,7 +8,7 @@ the imports; the look at the test images comes after that. The other program, mo
 float32 as it stands (channels_last, not compiled), runs a few steps before each of our runs; their
 median times its 200 steps is its time. Nothing else should run beside them, except with `--busy`,
 which keeps what such runs reach but not how long they take. Runs that are done are not repeated, so
-that the command can be given again. Writes benchmarks/results/speed.json and speed.png;
+that the command can be given again. Writes speed.json and speed.png in benchmarks/results;
 `python -m model.hub.release` takes them into README.md.
 """
 
@@ -26,17 +26,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
-from benchmarks._common import ROOT
+from benchmarks._common import ROOT, options, timed, today, where, write
 from model.data import open_dataset
 from model.evaluation import style
 from model.recipe import RECIPES, Recipe
 from model.utils import files
 from model.utils.machine import machine, versions
 
-TARGET = ROOT / "benchmarks" / "results" / "speed"
 PEER_STEPS, PEER_ACCURACY = 200, 0.9401  # 8 epochs of 25 steps; its authors' mean of 200 runs
 MOVES = (  # what makes the program run on a CPU, a few steps long
     ("@torch.compile\n", ""),
@@ -98,11 +96,10 @@ def give_images(name: str, folder: Path) -> None:
 def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
     """One run of train.py: seconds to the saved model and to the end, and what it reached."""
     output = folder / f"{recipe}-seed{seed}"
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import train"], cwd=ROOT, check=True)
-    imports = time.perf_counter() - began
-    line = [sys.executable, "train.py", "--dataset", dataset, "--recipe", recipe]
-    line += ["--seed", str(seed), "--val-size", "0", "--output", str(output)]
+    python = [sys.executable]
+    imports = timed(lambda: subprocess.run([*python, "-c", "import train"], cwd=ROOT, check=True))()
+    line = [*python, "train.py", "--dataset", dataset, "--recipe", recipe, "--seed", str(seed)]
+    line += ["--val-size", "0", "--output", str(output)]
     began = time.perf_counter()
     with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None and not (output / "model.safetensors").is_file():
@@ -123,6 +120,8 @@ def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
         "peak_memory_mib": training["peak_memory_mib"],
         "fingerprint": results["dataset"]["fingerprint"],
         "resolved": training["recipe"] | {"seed": None},
+        "date": today(),
+        "versions": versions(),
     }
 
 
@@ -155,76 +154,61 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def plot(result: dict[str, Any]) -> Figure:
+def draw(result: dict[str, Any]) -> Figure:
     """Accuracy over minutes: every run of ours, and the other program."""
-    computer = result["machine"]
-    note = f"{computer['cores']} cores of {computer['cpu']}; CIFAR-10, six views of each test image"
+    note = f"{where(machine())}; CIFAR-10, six views of each test image"
     figure = style.headed_figure(6.4, 4, "Time to accuracy, training on a CPU", note)
     axes = figure.subplots()
     colours = dict(zip(RECIPES, (style.BLUE, "#2f8f6b", "#8a8f98", "#8a5fa8"), strict=False))
     for name, found in result["runs"].items():
-        timed = [run for run in found if run["seconds"]]
-        minutes = [run["seconds"] / 60 for run in timed]
-        accuracies = [100 * run["accuracy_tta"] for run in timed]
+        found = [run for run in found if run["seconds"]]
+        minutes = [run["seconds"] / 60 for run in found]
+        accuracies = [100 * run["accuracy_tta"] for run in found]
         axes.plot(minutes, accuracies, "o", color=colours.get(name), alpha=0.8, label=name)
     if result["peer_seconds"]:
         at, label = result["peer_seconds"] / 60, "airbench94_muon, float32"
         axes.plot(at, 100 * PEER_ACCURACY, "s", color=style.RUST, label=label)
-    axes.set_xscale("log")
-    axes.set_xlim(0.5, 60)
+    axes.set(xscale="log", xlim=(0.5, 60), ylabel="test accuracy, %")
     axes.set_xticks([0.5, 1, 2, 5, 10, 20, 40], ["½", "1", "2", "5", "10", "20", "40"])
     axes.minorticks_off()
     axes.set_xlabel("minutes from start to saved model (log scale)")
-    axes.set_ylabel("test accuracy, %")
     axes.legend(loc="lower right")
     return figure
 
 
 def main() -> None:
-    """Measures what is missing, prints, writes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--dataset", default="uoft-cs/cifar10", help="default: %(default)s")
+    """Runs what is missing, prints, and writes what is known after each run."""
+    parser = options(__doc__)
+    parser.add_argument("--dataset", default="uoft-cs/cifar10", help="folder or hub id")
     parser.add_argument("--recipes", nargs="+", default=["flash", "default"], choices=RECIPES)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run for each")
     parser.add_argument("--peer", type=Path, help="airbench94_muon.py; without it ours alone")
     parser.add_argument("--peer-steps", type=int, default=4, help="before each run of ours")
     parser.add_argument("--busy", action="store_true", help="other work runs beside: keep no times")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        measure(args, Path(folder))
-
-
-def measure(args: argparse.Namespace, folder: Path) -> None:
-    """Runs what is missing, and writes what is known after each run."""
-    written = TARGET.with_suffix(".json")
+    written = args.output / "speed.json"
     known = files.read_json(written)["runs"] if written.is_file() else {}
     runs = {name: [run for run in known.get(name, []) if is_current(run, name)] for name in RECIPES}
     asked = itertools.product(args.seeds, args.recipes)
     missing = [(n, name) for n, name in asked if n not in {run["seed"] for run in runs[name]}]
-    timed = args.peer and not args.busy
-    if timed and missing:
-        give_images(args.dataset, folder)
-    for seed, recipe in missing:
-        steps = peer_steps(args.peer, folder, args.peer_steps) if timed else []
-        run = ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps} | today()
-        if args.busy:
-            run |= dict.fromkeys(("seconds", "whole_seconds", "training_seconds"))
-        if steps:
-            run["share_of_peer"] = run["seconds"] / (PEER_STEPS * statistics.median(steps))
-        runs[recipe].append(run)
-        write(runs)
-        print(recipe, {key: value for key, value in run.items() if key != "resolved"}, flush=True)
-    write(runs)  # also where nothing was missing: the plot may have changed
+    with tempfile.TemporaryDirectory() as name:
+        folder, with_peer = Path(name), args.peer and not args.busy
+        if with_peer and missing:
+            give_images(args.dataset, folder)
+        for seed, recipe in missing:
+            steps = peer_steps(args.peer, folder, args.peer_steps) if with_peer else []
+            run = ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps}
+            if args.busy:
+                run |= dict.fromkeys(("seconds", "whole_seconds", "training_seconds"))
+            if steps:
+                run["share_of_peer"] = run["seconds"] / (PEER_STEPS * statistics.median(steps))
+            runs[recipe].append(run)
+            publish(args, runs)
+            print(recipe, {key: run[key] for key in run if key != "resolved"}, flush=True)
+    publish(args, runs)  # also where nothing was missing: the plot may have changed
 
 
-def today() -> dict[str, Any]:
-    """When and with which libraries a run was made."""
-    return {"date": time.strftime("%Y-%m-%d", time.gmtime()), "versions": versions()}
-
-
-def write(runs: dict[str, list[dict[str, Any]]]) -> None:
+def publish(args: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -> None:
     """Saves all runs, their means and the plot."""
     runs = {name: found for name, found in runs.items() if found}
     steps = [step for found in runs.values() for run in found for step in run["peer_steps"]]
@@ -234,11 +218,8 @@ def write(runs: dict[str, list[dict[str, Any]]]) -> None:
         "peer_seconds": PEER_STEPS * statistics.median(steps) if steps else None,
         "recipes": {name: summarise(found) for name, found in runs.items()},
         "runs": runs,
-        "machine": machine(),
     }
-    files.write_json(TARGET.with_suffix(".json"), result)
-    with matplotlib.rc_context(style.STYLE):
-        style.save(plot(result), TARGET.with_suffix(".png"))
+    write(args, "speed", result, lambda: draw(result))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def test_the_page_is_what_the_code_writes() -> None:
 
 def test_what_is_not_measured_says_so(tmp_path: object) -> None:
     text = reliability.page(TEXT, results=reliability.Path(str(tmp_path)))
-    assert text.count(reliability.NOT_MEASURED) == len(reliability.PARTS)
+    assert text.count(reliability.NOT_MEASURED) == len(reliability.SENTENCES)
 
 
 def test_faults_are_told() -> None:
@@ -22,4 +22,4 @@ def test_faults_are_told() -> None:
         "most_mib": 10.0,
         "faults": ["zip bomb: 2.5 s"],
     }
-    assert "zip bomb: 2.5 s" in reliability.hostile(measured)
+    assert "zip bomb: 2.5 s" in reliability.sentence("hostile", measured)
