@@ -130,7 +130,7 @@ def _remedy(cause: BaseException) -> str:
         return STATUS_REMEDIES.get(cause.response.status_code, "Try again later.")
     if isinstance(cause, OSError) and cause.errno is not None:
         return (
-            f"Free some space in the download cache {constants.HF_HUB_CACHE}, or set HF_HOME to a "
-            "folder on another disk."
+            f"The download cache {constants.HF_HUB_CACHE} must be a folder that can be written and "
+            "has room; set HF_HOME to another one."
         )
     return "Check the connection and HF_ENDPOINT, then try again."
