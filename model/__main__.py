@@ -6,9 +6,12 @@ Everything heavy is imported after the arguments were understood, so that --help
 import argparse
 import json
 import logging
+import os
 import sys
 import warnings
+from glob import glob
 from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from .utils.errors import ImageError, exit_on_error
@@ -57,7 +60,7 @@ def _classify(options: argparse.Namespace) -> int:
         from .inference.classifier import Classifier
 
         classify = Classifier.from_pretrained(options.model)
-        for path in options.images:
+        for path in chain.from_iterable(map(_matching, options.images)):
             try:
                 prediction = classify(path)
             except ImageError as error:
@@ -67,6 +70,11 @@ def _classify(options: argparse.Namespace) -> int:
             show = _as_json if options.json else _as_text
             print(show(path, prediction, options.top), flush=True)
     return BAD_IMAGE if failed else 0
+
+
+def _matching(path: str) -> list[str]:
+    """The files of a pattern such as *.png, which Windows leaves to programs; or the path."""
+    return [path] if os.path.lexists(path) else sorted(glob(path)) or [path]
 
 
 def _open_page(arguments: list[str]) -> int:

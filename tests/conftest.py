@@ -28,6 +28,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several test processes wai
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("cross", "ring", "stripes")
+POSIX = os.name == "posix"  # other systems have other signals, and no limits for a process
+SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 # A run of seconds on the shapes below.
 QUICK = [
@@ -126,6 +128,8 @@ def trained(shapes: Path, program: Program, tmp_path_factory: pytest.TempPathFac
 
 def kill_when(arguments: list[str | Path], ready: Callable[[], bool], sign: signal.Signals) -> str:
     """Starts a program, sends a signal once `ready()`, and returns what it wrote to stderr."""
+    if not POSIX:
+        pytest.skip("needs the signals of POSIX")
     process = subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,

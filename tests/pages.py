@@ -61,7 +61,7 @@ def served(
         folder: Where it runs.
         env: Added to the environment.
     """
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryDirectory() as place, open(Path(place, "log"), "w") as log:
         process = subprocess.Popen(
             [sys.executable, *command, "--port", free_port(), *map(str, arguments)],
             cwd=folder,
@@ -80,7 +80,8 @@ def served(
 
 def _said(log: TextIO) -> str:
     """What a program has written; its own place in the file stays where it is."""
-    return os.pread(log.fileno(), 2**24, 0).decode()
+    with open(log.name, encoding="utf-8") as again:
+        return again.read()
 
 
 def _address(process: "subprocess.Popen[bytes]", log: TextIO) -> Url:

@@ -1,12 +1,11 @@
 """A run whose own files, or whose data, are damaged between an interruption and its end."""
 
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, Program, kill_when
+from conftest import QUICK, SIGKILL, Program, kill_when
 
 from model.checkpoint import NAME
 
@@ -53,7 +52,7 @@ def test_data_that_is_damaged_meanwhile_costs_no_checkpoint(
     data, run = shutil.copytree(shapes, tmp_path / "shapes"), tmp_path / "run"
     log = run / "log.jsonl"
     line: list[str | Path] = ["train.py", "--dataset", data, "--output", run, *QUICK]
-    kill_when(line, lambda: log.is_file() and bool(log.read_text()), signal.SIGKILL)
+    kill_when(line, lambda: log.is_file() and bool(log.read_text()), SIGKILL)
     before = (run / NAME).read_bytes()
 
     def undecodable() -> None:

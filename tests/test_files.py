@@ -1,8 +1,10 @@
 """Tests of model.utils.files and model.utils.errors: whole files or none, one message an error."""
 
 import importlib
+import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,26 @@ def test_exit_on_error(error: Exception, message: str, capsys: pytest.CaptureFix
     shown = capsys.readouterr()
     assert shown.err.startswith(message)
     assert shown.out == ""
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_what_cannot_be_encoded_is_printed_as_escapes(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, err = io.BytesIO(), io.BytesIO()
+    for name, where in (("stdout", out), ("stderr", err)):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(where, encoding, "strict", "\n"))
+
+    def fail() -> None:
+        print("\u732b caf\udce9", flush=True)  # a cat; a name that is not UTF-8
+        raise errors.DataError("\udce9")
+
+    with pytest.raises(SystemExit) as caught, errors.exit_on_error():
+        fail()
+    sys.stderr.flush()
+    assert caught.value.code == 2
+    assert out.getvalue() == "\u732b".encode(encoding, "backslashreplace") + b" caf\\udce9\n"
+    assert err.getvalue() == b"error: \\udce9\n"
 
 
 def test_bugs_keep_their_traceback_and_say_what_to_send(

@@ -62,6 +62,17 @@ def test_what_is_none_of_the_classes_is_only_close_to_them(
     assert re.fullmatch(line, capsys.readouterr().out)
 
 
+def test_patterns_that_a_shell_leaves_alone_are_filled_in(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (saved.parent / "[a].png").write_bytes((saved.parent / "a.png").read_bytes())
+    assert program.main(["[a].png", "?.png", "*.jpg", "--model", str(saved)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["[a].png", "a.png", "b c.jpg"]
+    assert program.main(["*.tiff", "--model", str(saved)]) == 1
+    assert "*.tiff does not exist" in capsys.readouterr().err
+
+
 def test_five_classes_unless_told(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for top, shown in (([], 5), (["--top", "99"], 7)):
         program.main(["a.png", "--model", str(saved), *top])

@@ -2,14 +2,13 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, ROOT, Program, kill_when
+from conftest import QUICK, ROOT, SIGKILL, Program, kill_when
 
 # So that the first layer freezes on the way, and gradients are exchanged once a batch only. In full
 # precision: what differs in the last digit grows.
@@ -72,6 +71,7 @@ def test_one_set_of_files_is_written(pair: tuple[Path, Path, str]) -> None:
     assert names[0] == names[1]
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's list of processes")
 def test_a_killed_process_ends_the_run_which_can_be_resumed_alone(
     shapes: Path, program: Program, tmp_path: Path
 ) -> None:
@@ -83,7 +83,7 @@ def test_a_killed_process_ends_the_run_which_can_be_resumed_alone(
             time.sleep(0.05)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert len(children) == 2
-        os.kill(int(children[1]), signal.SIGKILL)
+        os.kill(int(children[1]), SIGKILL)
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -100,9 +100,7 @@ def test_a_run_of_one_process_goes_on_with_two(shapes: Path, tmp_path: Path) -> 
     run = tmp_path / "run"
     log = run / "log.jsonl"
     line: list[str | Path] = ["train.py", "--dataset", shapes, *QUICK, "--epochs", "20"]
-    kill_when(
-        [*line, "--output", run], lambda: log.is_file() and bool(log.read_text()), signal.SIGKILL
-    )
+    kill_when([*line, "--output", run], lambda: log.is_file() and bool(log.read_text()), SIGKILL)
     assert log.read_text().count("\n") < 20
     process = start("--resume", run)
     try:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from conftest import QUICK
 
+pytest.importorskip("resource")  # not on Windows
+
 from benchmarks.survival import survive
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, SIGKILL
 from safetensors.torch import load_file
 
 import model.training
@@ -246,7 +246,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_it_ends_with_the_app_however_that_ends(sign: signal.Signals) -> None:
     app = subprocess.Popen(
         [sys.executable, "-c", APP],

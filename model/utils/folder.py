@@ -7,8 +7,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from . import files
 from .errors import ConfigError, TrainingError
 
@@ -38,6 +36,8 @@ def claim(directory: Path, resume: bool) -> Iterator[None]:
         TrainingError: If another process holds it.
         OSError: If it cannot be made or written.
     """
+    from filelock import FileLock, Timeout  # --help need not wait for it
+
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"--output {directory} is a file; name a folder.")
     if str(directory) != str(directory).encode(errors="replace").decode():
