@@ -27,8 +27,7 @@ from model.utils import files
 from model.utils.errors import ImageError
 from model.utils.machine import machine, versions
 from web import many
-from web.batcher import read
-from web.journal import Entry
+from web.answers import read
 from web.models import Models
 from web.site import Site
 
@@ -57,7 +56,7 @@ def over_the_api(client: httpx.Client, content: bytes) -> str:
 
 def as_a_table(site: Site, path: Path) -> str:
     """What the tab "Many images" says of an archive."""
-    *_, (progress, _) = many.answers(site, [(path.name, path)], "", Entry())
+    *_, (progress, _) = many.named(site, [(path.name, path)], "")
     return str(progress)
 
 

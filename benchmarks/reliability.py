@@ -151,8 +151,8 @@ def limits() -> str:
         ),
         (
             "temporary files",
-            f"{uploads.CACHE_AGE / 60:g} minutes, {uploads.MOST_BYTES // mega:,} MiB together, "
-            f"looked at after every {guard.TIDY_AFTER // mega} MiB and every {uploads.EVERY:g} s",
+            f"{uploads.KEPT / 60:g} minutes, {uploads.MOST_BYTES // mega:,} MiB together, "
+            f"looked at after every {uploads.AFTER // mega} MiB and every {uploads.EVERY:g} s",
             "the oldest are deleted",
         ),
     )

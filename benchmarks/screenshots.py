@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 from PIL import Image
@@ -54,13 +55,13 @@ def main() -> None:
 
 def _serve(model: str) -> str:
     """Opens the page in this process and gives its address."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
-    from web import page
-    from web.models import Models
+    import app  # before gradio is imported
 
-    blocks = page.build(Models([model]), allow_training=True)
-    _, url, _ = blocks.launch(prevent_thread_lock=True, **page.settings())
-    return str(url)
+    server, listener = app.open_page(
+        app.parser().parse_args(["--model", model, "--allow-training"])
+    )
+    Thread(target=server.run, args=([listener],), daemon=True).start()
+    return app.address_of(listener)
 
 
 def _bundle(folder: Path) -> Path:
