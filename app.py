@@ -8,7 +8,8 @@ import signal
 import socket
 import sys
 import tempfile
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -83,7 +84,8 @@ def open_page(
             open_dataset(options.dataset)  # a wrong folder is said at once, a hub may take long
         import uvicorn
 
-        from web import page
+        with _without_proxies():
+            from web import page
         from web.journal import Journal
         from web.models import Models
 
@@ -152,6 +154,23 @@ def parser() -> argparse.ArgumentParser:
         "--mcp", action="store_true", help="offer the API as MCP tools too (needs `gradio[mcp]`)"
     )
     return options
+
+
+@contextmanager
+def _without_proxies() -> Iterator[None]:
+    """Keeps gradio, as it is imported, from getting ready to fetch things by way of proxies.
+
+    It fails at some that an environment may name, and on this page it fetches nothing. Models and
+    datasets still come by way of them.
+    """
+    named = os.environ.get("no_proxy")
+    os.environ["no_proxy"] = "*"
+    try:
+        yield
+    finally:
+        del os.environ["no_proxy"]
+        if named is not None:
+            os.environ["no_proxy"] = named
 
 
 def _port(text: str) -> int:

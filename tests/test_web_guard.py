@@ -168,6 +168,7 @@ def test_waiting_for_the_answer_is_no_slow_body(monkeypatch: pytest.MonkeyPatch)
         ("https://evil.example", "", 403),
         ("https://page.example.evil.example", "", 403),
         ("null", "", 403),
+        ("http://[", "", 403),
         ("https://public.example", "same-origin", 200),  # behind a proxy
         ("https://public.example", "none", 200),
         ("https://public.example", "same-site", 403),
@@ -176,7 +177,34 @@ def test_waiting_for_the_answer_is_no_slow_body(monkeypatch: pytest.MonkeyPatch)
 )
 def test_another_sites_page_may_send_nothing(origin: str, site: str, status: int) -> None:
     headers = {"origin": origin, "sec-fetch-site": site}
-    assert _run(Door().ask(headers={k: v for k, v in headers.items() if v}))[0] == status
+    for method in ("POST", "OPTIONS"):  # the latter asks whether the former would be taken
+        asked = Door().ask(method=method, headers={k: v for k, v in headers.items() if v})
+        assert _run(asked)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("host", "forwarded", "origin", "status"),
+    [
+        ("pets.example", "", "http://pets.example:8080", 200),  # the port got lost
+        ("pets.example:80", "", "http://pets.example", 200),  # or was added
+        ("pets.example:443", "", "https://pets.example", 200),
+        ("127.0.0.1:7860", "pets.example:8080, cache", "http://pets.example:8080", 200),
+        ("[::1]:7860", "", "http://[::1]:7860", 200),
+        ("pets.example:8080", "", "http://evil.example", 403),
+        ("pets.example:8080", "", "http://pets.example:9090", 403),
+        ("pets.example:8080", "", "http://pets.example", 403),
+        ("127.0.0.1:7860", "pets.example", "http://evil.example", 403),
+        ("pets.example:port", "", "http://pets.example", 403),
+    ],
+)
+def test_a_proxy_may_change_the_host(host: str, forwarded: str, origin: str, status: int) -> None:
+    headers = {"host": host, "origin": origin, "x-forwarded-host": forwarded}
+    assert _run(Door().ask(headers=headers))[0] == status
+
+
+def test_a_proxy_may_leave_a_path_before_the_pages_own() -> None:
+    for path, status in ((f"/pets{JSON}", 200), (f"/cats{JSON}", 404), (f"/petshop{JSON}", 404)):
+        assert _run(Door().ask(path))[0] == status
 
 
 def test_whoever_waits_can_go_when_the_queue_is_full() -> None:
