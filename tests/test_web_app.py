@@ -7,6 +7,7 @@ import re
 import socket
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def test_refusals_are_sentences_without_paths(client: Client) -> None:
         assert "/" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "http://127.0.0.1:9/a.png"])
+@pytest.mark.parametrize("path", ["/etc/passwd", SHIP, "http://127.0.0.1:9/a.png"])
 def test_no_path_or_address_of_a_request_is_read(default_url: str, path: str) -> None:
     answer = _call(default_url, {"path": path, "meta": {"_type": "gradio.FileData"}})
     assert "event: error" in answer
@@ -192,10 +193,9 @@ def test_the_first_free_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_proxies_named_by_the_environment_are_not_asked() -> None:
     nobody = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
     with served("--host", "::1" if IPV6 else "127.0.0.1", env={**nobody, "no_proxy": ""}) as url:
-        host, port = urlsplit(url).hostname, urlsplit(url).port
-        asked = http.client.HTTPConnection(host or "", port, timeout=60)
-        asked.request("GET", "/healthz")
-        assert asked.getresponse().status == 200
+        with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)) as asked:
+            asked.request("GET", "/healthz")
+            assert asked.getresponse().status == 200
 
 
 def test_help_tells_the_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,7 @@ def test_the_time_limit_stops_and_keeps(kept: Kept) -> None:
     wait(lambda: not trainings.state.running)
     trainings.close()
     assert trainings.state.phase == "done", trainings.state.text
-    assert "Stopped by the time limit after 0.0 of" in learn.sentence(trainings.state)
+    assert "Stopped by the time limit after 0.3 of" in learn.sentence(trainings.state)
     assert len(kept.models) == 1
 
 

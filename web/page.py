@@ -89,6 +89,8 @@ def application(
     # Closed to calls that would not wait for their turn.
     blocks.queue(max_size=MAX_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
     blocks.state_session_capacity = MOST_SESSIONS
+    # As `launch` does: before, gradio takes any path of this machine that a request names.
+    blocks.has_launched = blocks.is_running = True
     waiting = partial(len, blocks._queue)
 
     def health(request: Request) -> Response:
