@@ -192,10 +192,13 @@ def test_the_first_free_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_proxies_named_by_the_environment_are_not_asked() -> None:
     nobody = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
-    with served("--host", "::1" if IPV6 else "127.0.0.1", env={**nobody, "no_proxy": ""}) as url:
-        with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)) as asked:
-            asked.request("GET", "/healthz")
-            assert asked.getresponse().status == 200
+    host = "::1" if IPV6 else "127.0.0.1"
+    with (
+        served("--host", host, env={**nobody, "no_proxy": ""}) as url,
+        closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)) as asked,
+    ):
+        asked.request("GET", "/healthz")
+        assert asked.getresponse().status == 200
 
 
 def test_help_tells_the_options(capsys: pytest.CaptureFixture[str]) -> None:

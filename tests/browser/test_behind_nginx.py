@@ -1,5 +1,6 @@
 """The page behind nginx, by the configuration that docs/questions.md shows."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -27,8 +28,9 @@ pytestmark = [
 @contextmanager
 def nginx(server: str, folder: Path) -> Iterator[None]:
     paths = "".join(f"{name}_temp_path {folder}/{name};" for name in TEMPORARY)
+    user = "user root;" if os.geteuid() == 0 else ""  # who may read pytest's folders
     (folder / "nginx.conf").write_text(
-        f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"
+        f"{user} daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"
         f"http {{ access_log off; {paths}\n{server} }}"
     )
     line = [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf")]
