@@ -130,14 +130,22 @@ def test_the_matrix_has_a_labelled_button_for_every_cell() -> None:
     assert html.count('tabindex="0"') == 1  # one stop for the Tab key
 
 
-def test_many_classes_become_a_list_of_the_worst_pairs() -> None:
-    names = [f"c{i}" for i in range(30)]
-    results = small((np.eye(30, dtype=int) * 5).tolist(), names)
+@pytest.mark.parametrize("classes", [100, 1000])
+def test_of_many_classes_the_worst_are_shown(classes: int) -> None:
+    names = [f"c{i}" for i in range(classes)]
+    counts = np.eye(classes, dtype=int) * 5
+    counts[7, 2] = 3  # 3 of 8 pictures of c7 get another name
+    results = small(counts.tolist(), names)
     results["test"]["plain"]["most_confused"] = [{"true": "c7", "predicted": "c2", "count": 3}]
     html = matrix.matrix(results)
     assert html.count("<button") == 1
     assert 'data-true="7"' in html
     assert "c7 taken for c2: 3" in html
+    assert matrix.counted(7, 2, results)[0] == 3
+    bars = report.per_class(results)
+    assert re.findall(r'scope="row">(\w+)', bars)[0] == "c7"
+    assert bars.count("<tr>") == 1 + report.MOST_BARS
+    assert f"The worst 20 of {classes:,}" in words(bars)
 
 
 @pytest.mark.parametrize(
