@@ -1,17 +1,18 @@
 """Opens the web page: `python app.py` (see --help)."""
 
 import argparse
+import errno
 import gc
 import os
 import signal
 import socket
 import sys
 import tempfile
-from contextlib import redirect_stdout
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 # Before gradio and the hub's library are imported: they would report their use to others.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -19,6 +20,12 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from model.utils.errors import ConfigError, exit_on_error
 from model.utils.memory import limit_arenas
+
+if TYPE_CHECKING:
+    import uvicorn
+
+PORTS = range(7860, 7960)  # of which the first free one is taken
+GRACE = 1  # seconds that answers on their way have when the page is stopped
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,21 +43,28 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     limit_arenas()  # before any library starts threads
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that uploads are removed
-    said = sys.stderr if options.log_json else sys.stdout  # where only JSON goes to the other
+    code = 130
     with exit_on_error(), tempfile.TemporaryDirectory(prefix="cifarnet-") as folder:
         os.environ.setdefault("GRADIO_TEMP_DIR", folder)  # not shared with other programs
+        lines = sys.stdout if options.log_json else None
         try:
-            blocks, url = open_page(options, sys.stdout if options.log_json else None)
-            with redirect_stdout(said):
-                print(f"The page is at {url}  (stop it with Ctrl-C)", flush=True)
-                blocks.block_thread()
-        except KeyboardInterrupt:  # while it is still starting; later the page itself takes it
-            return 130
-    return 0
+            with redirect_stdout(sys.stderr if lines else sys.stdout):  # only JSON goes there
+                server, listener = open_page(options, lines)
+                print(f"The page is at {address_of(listener)}  (stop it with Ctrl-C)", flush=True)
+                code = 0
+                server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            return code  # 130 while it was still starting
+    return code
 
 
-def open_page(options: argparse.Namespace, lines: TextIO | None = None) -> tuple[Any, str]:
-    """The running page and its address.
+def open_page(
+    options: argparse.Namespace, lines: TextIO | None = None
+) -> "tuple[uvicorn.Server, socket.socket]":
+    """The page, ready to run, and where it listens: visitors may come, and wait.
+
+    Gradio's own `launch` asks itself whether it can be reached, which fails behind the proxies that
+    an environment names, and looks for ports on IPv4 only.
 
     Args:
         options: See `parser`.
@@ -60,42 +74,43 @@ def open_page(options: argparse.Namespace, lines: TextIO | None = None) -> tuple
         ConfigError: If the address cannot be used.
         CifarnetError: If a model cannot be loaded.
     """
-    host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     if options.mcp and find_spec("mcp") is None:
         raise ConfigError("--mcp needs another package: pip install 'gradio[mcp]'")
-    _check_address(host, options.port or 0)  # before the seconds that loading takes
-    if options.dataset and Path(options.dataset).is_dir():
-        from model.data import open_dataset
-
-        open_dataset(options.dataset)  # a wrong folder is said at once, a hub may take long
-    from web import guard, page, uploads
-    from web.journal import Journal
-    from web.models import Models
-
-    uploads.keep_tidy()
-    journal, models = Journal(lines), Models(options.model or ())
-    blocks = page.build(
-        models, dataset=options.dataset, allow_training=options.allow_training, journal=journal
-    )
-    # Closed to calls that would not wait for their turn.
-    limits: Any = dict(max_size=page.MAX_WAITING, default_concurrency_limit=page.AT_ONCE)
-    blocks.queue(**limits, api_open=False)
+    listener = _listen(options.host, options.port)  # before the seconds that loading takes
     try:
-        _, url, _ = blocks.launch(
-            server_name=host,
-            server_port=options.port,
-            mcp_server=options.mcp,
-            prevent_thread_lock=True,
-            app_kwargs=guard.app_settings(
-                journal, partial(len, blocks._queue), page.MAX_WAITING, lambda: models.names
-            ),
-            **page.settings(),
+        if options.dataset and Path(options.dataset).is_dir():
+            from model.data import open_dataset
+
+            open_dataset(options.dataset)  # a wrong folder is said at once, a hub may take long
+        import uvicorn
+
+        with _without_proxies():
+            from web import page
+        from web.journal import Journal
+        from web.models import Models
+
+        app = page.application(
+            Models(options.model or ()),
+            Journal(lines),
+            dataset=options.dataset,
+            allow_training=options.allow_training,
+            mcp=options.mcp,
         )
-    except OSError as error:  # all ports that gradio tries are taken, or one just now
-        raise ConfigError(f"The page cannot be opened on {host}: {error}") from None
+    except BaseException:
+        listener.close()
+        raise
     gc.collect()
     gc.freeze()  # what there is now stays: full collections look at what came later, and are short
-    return blocks, url
+    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=GRACE)
+    return uvicorn.Server(config), listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """The address to open in a browser on this machine."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "localhost"
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -112,10 +127,15 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--host",
-        help="address to listen on; 0.0.0.0 lets other machines in (default: 127.0.0.1)",
+        default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+        help="address to listen on; 0.0.0.0, or :: with IPv6, lets other machines in (default: "
+        "GRADIO_SERVER_NAME, or 127.0.0.1)",
     )
     options.add_argument(
-        "--port", type=_port, help="port to listen on (default: the first free one from 7860)"
+        "--port",
+        type=_port,
+        default=os.environ.get("GRADIO_SERVER_PORT"),
+        help="port to listen on (default: GRADIO_SERVER_PORT, or the first free one from 7860)",
     )
     options.add_argument(
         "--dataset",
@@ -136,28 +156,48 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
+@contextmanager
+def _without_proxies() -> Iterator[None]:
+    """Keeps gradio, as it is imported, from getting ready to fetch things by way of proxies.
+
+    It fails at some that an environment may name, and on this page it fetches nothing. Models and
+    datasets still come by way of them.
+    """
+    named = os.environ.get("no_proxy")
+    os.environ["no_proxy"] = "*"
+    try:
+        yield
+    finally:
+        del os.environ["no_proxy"]
+        if named is not None:
+            os.environ["no_proxy"] = named
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, a number from 1 to 65535")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} (given here, or as GRADIO_SERVER_PORT) is not a port, a number from 1 to "
+            "65535"
+        )
     return int(text)
 
 
-def _check_address(host: str, port: int) -> None:
-    """Fails early, and clearly, where nothing can listen."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind) as probe:
-            if os.name == "posix":  # elsewhere it would share a port that is in use
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()  # two may bind, only one may listen
-    except OSError as error:
-        raise ConfigError(
-            f"Nothing can listen on {host} port {port} ({error.strerror or error}). Choose another "
-            "one with --port or --host, or stop what uses it."
-        ) from None
+def _listen(host: str, port: int | None) -> socket.socket:
+    """A socket that listens, on a port or on the first free one."""
+    host = host.strip("[]")  # as IPv6 addresses stand in a browser
+    for number in [port] if port else PORTS:
+        try:
+            found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
+            both = host == "::" and socket.has_dualstack_ipv6()  # IPv4 as well
+            return socket.create_server(found[4], family=found[0], dualstack_ipv6=both)
+        except OSError as error:
+            refused, reason = number, error.strerror or error
+            if error.errno != errno.EADDRINUSE:
+                break
+    raise ConfigError(
+        f"Nothing can listen on {host} port {refused} ({reason}). Choose another one with --port "
+        "or --host, or stop what uses it."
+    )
 
 
 if __name__ == "__main__":

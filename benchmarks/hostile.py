@@ -24,8 +24,7 @@ from benchmarks.hostile_files import ARCHIVES, FILES
 from benchmarks.load import ASK, FILE, running
 from model.utils.errors import ImageError
 from web import many
-from web.batcher import read
-from web.journal import Entry
+from web.answers import read
 from web.models import Models
 from web.site import Site
 
@@ -71,7 +70,7 @@ def as_the_page_reads(content: bytes) -> str:
 
 def as_a_table(site: Site, path: Path) -> str:
     """What the tab "Many images" says of an archive."""
-    *_, (progress, _) = many.answers(site, [(path.name, path)], "", Entry())
+    *_, (progress, _) = many.named(site, [(path.name, path)], "")
     return str(progress)
 
 

@@ -107,8 +107,8 @@ def limits() -> str:
 | requests with a body at once | {guard.AT_THE_DOOR}, and {guard.EACH} from one address | 503 |
 | a body that stops | {guard.PAUSE:g} s without a byte, {guard.LONGEST / 60:g} minutes in all \
 | 408 |
-| temporary files | {uploads.CACHE_AGE / 60:g} minutes, {uploads.MOST_BYTES // mib:,} MiB \
-together, looked at after every {guard.TIDY_AFTER // mib} MiB and every {uploads.EVERY:g} s \
+| temporary files | {uploads.KEPT / 60:g} minutes, {uploads.MOST_BYTES // mib:,} MiB \
+together, looked at after every {uploads.AFTER // mib} MiB and every {uploads.EVERY:g} s \
 | the oldest are deleted |"""
 
 

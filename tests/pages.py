@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,15 +36,18 @@ def free_port() -> str:
 
 @contextmanager
 def opened(*arguments: str | Path, lines: TextIO | None = None) -> Iterator[tuple[Any, Url]]:
-    """The page of `python app.py ARGUMENTS`, in this process: gradio's blocks and the address."""
+    """The page of `python app.py ARGUMENTS`, in this process: its ASGI program and its address."""
     import app
 
     options = app.parser().parse_args(["--port", free_port(), *map(str, arguments)])
-    blocks, url = app.open_page(options, lines)
+    server, listener = app.open_page(options, lines)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
     try:
-        yield blocks, url
+        yield server.config.app, app.address_of(listener)
     finally:
-        blocks.close()
+        server.should_exit = True
+        thread.join()
 
 
 @contextmanager

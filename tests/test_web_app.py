@@ -1,25 +1,40 @@
 """`python app.py`: its start, its refusals, its API, and what it never does."""
 
 import base64
+import http.client
 import json
 import re
 import socket
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import ROOT
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from pages import served
+from pages import free_port, served
 
 import app
+from model.utils.errors import ConfigError
 
 SHIP, AIRPLANE = (str(ROOT / "examples" / f"{name}.png") for name in ("ship", "airplane"))
 MCP = find_spec("mcp") is not None
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+IPV6 = _has_ipv6()
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +93,7 @@ def test_refusals_are_sentences_without_paths(client: Client) -> None:
         assert "/" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "http://127.0.0.1:9/a.png"])
+@pytest.mark.parametrize("path", ["/etc/passwd", SHIP, "http://127.0.0.1:9/a.png"])
 def test_no_path_or_address_of_a_request_is_read(default_url: str, path: str) -> None:
     answer = _call(default_url, {"path": path, "meta": {"_type": "gradio.FileData"}})
     assert "event: error" in answer
@@ -127,8 +142,63 @@ def test_what_cannot_be_used_is_one_message(
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
-def test_a_port_is_a_number(capsys: pytest.CaptureFixture[str], port: str) -> None:
-    assert f"'{port}'" in _refused(capsys, f"--port={port}")
+@pytest.mark.parametrize("way", ["--port", "GRADIO_SERVER_PORT"])
+def test_a_port_is_a_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, port: str, way: str
+) -> None:
+    if way == "--port":
+        said = _refused(capsys, f"--port={port}")
+    else:
+        monkeypatch.setenv(way, port)
+        said = _refused(capsys)
+    assert f"'{port}'" in said
+    assert way in said
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "localhost"),
+        ("::1", "[::1]"),
+        ("[::1]", "[::1]"),
+        ("::", "localhost"),
+    ],
+)
+def test_it_listens_where_it_is_told_and_says_where(
+    host: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ":" in host and not IPV6:
+        pytest.skip("no IPv6 here")
+    port = free_port()
+    monkeypatch.setenv("GRADIO_SERVER_PORT", port)
+    options = app.parser().parse_args(["--host", host])
+    with app._listen(options.host, options.port) as listener:
+        assert app.address_of(listener) == f"http://{shown}:{port}/"
+        for way in {"::1", "127.0.0.1"} if host == "::" else {host.strip("[]")}:
+            socket.create_connection((way, int(port)), timeout=10).close()
+        with pytest.raises(ConfigError, match=port):
+            app._listen(options.host, options.port)
+
+
+def test_the_first_free_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(app, "PORTS", range(port, min(port + 50, 65536)))
+        with app._listen("127.0.0.1", None) as listener:
+            assert listener.getsockname()[1] > port
+
+
+@pytest.mark.slow
+def test_proxies_named_by_the_environment_are_not_asked() -> None:
+    nobody = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
+    host = "::1" if IPV6 else "127.0.0.1"
+    with (
+        served("--host", host, env={**nobody, "no_proxy": ""}) as url,
+        closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)) as asked,
+    ):
+        asked.request("GET", "/healthz")
+        assert asked.getresponse().status == 200
 
 
 def test_help_tells_the_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,3 +127,48 @@ def test_an_encrypted_picture_gets_a_sentence(tmp_path: Path) -> None:
 def test_an_upload_that_is_gone_gets_a_sentence(tmp_path: Path) -> None:
     (item,) = items([("a.png", tmp_path / "gone")])
     assert "no longer here" in _problem(item)
+
+
+def test_a_rare_or_broken_compression_does_not_stop_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.zip"
+    with zipfile.ZipFile(path, "w") as bundle:
+        bundle.writestr("rare.png", b"r" * 50, zipfile.ZIP_DEFLATED)
+        for name, way in (("bzip2", zipfile.ZIP_BZIP2), ("lzma", zipfile.ZIP_LZMA)):
+            bundle.writestr(f"{name}.png", name * 50, way)
+            bundle.writestr(f"{name}-broken.png", name * 50, way)
+        entries = {entry.filename: entry for entry in bundle.infolist()}
+    content = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        struct.pack_into("<H", content, content.index(signature) + offset, 9)  # of the first entry
+    for name in ("bzip2-broken.png", "lzma-broken.png"):
+        start = entries[name].header_offset + 30 + len(name) + 12
+        content[start : start + 10] = bytes(10)
+    path.write_bytes(content)
+    found = dict(_read(path))
+    assert "method 9;" in _problem(("", found.pop("rare.png")))
+    for name in ("bzip2-broken.png", "lzma-broken.png"):
+        assert "damaged" in _problem(("", found.pop(name)))
+    assert found == {"bzip2.png": b"bzip2" * 50, "lzma.png": b"lzma" * 50}
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("caf\u00e9.png", "cp437"),
+        ("Stra\u00dfe M\u00fcller \u00e4\u00f6\u00fc.png", "cp437"),
+        ("na\u00efve \u5199\u771f.png", "utf-8"),
+        ("\u718a\u732b.png", "gbk"),  # panda
+        ("\u6731\u9555\u57fa.png", "gbk"),  # a name with a letter that GB2312 lacks
+        ("plain.png", "ascii"),
+    ],
+)
+def test_names_are_shown_as_they_were_written(tmp_path: Path, name: str, encoding: str) -> None:
+    """By programs that do not set the flag for UTF-8."""
+    raw = name.encode(encoding)
+    path = _zip(tmp_path, {"x" * len(raw): b"1"})
+    path.write_bytes(path.read_bytes().replace(b"x" * len(raw), raw))
+    assert _read(path) == [(name, b"1")]
+
+
+def test_names_that_say_they_are_utf8_are_taken_so(tmp_path: Path) -> None:
+    assert _read(_zip(tmp_path, {"\u00e9.png": b"1"})) == [("\u00e9.png", b"1")]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from web import guard
+from web import guard, uploads
 from web.guard import Guard
 from web.journal import Journal
 
@@ -39,9 +40,9 @@ def _run(asking: Coroutine[Any, Any, Found]) -> Found:
 class Door:
     """A guard, and a way to ask it."""
 
-    def __init__(self, app: Any = _reads_all, waiting: int = 0) -> None:
+    def __init__(self, app: Any = _reads_all, full: bool = False) -> None:
         self.journal = Journal()
-        self.guard = Guard(app, self.journal, lambda: waiting, 64)
+        self.guard = Guard(app, self.journal, lambda: full, "/pets")
 
     async def ask(
         self,
@@ -118,12 +119,6 @@ def test_what_the_page_does_not_need_does_not_exist(path: str, method: str) -> N
     assert _run(Door().ask(path, method=method))[0] == 404
 
 
-@pytest.fixture(autouse=True)
-def own_uploads(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guard tidies up after uploads: not in a folder of other programs."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
-
-
 @pytest.mark.parametrize(("path", "most"), [(JSON, 16), (UPLOAD, 301)])
 def test_sizes_are_refused_by_what_they_claim(path: str, most: int) -> None:
     for size, status in ((most * 2**20, 200), (most * 2**20 + 1, 413)):
@@ -173,6 +168,7 @@ def test_waiting_for_the_answer_is_no_slow_body(monkeypatch: pytest.MonkeyPatch)
         ("https://evil.example", "", 403),
         ("https://page.example.evil.example", "", 403),
         ("null", "", 403),
+        ("http://[", "", 403),
         ("https://public.example", "same-origin", 200),  # behind a proxy
         ("https://public.example", "none", 200),
         ("https://public.example", "same-site", 403),
@@ -181,11 +177,38 @@ def test_waiting_for_the_answer_is_no_slow_body(monkeypatch: pytest.MonkeyPatch)
 )
 def test_another_sites_page_may_send_nothing(origin: str, site: str, status: int) -> None:
     headers = {"origin": origin, "sec-fetch-site": site}
-    assert _run(Door().ask(headers={k: v for k, v in headers.items() if v}))[0] == status
+    for method in ("POST", "OPTIONS"):  # the latter asks whether the former would be taken
+        asked = Door().ask(method=method, headers={k: v for k, v in headers.items() if v})
+        assert _run(asked)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("host", "forwarded", "origin", "status"),
+    [
+        ("pets.example", "", "http://pets.example:8080", 200),  # the port got lost
+        ("pets.example:80", "", "http://pets.example", 200),  # or was added
+        ("pets.example:443", "", "https://pets.example", 200),
+        ("127.0.0.1:7860", "pets.example:8080, cache", "http://pets.example:8080", 200),
+        ("[::1]:7860", "", "http://[::1]:7860", 200),
+        ("pets.example:8080", "", "http://evil.example", 403),
+        ("pets.example:8080", "", "http://pets.example:9090", 403),
+        ("pets.example:8080", "", "http://pets.example", 403),
+        ("127.0.0.1:7860", "pets.example", "http://evil.example", 403),
+        ("pets.example:port", "", "http://pets.example", 403),
+    ],
+)
+def test_a_proxy_may_change_the_host(host: str, forwarded: str, origin: str, status: int) -> None:
+    headers = {"host": host, "origin": origin, "x-forwarded-host": forwarded}
+    assert _run(Door().ask(headers=headers))[0] == status
+
+
+def test_a_proxy_may_leave_a_path_before_the_pages_own() -> None:
+    for path, status in ((f"/pets{JSON}", 200), (f"/cats{JSON}", 404), (f"/petshop{JSON}", 404)):
+        assert _run(Door().ask(path))[0] == status
 
 
 def test_whoever_waits_can_go_when_the_queue_is_full() -> None:
-    door = Door(waiting=64)
+    door = Door(full=True)
     assert _run(door.ask("/gradio_api/cancel"))[0] == 200
     assert _run(door.ask("/gradio_api/upload"))[0] == 503
 
@@ -237,7 +260,7 @@ def test_what_the_page_stumbles_over_is_refused_in_words(
 
 
 def test_busy_is_said_in_words_whoever_notices() -> None:
-    for door in (Door(waiting=64), Door(_is_full)):
+    for door in (Door(full=True), Door(_is_full)):
         status, content, headers = _run(door.ask())
         assert status == 503
         assert content["detail"] == content["error"] == guard.BUSY
@@ -246,16 +269,9 @@ def test_busy_is_said_in_words_whoever_notices() -> None:
 
 
 def test_uploads_are_put_in_order_after_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    sweeps: list[int] = []
-    monkeypatch.setattr("web.uploads.tidy", lambda: sweeps.append(0))
-
-    async def upload(door: Door, count: int, megabytes: int) -> int:
-        sweeps.clear()
-        for _ in range(count):
-            status = (await door.ask(UPLOAD, _body(*[bytes(2**20)] * megabytes)))[0]
-            assert status == 200
-        return len(sweeps)
-
-    assert _run(upload(Door(), 3, 20)) == 0
-    assert _run(upload(Door(), 9, 20)) == 2  # after 80 and after 160 MiB
-    assert _run(upload(Door(), 47, 0)) == 2  # each may hold a thousand small files
+    monkeypatch.setattr(uploads, "_came", 0)
+    monkeypatch.setattr(uploads, "_due", threading.Event())
+    door, part = Door(), bytes(2**20)
+    for megabytes, due in ((40, False), (23, False), (1, True)):
+        assert _run(door.ask(UPLOAD, _body(*[part] * megabytes)))[0] == 200
+        assert uploads._due.is_set() is due

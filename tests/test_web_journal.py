@@ -36,7 +36,7 @@ def test_an_error_of_ours_is_recorded_by_its_name_and_goes_on() -> None:
     journal = Journal(out)
 
     def asks() -> None:
-        with journal.question("classify", "203.0.113.77") as entry:
+        with journal.question("classify") as entry:
             entry.size = 1234
             raise ImageError("secret words about photo.jpg")
 
@@ -45,7 +45,6 @@ def test_an_error_of_ours_is_recorded_by_its_name_and_goes_on() -> None:
     (line,) = _lines(out)
     assert line["error"] == "ImageError"
     assert line["bytes"] == 1234
-    assert line["client"] == "203.0.113.0/24"
     assert "photo.jpg" not in out.getvalue()
     numbers = _numbers(journal.metrics().decode())
     assert numbers['cifarnet_questions_total{error="ImageError",kind="classify"}'] == 1
@@ -92,13 +91,13 @@ def test_the_page_tells_how_it_is_doing_and_forgets_who_asked(
 ) -> None:
     monkeypatch.setattr(page, "MOST_SESSIONS", 3)
     out = io.StringIO()
-    with opened(lines=out) as (blocks, url):
+    with opened(lines=out) as (site, url):
         for file in (SHIP, str(ROOT / "LICENSE"), *[SHIP] * 3):  # a session each
             client = Client(url, verbose=False, analytics_enabled=False)
             with nullcontext() if file == SHIP else pytest.raises(AppError):
                 found = client.predict(handle_file(file), api_name="/classify")
             client.close()
-        assert len(blocks.state_holder.session_data) == 3
+        assert len(site.routes[-1].app.state_holder.session_data) == 3
         with urllib.request.urlopen(f"{url}healthz") as answer:
             health = json.load(answer)
         with urllib.request.urlopen(f"{url}metrics") as answer:
@@ -112,7 +111,7 @@ def test_the_page_tells_how_it_is_doing_and_forgets_who_asked(
     assert right["verdicts"] == {found["verdict"]: 1}
     assert right["bytes"] == Path(SHIP).stat().st_size
     assert isinstance(right["ms"], float)
-    assert right["client"] == "127.0.0.0/24"
+    assert "127.0.0.1" not in out.getvalue()
     assert right["error"] is None
     assert wrong["error"] == "ImageError"
     said = capsys.readouterr()

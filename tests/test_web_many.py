@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -9,50 +11,38 @@ from conftest import ROOT
 
 from model.utils.errors import ImageError
 from web import many
-from web.archive import Item
-from web.journal import Entry
+from web.answers import Answer
 from web.models import Models
 from web.site import Site
 
 SHIP = ROOT / "examples" / "ship.png"
+NO = Answer(problem=ImageError("<b>No.</b>"))
 
 
-@pytest.fixture(scope="module")
-def site() -> Site:
-    return Site(Models())
-
-
-def test_pictures_and_others_keep_their_order(site: Site) -> None:
-    ship, gone = SHIP.read_bytes(), ImageError("Gone.")
-    items: list[Item] = [("a", ship), ("b", b"text"), ("c", gone), ("d", ship)]
-    rows = list(many.rows(site, iter(items), "a name that is gone", Entry()))
-    assert [row.name for row in rows] == ["a", "b", "c", "d"]
-    assert [row.prediction and row.prediction.label for row in rows] == ["ship", None, None, "ship"]
-    assert [bool(row.problem) for row in rows] == [False, True, True, False]
-    assert [row.thumbnail.startswith("data:image/png") for row in rows] == [
-        True,
-        False,
-        False,
-        True,
+def test_files_become_rows_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"text")
+    files = [("a", SHIP), ("b", tmp_path / "text"), ("c", tmp_path / "gone"), ("d", SHIP)]
+    site = Site(Models())
+    progress, table = list(many.named(site, files, "a name that is gone"))[-1]
+    assert "4 files: 2 confident, 2 not read." in progress
+    assert re.findall(r'class="file">(\w)<', table) == ["a", "b", "c", "d"]
+    assert re.findall(r'data-verdict="([^"]+)', table) == [
+        *("confident", "not read", "not read", "confident")
     ]
-
-
-def test_the_last_answer_is_the_table(site: Site) -> None:
-    progress, table = list(many.answers(site, [("ship.png", SHIP)], "", Entry()))[-1]
-    assert "1 files: 1" in progress
-    assert "ship.png" in table
-    assert list(many.answers(site, [], "", Entry())) == [(many._progress(0, ""), many.NOTHING)]
+    assert table.count('<img src="data:image/png') == table.count('data-key="ship"') == 2
+    assert list(many.named(site, [], "")) == [(many._progress(0, ""), many.NOTHING)]
 
 
 def test_names_cannot_break_out_of_the_table() -> None:
-    row = many.Row('<img src=x onerror="alert(1)">', problem="<b>no</b>")
-    table = many.table_of([row])
-    for markup in ("<img src=x", "<b>no", 'onerror="'):
+    name = '<img src=x onerror="alert(1)">'
+    table = many.table_of([(name, "", NO)])
+    for markup in ("<img src=x", "<b>No", 'onerror="'):
         assert markup not in table
+    assert name in unescape(table)
 
 
 def test_formulas_in_names_stay_text_in_a_spreadsheet() -> None:
-    rows = [many.Row(name, problem="No.") for name in ("=1+1", "@x", "-1", "+1", 'a,"b"')]
+    rows = [(name, "", NO) for name in ("=1+1", "@x", "-1", "+1", 'a,"b"')]
     read = list(csv.DictReader(io.StringIO(many.csv_of(rows))))
     assert [row["file"] for row in read] == ["'=1+1", "'@x", "'-1", "'+1", 'a,"b"']
 

@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks.hostile import as_a_table, over_the_api
 from benchmarks.hostile_files import ARCHIVES, FILES
 from model.utils.errors import ImageError
-from web.batcher import read
+from web.answers import answers, read
 from web.journal import Entry
 from web.models import MAX_PIXELS, Models
 from web.site import Site
@@ -71,7 +71,7 @@ def test_a_hostile_file_gets_an_answer_or_a_sentence(default_url: str, name: str
 def test_the_page_reads_it_or_says_why_not(site: Site, name: str) -> None:
     classifier = site.models.classifier()
     content = FILES[name]()
-    (found,) = site.batcher.predict_each(classifier, [content], Entry())
+    (found,) = answers(classifier, [content], Entry())
     if found.problem:
         assert REMEDY.search(str(found.problem))
         assert not ANSWERED.fullmatch(name)
@@ -101,15 +101,6 @@ def test_what_is_shown_stands_upright_and_opaque() -> None:
     assert np.abs(np.asarray(turned.image).astype(int) - np.asarray(ship)).mean() < 4
     Image.new("RGBA", (9, 9), (0, 0, 0, 0)).save(clear, "PNG")
     assert read(clear.getvalue()).image.getpixel((4, 4)) == (255, 255, 255)
-
-
-def test_bad_pictures_do_not_spoil_the_good_ones(site: Site) -> None:
-    contents = [SHIP, FILES["empty"](), FILES["PDF"](), FILES["JPEG, CMYK"](), SHIP]
-    found = list(site.batcher.predict_each(site.models.classifier(), contents, Entry()))
-    assert [one.problem is None for one in found] == [True, False, False, True, True]
-    for one in (found[0], found[-1]):
-        assert one.prediction is not None
-        assert one.prediction.label == "ship"
 
 
 @pytest.mark.slow

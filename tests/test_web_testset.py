@@ -28,8 +28,7 @@ def results(trained: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def tests(trained: Path, shapes: Path, results: dict[str, Any]) -> TestSet:
-    classifier = Classifier.from_pretrained(trained)
-    return TestSet(str(shapes), results, lambda: classifier)
+    return TestSet(str(shapes), results, Classifier.from_pretrained(trained))
 
 
 def test_cells_hold_the_very_pictures_that_they_count(
@@ -79,7 +78,7 @@ def test_without_a_dataset_a_click_shows_the_numbers() -> None:
 def test_other_data_is_refused_with_a_sentence(trained: Path, shapes: Path) -> None:
     other = json.loads((trained / "results.json").read_text())
     other["dataset"]["fingerprint"]["test"] = "0" * 64
-    tests = TestSet(str(shapes), other, lambda: Classifier.from_pretrained(trained))
+    tests = TestSet(str(shapes), other, Classifier.from_pretrained(trained))
     with pytest.raises(DataError, match="not those that the numbers come from"):
         tests.cell(0, 0)
     counts = np.array(other["test"]["plain"]["confusion_matrix"])

@@ -1,4 +1,4 @@
-"""Only uploads are read; they are kept within bounds, and what was broken off goes."""
+"""Only uploads are read; they are kept within bounds, and what is old or was broken off goes."""
 
 import os
 import time
@@ -8,6 +8,7 @@ import pytest
 
 from model.utils.errors import ImageError
 from web import uploads
+from web.uploads import BROKEN_OFF, KEPT, LEAST_BYTES
 
 
 @pytest.fixture
@@ -40,24 +41,24 @@ def test_only_uploads_are_read(folder: Path) -> None:
             uploads.content_of(path)
 
 
-def test_the_oldest_make_room(folder: Path) -> None:
-    assert uploads.sweep() == 0  # there is no folder yet
-    for age, name in enumerate(("new", "middle", "old")):
-        put(folder / name / "photo.jpg", age * 1000)
-    assert uploads.sweep(most_bytes=300) == 0
-    assert uploads.sweep(most_bytes=250) == 1
+def test_the_oldest_make_room_and_small_ones_count_too(folder: Path) -> None:
+    uploads.sweep()  # there is no folder yet
+    for age, (name, size) in enumerate((("new", 2 * LEAST_BYTES), ("middle", 1), ("old", 1))):
+        put(folder / name / "photo.jpg", 60 * age, size)
+    uploads.sweep(most_bytes=4 * LEAST_BYTES)
+    assert names(folder) == ["middle", "new", "old"]
+    uploads.sweep(most_bytes=4 * LEAST_BYTES - 1)
     assert names(folder) == ["middle", "new"]
-    assert uploads.sweep(most_files=1) == 1
-    assert names(folder) == ["new"]
-    assert uploads.sweep(most_bytes=0) == 1
+    uploads.sweep(most_bytes=0)
     assert names(folder) == []
 
 
-def test_what_was_broken_off_goes_and_what_still_comes_stays(folder: Path) -> None:
-    put(folder / "tmpold", uploads.BROKEN_OFF + 60)
+def test_what_is_old_or_was_broken_off_goes_and_what_still_comes_stays(folder: Path) -> None:
+    put(folder / "tmpold", BROKEN_OFF + 60)
     put(folder / "tmpnew", 5)
-    put(folder / "whole" / "photo.jpg", uploads.BROKEN_OFF + 60)
-    assert uploads.sweep() == 1
+    put(folder / "whole" / "photo.jpg", BROKEN_OFF + 60)
+    put(folder / "older" / "photo.jpg", KEPT + 60)
+    uploads.sweep()
     assert names(folder) == ["tmpnew", "whole"]
 
 
@@ -66,5 +67,5 @@ def test_a_link_is_not_followed(folder: Path) -> None:
     put(outside / "precious.jpg", 10_000)
     folder.mkdir()
     (folder / "link").symlink_to(outside)
-    assert uploads.sweep(most_bytes=0) == 0
+    uploads.sweep(most_bytes=0)
     assert (outside / "precious.jpg").exists()

@@ -2,25 +2,26 @@
 
 import base64
 import binascii
+import dataclasses
 import re
 from contextlib import suppress
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import gradio as gr
 from gradio import FileData
 
-from model.inference.prediction import Prediction
 from model.utils.errors import CifarnetError
-from web.site import Site, client_of
+from web.answers import Answer, answers
+from web.site import Site
 from web.uploads import content_of
 
 MOST_AT_ONCE = 64  # pictures in one call of /classify_batch
-READERS = 4  # calls of /classify that read their pictures at the same time, to be answered together
+READERS = 4  # calls of /classify that read their pictures at the same time
 
 DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
 
 
-class Answer(TypedDict):
+class Said(TypedDict):
     """What is said about a picture."""
 
     label: str
@@ -40,9 +41,8 @@ class Refusal(TypedDict):
 
 def add(site: Site) -> None:
     """Adds the endpoints to the page that is being built; they answer for the first model."""
-    models, journal, batcher = site.models, site.journal, site.batcher
 
-    def classify(image: FileData, request: gr.Request) -> Answer:
+    def classify(image: FileData) -> Said:
         """Names what a picture shows, with calibrated probabilities.
 
         Args:
@@ -51,18 +51,13 @@ def add(site: Site) -> None:
         Returns:
             The class, probabilities, and a verdict: "confident", "unsure" or "none" (of them).
         """
-        try:
-            with journal.question("classify", client_of(request)) as entry:
-                content = _content(image)
-                entry.size = len(content)
-                classifier = models.classifier()
-                found = batcher.predict(classifier, [classifier.open(content)])
-                entry.answered(found)
-                return _answer(found[0])
-        except CifarnetError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+        with site.journal.question("classify") as entry:
+            (one,) = answers(site.models.classifier(), [_content(image)], entry)
+        if one.problem:
+            raise gr.Error(str(one.problem), print_exception=False)
+        return _said(one)
 
-    def classify_batch(images: list[FileData], request: gr.Request) -> list[Answer | Refusal]:
+    def classify_batch(images: list[FileData]) -> list[Said | Refusal]:
         """Names what several pictures show.
 
         Args:
@@ -73,42 +68,26 @@ def add(site: Site) -> None:
         """
         if not isinstance(images, list) or not 0 < len(images) <= MOST_AT_ONCE:
             raise gr.Error(f"Send 1 to {MOST_AT_ONCE} pictures.", print_exception=False)
-        answers: list[Answer | Refusal] = []
-        with journal.question("classify_batch", client_of(request)) as entry:
-            contents = map(_content_or_error, images)
-            for one in batcher.predict_each(models.classifier(), contents, entry):
-                if one.prediction:
-                    answers.append(_answer(one.prediction))
-                else:
-                    answers.append(Refusal(error=str(one.problem)))
-        return answers
+        with site.journal.question("classify_batch") as entry:
+            found = answers(site.models.classifier(), map(_content, images), entry)
+            return [Refusal(error=str(one.problem)) if one.problem else _said(one) for one in found]
 
     gr.api(classify, api_name="classify", concurrency_limit=READERS)
     gr.api(classify_batch, api_name="classify_batch")
 
 
-def _content(image: object) -> bytes:
+def _content(image: object) -> bytes | CifarnetError:
     """The content of an upload, which arrives as what its JSON says, or of a data URI."""
     if isinstance(image, str) and (uri := DATA_URI.match(image)):
         with suppress(binascii.Error):
             return base64.b64decode(image[uri.end() :], validate=True)
-    return content_of(image.get("path") if isinstance(image, dict) else None)
-
-
-def _content_or_error(image: object) -> bytes | CifarnetError:
     try:
-        return _content(image)
+        return content_of(image.get("path") if isinstance(image, dict) else None)
     except CifarnetError as error:
         return error
 
 
-def _answer(found: Prediction) -> Answer:
-    return Answer(
-        label=found.label,
-        probability=found.probability,
-        probabilities=found.probabilities,
-        verdict=found.verdict,
-        sentence=found.sentence,
-        scope=found.scope,
-        box=list(found.box),
-    )
+def _said(one: Answer) -> Said:
+    assert one.prediction is not None
+    said: Any = dataclasses.asdict(one.prediction)
+    return said

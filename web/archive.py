@@ -1,9 +1,11 @@
 """Pictures out of uploaded files and zip archives, one at a time and never onto the disk."""
 
+import lzma
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from model.utils.errors import ImageError
@@ -16,7 +18,11 @@ DIRECTORY_BYTES = 2 * 2**20  # of a zip's list of contents
 JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
 END = b"PK\x05\x06"  # of a zip's closing record; the size of its list of contents is at byte 12
 TAIL = 22 + 65535  # bytes in which that record lies
-DAMAGED = (struct.error, zlib.error, zipfile.BadZipFile, EOFError, ValueError, RuntimeError)
+UTF8 = 0x800  # flag of an entry whose name is written so
+DAMAGED = (
+    *(struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+    *(EOFError, ValueError, RuntimeError, OSError),
+)
 
 Item = tuple[str, bytes | ImageError]
 """A name to show, never used as a path; and a file's content, or why it was not read."""
@@ -84,7 +90,7 @@ def _unpacked(name: str, path: Path, budget: _Budget) -> Iterator[Item]:
             for entry in entries:
                 if budget.spent:
                     return
-                yield entry.filename, _read(archive, entry, budget)
+                yield _name(entry), _read(archive, entry, budget)
     except DAMAGED:
         yield name, ImageError("This zip is damaged; make it again.")
 
@@ -99,13 +105,35 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: _Budget) -> 
     try:
         with archive.open(entry) as file:
             content = file.read(limit + 1)
-    except (*DAMAGED, OSError):
+    except NotImplementedError:
+        budget.spend(0)
+        return ImageError(
+            f"This file is compressed by the rare method {entry.compress_type}; pack it by deflate."
+        )
+    except DAMAGED:
         budget.spend(0)
         return ImageError("This file is damaged inside its zip; pack it again.")
     budget.spend(len(content))
     if len(content) > limit:
         return ImageError(f"This file is larger than {limit // 2**20} MB; scale it down.")
     return content
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    """A name to show. Old programs write it as their system does, and do not say how that is.
+
+    Python takes such names for cp437, the code page of the first PCs. Many are UTF-8; and where
+    most letters would be common Chinese ones, they are.
+    """
+    raw = b"" if entry.flag_bits & UTF8 else entry.filename.encode("cp437")
+    with suppress(UnicodeDecodeError):
+        return raw.decode("utf-8") or entry.filename
+    with suppress(UnicodeDecodeError):
+        name = raw.decode("gbk")
+        letters = "".join(letter for letter in name if not letter.isascii())
+        if len(letters.encode("gb2312", "ignore")) > len(letters):  # two bytes each
+            return name
+    return entry.filename
 
 
 def _is_junk(entry: zipfile.ZipInfo) -> bool:

@@ -115,10 +115,10 @@ def explained(explanation: Explanation | None) -> str:
     return f'<figure class="explained">{image}<figcaption>{caption}</figcaption></figure>'
 
 
-def comparison(picture: Picture, found: Sequence[tuple[str, Explanation | None]]) -> str:
+def comparison(picture: Picture, found: Mapping[str, Explanation | None]) -> str:
     """Heat-maps of several models side by side; None: the model does not know the class."""
     parts = []
-    for name, explanation in found:
+    for name, explanation in found.items():
         unknown = '<div class="stage">no such class</div>'
         shown = _framed(picture, explanation) if explanation else unknown
         parts.append(f"<figure>{shown}<figcaption>{escape(name)}</figcaption></figure>")

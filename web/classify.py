@@ -10,10 +10,9 @@ from model.inference.crops import Picture
 from model.inference.prediction import Explanation, Prediction
 from model.utils.errors import CifarnetError
 from web import cards, pictures
-from web.batcher import read
+from web.answers import predict, read
 from web.examples import Example, Examples
-from web.journal import Entry
-from web.site import QUIET, Site, client_of, follow_models, html, said_by
+from web.site import QUIET, Site, follow_models, html, said_by
 from web.uploads import MAX_UPLOAD, content_of
 
 MOST_PILLS = 12  # classes that have room as buttons; more become a list to choose from
@@ -65,15 +64,8 @@ def tab(site: Site) -> None:
     with gr.Accordion("The way through the layers", open=True, elem_id="layers-box"):
         layers = html(cards.layers(()), "layers")
 
-    def picked(event: gr.EventData, names: list[str], request: gr.Request) -> Iterator[Shown]:
-        picture = said_by(event, "path") or said_by(event, "key")
-        yield from desk.look(str(picture), names, client_of(request))
-
-    def again(source: str, names: list[str], request: gr.Request) -> Iterator[Shown]:
-        yield from desk.look(source, names, client_of(request))
-
-    def explain(source: str, label: str, names: list[str], request: gr.Request) -> Shown:
-        return desk.explain(source, label, names, client_of(request))
+    def picked(event: gr.EventData, names: list[str]) -> Iterator[Shown]:
+        yield from desk.look(str(said_by(event, "path") or said_by(event, "key")), names)
 
     def offered() -> Iterator[str]:
         yield _gallery(desk.examples.ready)
@@ -85,8 +77,8 @@ def tab(site: Site) -> None:
     picker.picked(picked, chosen, outputs, **latest)
     gallery.chosen(picked, chosen, outputs, **latest)
     gallery.seen(offered, None, gallery, concurrency_limit=None, **latest)
-    why.input(explain, [source, why, chosen], [stage, explained, compared], **latest)
-    chosen.input(again, [source, chosen], outputs, **latest)
+    why.input(desk.explain, [source, why, chosen], [stage, explained, compared], **latest)
+    chosen.input(desk.look, [source, chosen], outputs, **latest)
     follow_models(site.models, chosen)
 
 
@@ -94,20 +86,19 @@ class Desk:
     """Answers about one picture.
 
     Args:
-        site: Whose models and batcher answer.
+        site: Whose models answer.
         examples: Those that can be chosen.
     """
 
     def __init__(self, site: Site, examples: Examples) -> None:
-        self._site, self.examples = site, examples
+        self._models, self._journal, self.examples = site.models, site.journal, examples
 
-    def look(self, source: str, names: Sequence[str], client: str | None = None) -> Iterator[Shown]:
+    def look(self, source: str, names: Sequence[str]) -> Iterator[Shown]:
         """Everything about a picture: the verdict at once, then what explains it.
 
         Args:
             source: Key of an example or path of an upload; empty if nothing was chosen yet.
             names: Of the models asked.
-            client: The visitor's address.
 
         Yields:
             Values for source, answer, why, stage, explained, compared and layers.
@@ -115,53 +106,47 @@ class Desk:
         if not source:
             return
         try:
-            with self._site.journal.question("page", client) as entry:
-                yield from self._looked(source, self._site.models.known(names), entry)
+            with self._journal.question("page") as entry:
+                content = self._content(source)
+                entry.size = len(content)
+                picture, known = read(content), self._models.known(names)
+                found = {name: self._predict(name, picture) for name in known}
+                first, classifier = found[known[0]], self._models.classifier(known[0])
+                entry.answered([first])
+                labels = [(label, label) for label in classifier.label_names]
+                why = gr.update(choices=labels, value=first.label)
+                yield source, cards.answers(found), why, *[gr.skip()] * 4
+                layers = cards.layers(classifier.stages(picture, box=first.box))
+                yield *[gr.skip()] * 3, *self._explain(picture, first.label, found), layers
         except CifarnetError as error:
             said, none = cards.problem(str(error)), cards.explained(None)
             yield "", said, gr.skip(), cards.EMPTY_STAGE, none, "", cards.layers(())
 
-    def _looked(self, source: str, names: Sequence[str], entry: Entry) -> Iterator[Shown]:
-        content = self._content(source)
-        entry.size = len(content)
-        picture = read(content)
-        found = self._predictions(picture, names)
-        first = found[names[0]]
-        entry.answered([first])
-        classifier = self._site.models.classifier(names[0])
-        labels = [(label, label) for label in classifier.label_names]
-        why = gr.update(choices=labels, value=first.label)
-        yield source, cards.answers(found), why, *[gr.skip()] * 4
-        stages = classifier.stages(picture, box=first.box)
-        shown = self._explain(picture, first.label, found)
-        yield *[gr.skip()] * 3, *shown, cards.layers(stages)
-
-    def explain(
-        self, source: str, label: str, names: Sequence[str], client: str | None = None
-    ) -> Shown:
+    def explain(self, source: str, label: str, names: Sequence[str]) -> Shown:
         """Where the evidence for one class lies: values for stage, explained and compared."""
         if not source:
             return (gr.skip(),) * 3
         try:
-            with self._site.journal.question("explain", client):
+            with self._journal.question("explain"):
                 picture = read(self._content(source))
-                found = self._predictions(picture, self._site.models.known(names))
+                known = self._models.known(names)
+                found = {name: self._predict(name, picture) for name in known}
                 return self._explain(picture, label, found)
         except CifarnetError as error:
             return gr.skip(), f'<p class="help">{escape(str(error))}</p>', ""
 
-    def _predictions(self, picture: Picture, names: Sequence[str]) -> dict[str, Prediction]:
-        predict, models = self._site.batcher.predict, self._site.models
-        return {name: predict(models.classifier(name), [picture])[0] for name in names}
+    def _predict(self, name: str, picture: Picture) -> Prediction:
+        return predict(self._models.classifier(name), [picture])[0]
 
     def _explain(self, picture: Picture, label: str, found: dict[str, Prediction]) -> Shown:
-        explanations: list[tuple[str, Explanation | None]] = []
+        explanations: dict[str, Explanation | None] = {}  # of the models that know the class
         for name, prediction in found.items():
-            classifier = self._site.models.classifier(name)
+            classifier = self._models.classifier(name)
             known = label in classifier.label_names
-            explanation = classifier.explain(picture, label, prediction.box) if known else None
-            explanations.append((name, explanation))
-        first = explanations[0][1]
+            explanations[name] = (
+                classifier.explain(picture, label, prediction.box) if known else None
+            )
+        first = next(iter(explanations.values()))
         shown = cards.explained(first) if first else '<p class="help">No such class.</p>'
         compared = cards.comparison(picture, explanations) if len(found) > 1 else ""
         return cards.stage(picture, first), shown, compared

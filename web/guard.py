@@ -1,8 +1,8 @@
-"""What stands before the page: limits that hold before anything is read, and two more addresses.
+"""What stands before the page: limits that hold before anything is read.
 
-`/healthz` and `/metrics` are for those who run it. Everything that the page itself does not need,
-above all gradio's ways of handing out files and of reaching other machines, does not exist.
-Neither gradio nor uvicorn bounds a request's size, its pauses, or the crowd from one address.
+Everything that the page itself does not need, above all gradio's ways of handing out files and of
+reaching other machines, does not exist. Neither gradio nor uvicorn bounds a request's size, its
+pauses, or the crowd from one address.
 """
 
 import asyncio
@@ -13,14 +13,12 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from typing import NoReturn
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
-from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web import uploads
@@ -32,14 +30,11 @@ MOST_UPLOAD = MOST_BYTES + 2**20  # bytes of a request with files; one file has 
 AT_THE_DOOR = 64  # requests with a body that are worked on at the same time
 EACH = 32  # of those, from the same address
 PAUSE, LONGEST = 15.0, uploads.BROKEN_OFF  # seconds without a byte of a body, and for all of it
-TIDY_AFTER = 64 * 2**20  # bytes of uploads
-LEAST_COUNTED = 4 * 2**20  # bytes that an upload counts as: small ones may hold many files
 DRAIN, MOST_DRAINED = 0.5, 64 * 2**20  # seconds and bytes of what is refused, still taken in
-READING = ("GET", "HEAD", "OPTIONS")
+READING = ("GET", "HEAD")
 UPLOAD = "/gradio_api/upload"
 BUSY = "Too many people ask at the moment. This page is busy: try again in a few seconds."
 
-QUESTION = re.compile(r"/gradio_api/(upload|queue/join|call/.*|mcp(/.*)?)/?")
 OPEN = re.compile(  # what the page, programs and those who run it need
     r"/|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt|pwa_icon|healthz|metrics)/?"
     r"|/(assets|static|svelte|pwa_icon)/.*"
@@ -48,6 +43,7 @@ OPEN = re.compile(  # what the page, programs and those who run it need
     r"|/gradio_api/(call|heartbeat)/.*|/gradio_api/mcp(/.*)?"
     r"|/(login_check|token|user|app_id)/?"
 )
+LEAVING = re.compile(r"/gradio_api/(cancel|reset)/?")  # may be sent when the queue is full
 ADDED_HEADERS = [  # no guessed types, no word to other sites about this one
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -93,23 +89,20 @@ class _Visit:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self._receive, self._send = scope, receive, send
+        self.path, self.reads = scope["path"], scope["method"] in READING
+        self.address = scope["client"][0] if scope.get("client") else ""  # or the last proxy's
         self.size, self._began = 0, time.monotonic()
-        self._most = MOST_UPLOAD if scope["path"].startswith(UPLOAD) else MOST_JSON
-        self._complete = scope["method"] in READING
+        self._most = MOST_UPLOAD if self.path.startswith(UPLOAD) else MOST_JSON
+        self._complete = self.reads
         self.refusal: Refusal | None = None
         self._answered = False
-
-    @property
-    def address(self) -> str:
-        """The visitor's, or that of the last proxy on the way."""
-        return self.scope["client"][0] if self.scope.get("client") else ""
 
     def check_head(self) -> Refusal | None:
         """What the head of a request alone already tells."""
         headers = Headers(scope=self.scope)
-        if not OPEN.fullmatch(self.scope["path"]):
+        if not OPEN.fullmatch(self.path):
             return NOTHING_HERE
-        if self._complete:
+        if self.reads:
             return None
         length = headers.get("content-length", "0")
         if _is_foreign(headers):
@@ -164,45 +157,47 @@ class Guard:
     Args:
         app: The page.
         journal: Where refusals are recorded.
-        waiting: Tells how many questions wait for their turn.
-        most_waiting: Of which no more are let in.
+        full: Tells whether so many questions wait for their turn that no more are let in.
+        prefix: Path that a proxy may leave before the page's own.
     """
 
     def __init__(
-        self, app: ASGIApp, journal: Journal, waiting: Callable[[], int], most_waiting: int
+        self, app: ASGIApp, journal: Journal, full: Callable[[], bool], prefix: str = ""
     ) -> None:
-        self._app, self._journal = app, journal
-        self._waiting, self._most_waiting = waiting, most_waiting
+        self._app, self._journal, self._full, self._prefix = app, journal, full, prefix
         self._inside: Counter[str] = Counter()
-        self._uploaded = 0  # bytes since files were last put in order
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request, or turns it away."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"].startswith(f"{self._prefix}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(self._prefix)}
         visit = _Visit(scope, receive, send)
+        if refusal := visit.check_head():
+            await visit.refuse(refusal, self._journal)
+        elif visit.reads:
+            await self._handle(visit)
+        else:
+            await self._let_in(visit)
+
+    async def _let_in(self, visit: _Visit) -> None:
+        """Handles a request with a body, if there is room."""
         client = visit.address
         if ":" in client:  # a house has a whole network of IPv6 addresses
             client = shortened(client) or client
-        if refusal := visit.check_head() or self._crowded(scope, client):
-            await visit.refuse(refusal, self._journal)
-        elif scope["method"] in READING:
-            await self._handle(visit)
-        else:
-            self._inside[client] += 1
-            try:
-                await self._handle(visit)
-            finally:
-                self._inside -= Counter([client])  # which forgets whoever has left
-                await self._tidy_after(visit)
-
-    def _crowded(self, scope: Scope, client: str) -> Refusal | None:
-        if scope["method"] in READING:
-            return None
         crowded = self._inside.total() >= AT_THE_DOOR or self._inside[client] >= EACH
-        full = QUESTION.fullmatch(scope["path"]) and self._waiting() >= self._most_waiting
-        return TOO_BUSY if crowded or full else None
+        if crowded or (self._full() and not LEAVING.fullmatch(visit.path)):
+            await visit.refuse(TOO_BUSY, self._journal)
+            return
+        self._inside[client] += 1
+        try:
+            await self._handle(visit)
+        finally:
+            self._inside -= Counter([client])  # which forgets whoever has left
+            if visit.path.startswith(UPLOAD):
+                uploads.received(visit.size)
 
     async def _handle(self, visit: _Visit) -> None:
         """Runs the page, and answers in its place if something goes wrong."""
@@ -213,47 +208,10 @@ class Guard:
         except ClientDisconnect:
             return
         except Exception as error:  # gradio raises them at nonsense
-            print(f"{visit.scope['path']!r}: {type(error).__name__}", file=sys.stderr, flush=True)
+            print(f"{visit.path!r}: {type(error).__name__}", file=sys.stderr, flush=True)
             visit.refusal = visit.refusal or NONSENSE
         if visit.refusal:
             await visit.refuse(visit.refusal, self._journal)
-
-    async def _tidy_after(self, visit: _Visit) -> None:
-        if visit.scope["path"].startswith(UPLOAD):
-            self._uploaded += max(visit.size, LEAST_COUNTED)
-        if self._uploaded >= TIDY_AFTER:
-            self._uploaded = 0
-            await asyncio.to_thread(uploads.tidy)
-
-
-def app_settings(
-    journal: Journal,
-    waiting: Callable[[], int],
-    most_waiting: int,
-    models: Callable[[], list[str]],
-) -> dict[str, Any]:
-    """What gradio's `launch` needs as `app_kwargs`: the guard and the two addresses.
-
-    Args:
-        journal: Where refusals are recorded, and whose numbers are shown.
-        waiting: Tells how many questions wait for their turn.
-        most_waiting: Of which no more are let in.
-        models: Tells the names of those that answer.
-    """
-
-    def health(request: Request) -> Response:
-        count = waiting()
-        status = "busy" if count >= most_waiting else "ok"
-        return JSONResponse({"status": status, "waiting": count, "models": models()})
-
-    def metrics(request: Request) -> Response:
-        return Response(journal.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    settings: Any = dict(journal=journal, waiting=waiting, most_waiting=most_waiting)
-    return dict(
-        routes=[Route("/healthz", health), Route("/metrics", metrics)],
-        middleware=[Middleware(Guard, **settings)],
-    )
 
 
 async def _drain(receive: Receive) -> None:
@@ -268,8 +226,22 @@ async def _drain(receive: Receive) -> None:
 
 
 def _is_foreign(headers: Headers) -> bool:
-    """Whether a browser says that another site's page sends this."""
+    """Whether a browser says that another site's page sends this.
+
+    A proxy may pass on the host without its port, or the browser's own in a header of its own.
+    """
     if site := headers.get("sec-fetch-site"):  # which holds behind any proxy
         return site not in ("same-origin", "none")
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    if (origin := headers.get("origin")) is None:
+        return False
+    hosts = (headers.get("x-forwarded-host", "").split(",")[0].strip(), headers.get("host", ""))
+    try:
+        sender = urlsplit(origin)
+        return not any(_is_at(sender, urlsplit(f"//{host}")) for host in hosts if host)
+    except ValueError:  # no addresses at all
+        return True
+
+
+def _is_at(sender: SplitResult, here: SplitResult) -> bool:
+    port = sender.port or {"http": 80, "https": 443}.get(sender.scheme)
+    return sender.hostname == here.hostname and here.port in (None, port)

@@ -22,7 +22,6 @@ import prometheus_client as prometheus
 from model.inference.prediction import Prediction
 from model.utils.errors import CifarnetError, report
 
-CRASH, GONE = "crash", "cancelled"  # kinds of error: a defect of ours, nobody waits any more
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # histogram's bounds
 
 
@@ -42,7 +41,8 @@ class Entry:
 
     def failed(self, error: BaseException) -> None:
         """Notes why there is no answer."""
-        self.error = type(error).__name__ if isinstance(error, CifarnetError | gr.Error) else CRASH
+        ours = isinstance(error, CifarnetError | gr.Error)
+        self.error = type(error).__name__ if ours else "crash"
 
 
 class Journal:
@@ -74,12 +74,11 @@ class Journal:
         )
 
     @contextmanager
-    def question(self, kind: str, client: str | None = None) -> Iterator[Entry]:
+    def question(self, kind: str) -> Iterator[Entry]:
         """Times a question and records what becomes of it.
 
         Args:
             kind: Such as "classify".
-            client: The visitor's address.
 
         Raises:
             gr.Error: In place of an error that is none of ours; a crash report tells the rest.
@@ -87,46 +86,44 @@ class Journal:
         entry, began = Entry(), time.perf_counter()
         try:
             yield entry
-        except (CifarnetError, gr.Error) as error:
-            entry.failed(error)
-            raise
         except GeneratorExit:  # the visitor went away
-            entry.error = GONE
+            entry.error = "cancelled"
             raise
         except Exception as error:
             entry.failed(error)
-            number = crash(error)
+            if entry.error != "crash":
+                raise
             raise gr.Error(
-                f"Something went wrong here, which is not your picture's fault (report {number}).",
+                "Something went wrong here, which is not your picture's fault (report "
+                f"{crash(error)}).",
                 print_exception=False,
             ) from None
         finally:
-            self._record(kind, client, entry, time.perf_counter() - began)
+            self._record(kind, entry, time.perf_counter() - began)
 
     def refused(self, reason: str, client: str | None = None, size: int = 0) -> None:
         """Records a request that was turned away at the door."""
         self._refusals.labels(reason).inc()
-        self._write(client, kind="refused", bytes=size, error=reason)
+        self._write(client=shortened(client), kind="refused", bytes=size, error=reason)
 
     def metrics(self) -> bytes:
         """All numbers in Prometheus's text format."""
         return prometheus.generate_latest(self.registry)
 
-    def _record(self, kind: str, client: str | None, entry: Entry, seconds: float) -> None:
+    def _record(self, kind: str, entry: Entry, seconds: float) -> None:
         self._questions.labels(kind, entry.error or "").inc()
         self._seconds.labels(kind).observe(seconds)
         for verdict, count in entry.verdicts.items():
             self._verdicts.labels(verdict).inc(count)
         known = dict(bytes=entry.size, verdicts=dict(entry.verdicts), error=entry.error)
-        self._write(client, kind=kind, ms=round(1000 * seconds, 1), **known)
+        self._write(kind=kind, ms=round(1000 * seconds, 1), **known)
 
-    def _write(self, client: str | None, **content: object) -> None:
+    def _write(self, **content: object) -> None:
         if self._lines is None:
             return
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        line = json.dumps({"time": now, "client": shortened(client), **content})
         with self._lock, suppress(OSError, ValueError):  # a full disk, a reader that went away
-            print(line, file=self._lines, flush=True)
+            print(json.dumps({"time": now, **content}), file=self._lines, flush=True)
 
 
 def shortened(address: str | None) -> str | None:

@@ -86,8 +86,10 @@ def view(state: State) -> str:
 
     All of it has its place before there is anything to show, so that nothing moves.
     """
+    share = state.epochs_done / (state.started.get("epochs") or 1)
     return (
-        f'<div class="status"><p role="status">{escape(sentence(state))}</p>{_bar(state)}'
+        f'<div class="status"><p role="status">{escape(sentence(state))}</p>'
+        f'<progress max="1" value="{share:.3f}" aria-label="Training"></progress>'
         f'<p class="note">{escape(_pace(state))}&nbsp;</p></div>'
         f'<div class="grid"><div>{_curves(state)}</div><div>{_six(state)}</div></div>'
     )
@@ -95,44 +97,22 @@ def view(state: State) -> str:
 
 def sentence(state: State) -> str:
     """What is going on, for everybody; changes a few times an epoch at most."""
-    request = state.request
-    if request is None:
-        return "Nothing has been trained yet."
-    what = f"{request.network} on {request.dataset}"
-    if state.phase == "training":
-        done, epochs = int(state.epochs_done), state.started["epochs"]
-        reached = f", {percent(state.accuracies[-1][1])} right" if state.accuracies else ""
-        return f"Training {what}: {done} of {epochs} epochs done{reached}."
-    if state.phase == "done":
-        early = ""
-        if state.epochs_done < state.started["epochs"]:
-            why = " by the time limit" if state.limited else ""
-            early = (
-                f" Stopped{why} after {state.epochs_done:.1f} of {state.started['epochs']} epochs."
-            )
-        right = percent(state.accuracies[-1][1]) if state.accuracies else "nothing"
-        return (
-            f"{what}: {right} of new pictures named correctly.{early} "
-            f"It is ready on the Classify tab as “{state.text}”."
-        )
+    done, epochs = state.epochs_done, state.started.get("epochs", 0)
+    right = percent(state.accuracies[-1][1]) if state.accuracies else "nothing"
+    why = " by the time limit" if state.limited else ""
+    early = f" Stopped{why} after {done:.1f} of {epochs} epochs." if done < epochs else ""
     return {
-        "reading": f"Reading the pictures for {what} …",
+        "idle": "Nothing has been trained yet.",
+        "reading": f"Reading the pictures for {state.request} …",
+        "training": f"Training {state.request}: {int(done)} of {epochs} epochs done"
+        + (f", {right} right." if state.accuracies else "."),
         "stopping": "Stopping after the current step; what is learned so far will be kept …",
         "saving": "Saving …",
-        "saved": "Saving …",
+        "done": f"{state.request}: {right} of new pictures named correctly.{early} "
+        f"It is ready on the Classify tab as “{state.text}”.",
         "stopped": "Stopped before there was anything to keep.",
         "failed": f"Not finished. {state.text}",
     }[state.phase]
-
-
-def _bar(state: State) -> str:
-    epochs = state.started.get("epochs") or 1
-    share = min(state.epochs_done / epochs, 1)
-    return (
-        f'<div class="bar" role="progressbar" aria-label="Training" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-valuenow="{share * 100:.0f}">'
-        f'<i style="width: {share * 100:.1f}%"></i></div>'
-    )
 
 
 def _pace(state: State) -> str:
@@ -155,13 +135,15 @@ def _curves(state: State) -> str:
     loss = Series("loss on training images", "bad", state.losses[::every], dots=False)
     reached = f", last {percent(right.points[-1][1])}" if right.points else ""
     last = f", last {state.losses[-1][1]:.2f}" if loss.points else ""
-    drawn = (
-        (right, f"Accuracy by epoch{reached}", dict(share=True, within=(epochs, 1.0))),
-        (loss, f"Training loss by epoch{last}", dict(within=(epochs, high))),
-    )
-    return "".join(
-        charts.legend([one]) + charts.curves([one], label=label, x="epoch", **how)
-        for one, label, how in drawn
+    return (
+        charts.legend([right])
+        + charts.curves(
+            [right], label=f"Accuracy by epoch{reached}", x="epoch", share=True, within=(epochs, 1)
+        )
+        + charts.legend([loss])
+        + charts.curves(
+            [loss], label=f"Training loss by epoch{last}", x="epoch", within=(epochs, high)
+        )
     )
 
 

@@ -4,21 +4,18 @@ import base64
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from model.inference.prediction import Prediction
 from model.utils.errors import CifarnetError
 from web import archive, pictures
-from web.archive import Item
-from web.batcher import Answer
+from web.answers import Answer, answers
 from web.charts import percent
-from web.journal import Entry
-from web.site import QUIET, Site, client_of, follow_models, html, said_by
+from web.site import QUIET, Site, follow_models, html, said_by
 from web.uploads import MAX_UPLOAD, upload_path
 
 REPORTED = 32  # rows between reports of progress
@@ -42,14 +39,8 @@ DROPPER = f"""
 NOTHING = '<p class="help">The table will stand here.</p>'
 
 
-@dataclass(frozen=True)
-class Row:
-    """One file and what became of it."""
-
-    name: str
-    thumbnail: str = ""
-    prediction: Prediction | None = None
-    problem: str = ""
+Row = tuple[str, str, Answer]
+"""A file's name, its thumbnail as something an <img> can show or "", and what became of it."""
 
 
 def tab(site: Site) -> None:
@@ -67,30 +58,26 @@ def tab(site: Site) -> None:
             progress = html(_progress(0, ""), "many-progress")
     table = html(NOTHING, "many-table", script="many.js")
 
-    def fill(event: gr.EventData, name: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def fill(event: gr.EventData, name: str) -> Iterator[tuple[Any, ...]]:
         files = said_by(event, "files")
-        for shown in again(files, name, request):
+        for shown in again(files, name):
             yield files, *shown
 
-    def again(files: Any, name: str, request: gr.Request) -> Iterator[tuple[Any, Any]]:
-        with site.journal.question("table", client_of(request)) as entry:
-            yield from answers(site, checked(files), name, entry)
+    def again(files: Any, name: str) -> Iterator[tuple[Any, Any]]:
+        yield from named(site, checked(files), name)
 
     dropper.picked(fill, model, [sent, progress, table], **QUIET)
     model.input(again, [sent, model], [progress, table], trigger_mode="always_last", **QUIET)
     follow_models(site.models, model)
 
 
-def answers(
-    site: Site, files: Sequence[tuple[str, Path]], name: str, entry: Entry
-) -> Iterator[tuple[Any, Any]]:
+def named(site: Site, files: Sequence[tuple[str, Path]], model: str) -> Iterator[tuple[Any, Any]]:
     """Classifies uploaded files.
 
     Args:
-        site: Whose models and batcher answer.
+        site: Whose models answer.
         files: Names to show, and where the uploads lie.
-        name: Of the model asked; the first if it is gone.
-        entry: Where sizes and verdicts are noted.
+        model: Name of the one asked; the first if it is gone.
 
     Yields:
         What to show as progress, and as table.
@@ -99,37 +86,27 @@ def answers(
         yield _progress(0, ""), NOTHING
         return
     yield _progress(0, "Reading …"), gr.skip()
-    found = []
-    for row in rows(site, archive.items(files), name, entry):
-        found.append(row)
-        if len(found) % REPORTED == 0:
-            yield _progress(None, f"{len(found)} files done …"), gr.skip()
-    yield _progress(1, summary(found)), table_of(found)
-
-
-def rows(site: Site, items: Iterator[Item], name: str, entry: Entry) -> Iterator[Row]:
-    """The rows of a table, in the order of the files."""
-    classifier = site.models.classifier(site.models.known(name)[0])
     names: list[str] = []
 
     def contents() -> Iterator[bytes | CifarnetError]:
-        for file, content in items:
-            names.append(file)
+        for name, content in archive.items(files):
+            names.append(name)
             yield content
 
-    for i, answer in enumerate(site.batcher.predict_each(classifier, contents(), entry)):
-        yield _row_of(names[i], answer)
-
-
-def _row_of(name: str, answer: Answer) -> Row:
-    if answer.picture is None:
-        return Row(name, problem=str(answer.problem))
-    return Row(name, pictures.thumbnail_uri(answer.picture.image), answer.prediction)
+    rows: list[Row] = []
+    with site.journal.question("table") as entry:
+        for one in answers(site.models.classifier(model), contents(), entry):
+            small = pictures.thumbnail_uri(one.picture.image) if one.picture else ""
+            # Small: hundreds of pictures, once they are in the table, would fill the memory.
+            rows.append((names[len(rows)], small, replace(one, picture=None)))
+            if len(rows) % REPORTED == 0:
+                yield _progress(None, f"{len(rows)} files done …"), gr.skip()
+    yield _progress(1, summary(rows)), table_of(rows)
 
 
 def summary(rows: Sequence[Row]) -> str:
     """What came out, in words."""
-    read = [row.prediction for row in rows if row.prediction]
+    read = [one.prediction for *_, one in rows if one.prediction]
     counts = [(word, sum(one.verdict == key for one in read)) for key, word in VERDICTS.items()]
     counts.append((UNREAD, len(rows) - len(read)))
     parts = ", ".join(f"{count} {word}" for word, count in counts if count)
@@ -149,7 +126,7 @@ def table_of(rows: Sequence[Row]) -> str:
         f'<th scope="col"><button type="button">{name}</button></th>'
         for name in ("File", "Shows", "Probability", "Verdict")
     )
-    body = "".join(_row(row) for row in rows)
+    body = "".join(_row(*row) for row in rows)
     return (
         '<div class="tools"><label>Search <input class="find" type="search"></label>'
         f'<label>Verdict <select class="verdicts"><option value="">all</option>{options}</select>'
@@ -167,11 +144,11 @@ def csv_of(rows: Sequence[Row]) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["file", "label", "probability", "verdict", "problem"])
-    for row in rows:
-        name = f"'{row.name}" if row.name[:1] in "=+-@\t\r" else row.name
-        found = row.prediction
+    for name, _, one in rows:
+        name = f"'{name}" if name[:1] in "=+-@\t\r" else name
+        found = one.prediction
         values = [found.label, f"{found.probability:.4f}", found.verdict] if found else ["", "", ""]
-        writer.writerow([name, *values, row.problem])
+        writer.writerow([name, *values, one.problem])
     return out.getvalue()
 
 
@@ -185,33 +162,22 @@ def checked(files: Any) -> list[tuple[str, Path]]:
     ]
 
 
-def _row(row: Row) -> str:
-    found = row.prediction
-    word = VERDICTS[found.verdict] if found else UNREAD
-    image = '<span class="blank"></span>'
-    if row.thumbnail:
-        image = f'<img src="{row.thumbnail}" alt="" loading="lazy">'
-    label = found.label if found else ""
-    text = escape(f"{row.name} {label}".lower())
-    kind = found.verdict if found else "none"
-    return (
-        f'<tr class="{kind}" data-text="{text}" data-verdict="{escape(word)}"><td>{image}</td>'
-        f'<td class="file">{escape(row.name)}</td>{_said(row)}'
-        f'<td><span class="tag {kind}">{escape(word)}</span></td></tr>'
-    )
-
-
-def _said(row: Row) -> str:
-    """Class and probability: two cells in any case, since columns are sorted by place."""
-    if row.prediction is None:
-        return (
-            f'<td colspan="2" data-key="">{escape(row.problem)}</td><td hidden data-key="-1"></td>'
+def _row(name: str, thumbnail: str, one: Answer) -> str:
+    word, kind, label, image = UNREAD, "none", "", '<span class="blank"></span>'
+    # Two cells in any case, since columns are sorted by place.
+    cells = f'<td colspan="2" data-key="">{escape(str(one.problem))}</td><td hidden data-key="-1">'
+    if found := one.prediction:
+        kind, label, share = found.verdict, escape(found.label), found.probability
+        word, image = VERDICTS[kind], f'<img src="{thumbnail}" alt="" loading="lazy">'
+        cells = (
+            f'<td data-key="{label}">{"closest: " * (kind == "none")}{label}</td>'
+            f'<td class="number" data-key="{share:.6f}">{percent(share)}'
         )
-    label, share = escape(row.prediction.label), row.prediction.probability
-    said = f"closest: {label}" if row.prediction.verdict == "none" else label
+    name = escape(name)
     return (
-        f'<td data-key="{label}">{said}</td>'
-        f'<td class="number" data-key="{share:.6f}">{percent(share)}</td>'
+        f'<tr class="{kind}" data-text="{name.lower()} {label.lower()}" data-verdict="{word}">'
+        f'<td>{image}</td><td class="file">{name}</td>{cells}</td>'
+        f'<td><span class="tag {kind}">{word}</span></td></tr>'
     )
 
 

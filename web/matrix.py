@@ -3,6 +3,8 @@
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from model.evaluation.confusion import confusions
 from web.charts import percent
 from web.report import Results, report_of
@@ -10,31 +12,36 @@ from web.report import Results, report_of
 MOST_CLASSES = 20  # that have room in the page; beyond them, a list of the worst pairs
 
 
+def counts_of(results: Results) -> np.ndarray:
+    """How many pictures of each class got each class's name, int (C, C): true, then predicted."""
+    rows = confusions(report_of(results))
+    return np.array([[row.get(i, 0) for i in range(len(rows))] for row in rows])
+
+
 def matrix(results: Results) -> str:
     """A table for a few classes, otherwise the pairs that go wrong most often."""
-    report, names = report_of(results), results["dataset"]["label_names"]
+    names = results["dataset"]["label_names"]
     if len(names) > MOST_CLASSES:
-        return _pairs(report, names)
-    return _table([[row.get(i, 0) for i in range(len(names))] for row in confusions(report)], names)
+        return _pairs(report_of(results), names)
+    return _table(counts_of(results), names)
 
 
-def title(true: int, predicted: int, results: Results) -> str:
-    """What a cell counts, in words."""
-    report, names = report_of(results), results["dataset"]["label_names"]
-    row = confusions(report)[true]
-    count, support = row.get(predicted, 0), sum(row.values())
+def counted(true: int, predicted: int, results: Results) -> tuple[int, str]:
+    """What a cell counts, as a number and in words."""
+    names, row = results["dataset"]["label_names"], counts_of(results)[true].tolist()
+    count, support = row[predicted], sum(row)
+    became = "were recognised"
+    if true != predicted:
+        became = f"were taken for {names[predicted]}"
     share = percent(count / max(support, 1))
-    if true == predicted:
-        return f"{count:,} of {support:,} {names[true]} pictures were recognised: {share}"
-    taken = f"taken for {names[predicted]}"
-    return f"{count:,} of {support:,} {names[true]} pictures were {taken}: {share}"
+    return count, f"{count:,} of {support:,} {names[true]} pictures {became}: {share}"
 
 
-def _table(counts: list[list[int]], names: list[str]) -> str:
-    worst = max((n for i, row in enumerate(counts) for j, n in enumerate(row) if i != j), default=0)
+def _table(counts: np.ndarray, names: list[str]) -> str:
+    worst = int((counts * (1 - np.eye(len(counts), dtype=int))).max(initial=1))
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
     rows = []
-    for true, row in enumerate(counts):
+    for true, row in enumerate(counts.tolist()):
         cells = "".join(_cell(true, j, n, sum(row), worst, names) for j, n in enumerate(row))
         name = escape(names[true])
         rows.append(f'<tr><th scope="row" title="{name}">{name}</th>{cells}</tr>')

@@ -1,5 +1,6 @@
 """The models that the page offers, by name. Only the command line decides which those are."""
 
+import itertools
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,12 +32,9 @@ class Models:
         sources = sources or [snapshot.default_model()]
         for source in sources:
             classifier = _loaded(source)
-            name = free = _name(source, classifier)
-            number = 1
-            while free in self._loaded:
-                number += 1
-                free = f"{name} ({number})"
-            self._loaded[free] = classifier
+            name = _name(source, classifier)
+            numbered = (f"{name} ({i})" if i > 1 else name for i in itertools.count(1))
+            self._loaded[next(one for one in numbered if one not in self._loaded)] = classifier
         self.folder = snapshot.resolve(sources[0], names=(CARD_NAME, RESULTS_NAME))
         """Of the first model: where its card and results.json lie, if it has them."""
 
@@ -52,24 +50,16 @@ class Models:
         return [name for name in offered if name in chosen] or offered[:1]
 
     def classifier(self, name: str | None = None) -> Classifier:
-        """A model by name; None is the first.
-
-        Raises:
-            ConfigError: If there is none of that name (any more).
-        """
+        """A model by name; None, or one that is no longer offered, is the first."""
         with self._lock:
-            name = name or next(iter(self._loaded))
-            found = self._loaded.get(name)
-        if found is None:
-            raise ConfigError("That model is no longer here; choose one from the list.")
-        return found
+            return self._loaded.get(name or "") or next(iter(self._loaded.values()))
 
-    def register(self, folder: Path, request: Any) -> str:
+    def register(self, folder: Path, name: str) -> str:
         """Offers a model that was trained on the page, in place of the one before it.
 
         Args:
             folder: Where it was saved.
-            request: What was trained; has a `network` and a `dataset`.
+            name: What was trained.
 
         Returns:
             The model's name.
@@ -77,8 +67,7 @@ class Models:
         Raises:
             CifarnetError: If it cannot be loaded.
         """
-        classifier = _loaded(folder)
-        name = f"{request.network} on {request.dataset}, {TRAINED}"
+        classifier, name = _loaded(folder), f"{name}, {TRAINED}"
         with self._lock:
             others = {k: v for k, v in self._loaded.items() if not k.endswith(TRAINED)}
             self._loaded = others | {name: classifier}

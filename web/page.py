@@ -1,14 +1,22 @@
-"""Puts the page together: a head, a tab for each thing to do, and the API."""
+"""Puts the page together: a head, a tab for each thing to do, the API, and what watches over it."""
 
 import errno
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from web import api, classify, learn, many, quality, theme, uploads, use
+from web.guard import Guard
 from web.journal import Journal
 from web.models import Models
 from web.site import Site
@@ -46,49 +54,79 @@ class Page(gr.Blocks):
         """
         try:
             return await super().preprocess_data(*args, **options)
-        except gr.Error as error:  # says itself what is wrong
-            error.print_exception = False
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno not in NO_SUCH_FILE:
+                with self._journal.question("input"):  # this machine's fault: a full disk, say
+                    raise
             self._journal.refused("bad input")
-            raise
-        except OSError as error:
-            if error.errno in NO_SUCH_FILE:
-                raise self._refusal(error) from None
-            with self._journal.question("input"):  # this machine's fault: a full disk, say
-                raise
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise self._refusal(error) from None
-
-    def _refusal(self, error: Exception) -> gr.Error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        print(f"Input refused: {type(error).__name__} in {where}", file=sys.stderr, flush=True)
-        self._journal.refused("bad input")
-        return gr.Error(BAD_INPUT, print_exception=False)
+            said = str(error) if isinstance(error, gr.Error) else BAD_INPUT
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            print(f"Input refused: {type(error).__name__} in {where}", file=sys.stderr, flush=True)
+            raise gr.Error(said, print_exception=False) from None
 
 
-def build(
+def application(
     models: Models,
+    journal: Journal,
     *,
     dataset: str | None = None,
     allow_training: bool = False,
-    journal: Journal | None = None,
-) -> gr.Blocks:
-    """The whole page.
+    mcp: bool = False,
+) -> FastAPI:
+    """The whole page as a program for a web server, with its limits.
 
     Args:
         models: What to classify with.
+        journal: Where questions are recorded.
         dataset: Given on the command line; its test pictures can be looked at.
         allow_training: Whether visitors may train.
-        journal: Where questions are recorded.
+        mcp: Whether the API is offered as MCP tools too.
     """
     uploads.forbid_downloads()
-    site = Site(models, models.results(), dataset, journal or Journal())
-    with Page(
-        site.journal,
-        title=TITLE,
-        analytics_enabled=False,
-        delete_cache=(uploads.CACHE_CHECK, uploads.CACHE_AGE),
-    ) as page:
+    uploads.keep_tidy()
+    blocks = _build(Site(models, models.results(), dataset, journal), allow_training)
+    # Closed to calls that would not wait for their turn.
+    blocks.queue(max_size=MAX_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
+    blocks.state_session_capacity = MOST_SESSIONS
+    # As `launch` does: before, gradio takes any path of this machine that a request names.
+    blocks.has_launched = blocks.is_running = True
+    waiting = partial(len, blocks._queue)
+
+    def health(request: Request) -> Response:
+        status = "busy" if waiting() >= MAX_WAITING else "ok"
+        return JSONResponse({"status": status, "waiting": waiting(), "models": models.names})
+
+    def metrics(request: Request) -> Response:
+        return Response(journal.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    prefix = urlsplit(blocks.root_path).path.rstrip("/")  # GRADIO_ROOT_PATH
+    guard: Any = partial(
+        Guard, journal=journal, full=lambda: waiting() >= MAX_WAITING, prefix=prefix
+    )
+    app = FastAPI(
+        routes=[Route("/healthz", health), Route("/metrics", metrics)],
+        middleware=[Middleware(guard)],
+        openapi_url=None,
+    )
+    return gr.mount_gradio_app(
+        app,
+        blocks,
+        "/",
+        theme=theme.theme(),
+        css=theme.CSS,
+        max_file_size=uploads.MAX_UPLOAD,
+        show_error=False,  # what a visitor may read is said by gr.Error, traces stay here
+        run_history=False,
+        footer_links=["api", "settings"],
+        enable_monitoring=False,
+        mcp_server=mcp,
+        ssr_mode=False,
+    )
+
+
+def _build(site: Site, allow_training: bool) -> gr.Blocks:
+    with Page(site.journal, title=TITLE, analytics_enabled=False) as page:
         gr.HTML(f"<h1>{TITLE}</h1><p>{INTRO}</p>", elem_id="head")
         tabs = [("Classify", classify), ("Many images", many), ("How good is it?", quality)]
         if allow_training:
@@ -100,21 +138,3 @@ def build(
                     module.tab(site)
         api.add(site)
     return page
-
-
-def settings() -> dict[str, Any]:
-    """What `launch` needs besides an address: limits, privacy, looks."""
-    return dict(
-        theme=theme.theme(),
-        css=theme.CSS,
-        max_file_size=uploads.MAX_UPLOAD,
-        allowed_paths=[],
-        show_error=False,  # what a visitor may read is said by gr.Error, traces stay here
-        run_history=False,
-        footer_links=["api", "settings"],
-        enable_monitoring=False,
-        state_session_capacity=MOST_SESSIONS,
-        ssr_mode=False,
-        share=False,
-        quiet=True,
-    )

@@ -1,10 +1,11 @@
-"""What results.json tells, section by section, as HTML; every sentence is made from its numbers."""
+"""What results.json tells, section by section, as HTML; every sentence is made from its numbers.
+
+The rest of it stands in the model card.
+"""
 
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
-from model.evaluation.confusion import confusions
 from web import charts
 from web.charts import Series, percent
 
@@ -15,6 +16,8 @@ MISSING = (
     "This model came without results.json, so nothing is known about how good it is. "
     "python -m model.evaluation MODEL --dataset NAME measures it."
 )
+REMARKABLE = 0.02  # distance of mean probability and accuracy that the headline tells
+MOST_BARS = 20  # classes that are shown, the worst
 
 
 def section(write: Callable[[Results], str], results: Results) -> str:
@@ -39,114 +42,105 @@ def report_of(results: Results) -> dict[str, Any]:
 def headline(results: Results) -> str:
     """The numbers that a visitor wants first."""
     split, report = split_of(results), report_of(results)
-    rows = [
-        (
-            percent(report["accuracy"], 2),
-            f"of {report['count']:,} {split} images named at a single look each",
-        )
-    ]
-    if averaged := results[split].get("tta"):
-        rows.append((percent(averaged["accuracy"], 2), "averaged over six views of each image"))
+    calibration = results.get("calibration") or {}
+    rows = []
     if answered := results[split].get("calibrated"):
         meaning = "as this page answers, from an image and its mirror image"
-        rows.insert(0, (percent(answered["accuracy"], 2), meaning))
-    calibration = results.get("calibration") or {}
-    after = calibration.get("test", {}).get("ece")
-    error = report["ece"] if after is None else after
-    when = "" if after is None else " after calibration"
-    rows.append((percent(error, 2), f"how far stated probabilities are off{when}"))
+        rows.append((percent(answered["accuracy"], 2), meaning))
+    named = f"of {report['count']:,} {split} images named at a single look each"
+    rows.append((percent(report["accuracy"], 2), named))
+    if averaged := results[split].get("tta"):
+        rows.append((percent(averaged["accuracy"], 2), "averaged over six views of each image"))
+    off = "how far stated probabilities are off"
+    if after := calibration.get("test"):
+        rows.append((percent(after["ece"], 2), f"{off} after calibration"))
+    else:
+        rows.append((percent(report["ece"], 2), off))
     if sure := calibration.get("confident"):
         meaning = f"right where it is confident: on {percent(sure['share'])} of the images"
         rows.append((percent(sure["accuracy"], 2), meaning))
+    if scope := results.get("scope"):
+        noticed = percent(1 - scope["as_sent"]["mean"]["accepted"])
+        rows.append((noticed, "of pictures of other things get no class's name"))
     rows.append((f"{results['model']['parameters'] / 1e6:.2f} M", "parameters"))
     if training := results.get("training"):
         rows.append((_duration(training["seconds"]), "training time"))
     return charts.cards(rows)
 
 
-def hardest(results: Results) -> str:
-    """The class with the lowest F1, in plain words and with the numbers behind them."""
-    report, names = report_of(results), results["dataset"]["label_names"]
-    classes, matrix = report["per_class"], confusions(report)
-    worst = min(names, key=lambda name: classes[name]["f1"])
-    row = matrix[names.index(worst)]
-    support, found = sum(row.values()), row.get(names.index(worst), 0)
-    title = f"<h3>The hardest class: {escape(worst)}</h3>"
-    if found == support and classes[worst]["f1"] == 1:
-        return "<h3>No class is harder than another</h3>"
-    words = (
-        f"Of {support:,} {worst} pictures {found:,} are named {worst}; {support - found:,} are "
-        f"not. {_taken_for(worst, row, names)}",
-        _mutual(worst, matrix, names),
-    )
-    return title + "".join(f"<p>{escape(text.strip())}</p>" for text in words if text)
-
-
-def _taken_for(name: str, row: dict[int, int], names: list[str]) -> str:
-    """What the missed pictures of a class are taken for most often."""
-    wrong = [(count, names[i]) for i, count in row.items() if names[i] != name]
-    top = [f"{other} ({count:,})" for count, other in sorted(wrong, reverse=True)[:3]]
-    return f"They are taken for {', '.join(top)}." if top else ""
-
-
-def _mutual(worst: str, matrix: list[dict[int, int]], names: list[str]) -> str:
-    """How much of all that goes wrong is the hardest class and its double."""
-    me = names.index(worst)
-    others = [i for i in range(len(names)) if i != me]
-    both = {i: matrix[me].get(i, 0) + matrix[i].get(me, 0) for i in others}
-    double = max(others, key=lambda i: both[i])
-    mixed = both[double]
-    wrong = sum(count for i, row in enumerate(matrix) for j, count in row.items() if i != j)
-    if not mixed:
-        return ""
-    called = sum(matrix[i].get(me, 0) for i in others)
-    return (
-        f"It goes both ways: {called:,} pictures of other things are called {worst}. Mixing up "
-        f"{worst} and {names[double]} makes {mixed:,} of all {wrong:,} mistakes, "
-        f"{percent(mixed / wrong, 0)}. Where the answer is one of the two, look at the second "
-        "most probable class as well."
-    )
-
-
 def per_class(results: Results) -> str:
     """Bars of what each class misses, the worst on top."""
     classes = report_of(results)["per_class"]
     ranked = sorted(classes.items(), key=lambda item: item[1]["recall"])
-    most = max(1 - row["recall"] for _, row in ranked) or 1
-    bars = [
-        (
-            name,
-            (1 - row["recall"]) / most,
-            [percent(1 - row["recall"]), percent(row["precision"])],
-        )
-        for name, row in ranked
-    ]
-    worst, best = ranked[0][0], ranked[-1][0]
+    missed = [(name, 1 - row["recall"], percent(row["precision"])) for name, row in ranked]
+    (worst, most, _), (best, least, _) = missed[0], missed[-1]
     title = f"{worst.capitalize()} is missed most, {best} least"
-    if ranked[0][1]["recall"] == ranked[-1][1]["recall"]:
+    if most == least:
         title = "All classes are missed equally often"
+    bars = [
+        (name, share / (most or 1), [percent(share), right])
+        for name, share, right in missed[:MOST_BARS]
+    ]
+    which = f" The worst {len(bars)} of {len(missed):,}." if len(bars) < len(missed) else ""
     table = charts.bars(("class", "missed", "right when named"), bars)
-    return charts.figure(title, table, "Bars: share of a class's pictures that get another name.")
+    note = f"Bars: share of a class's pictures that get another name.{which}"
+    return charts.figure(title, table, note)
+
+
+def reliability(results: Results) -> str:
+    """Stated probability against accuracy, before and after calibration, and what mends it."""
+    report, calibration = report_of(results), results.get("calibration") or {}
+    trained, after = report["reliability"], calibration.get("test", {})
+    bins, names = {"bad": trained}, [Series("as trained", "bad", ())]
+    off = f"Stated probabilities are off by {percent(report['ece'], 2)}"
+    if after.get("reliability"):
+        bins = {"quiet": trained, "good": after["reliability"]}
+        names = [Series("as trained", "quiet", ()), Series("calibrated", "good", ())]
+        off += f" as trained, by {percent(after['ece'], 2)} calibrated"
+    gap = _gap(after.get("reliability") or trained)
+    title = "Its probabilities can be taken at their word"
+    if abs(gap) >= REMARKABLE:
+        title = f"It is {abs(gap) * 100:.0f} points too {'sure' if gap > 0 else 'modest'}"
+    note = (
+        f"{off} (ECE, 15 bins). On the dashed line, 80 % sure means right 80 times in 100. The "
+        "larger a dot, the more images."
+    )
+    if by := calibration.get("temperature"):
+        note += (
+            f" Scores are divided by a temperature of {by:.2f}, found on "
+            f"{calibration['images']:,} images held back from training: that makes them "
+            f"{'more' if by < 1 else 'less'} sure and changes no answer."
+        )
+    chart = charts.reliability(bins, label=f"Reliability diagram. {note}")
+    return charts.figure(title, chart, note, charts.legend(names))
+
+
+def _gap(bins: list[dict[str, Any]]) -> float:
+    """Mean stated probability minus accuracy."""
+    filled = [row for row in bins if row["count"]]
+    total = sum(row["count"] for row in filled)
+    gaps: float = sum(row["count"] * (row["confidence"] - row["accuracy"]) for row in filled)
+    return gaps / total
 
 
 def learning_curves(results: Results) -> str:
     """Accuracy and loss by epoch."""
     rows = results["training"]["epochs"]
-    checked = [row for row in rows if row["validation_accuracy"] is not None]
-    loss = [Series("loss on training images", "bad", [(r["epoch"], r["train_loss"]) for r in rows])]
-    charts_ = []
-    title = f"Training loss falls to {rows[-1]['train_loss']:.2f}"
-    if checked:
-        points = [(row["epoch"], row["validation_accuracy"]) for row in checked]
-        one = Series("accuracy on images held back", "good", points)
-        title = f"{percent(points[-1][1])} after {rows[-1]['epoch']} epochs"
-        label = f"Validation accuracy by epoch, from {percent(points[0][1])} up: {title}."
-        charts_.append((one, charts.curves([one], label=label, x="epoch", share=True)))
-    label = f"Training loss by epoch, {rows[0]['train_loss']:.2f} to {rows[-1]['train_loss']:.2f}."
-    charts_.append((loss[0], charts.curves(loss, label=label, x="epoch")))
-    drawn = "".join(f"<div>{charts.legend([one])}{drawing}</div>" for one, drawing in charts_)
+    losses = [(row["epoch"], row["train_loss"]) for row in rows]
+    drawn = [(Series("loss on training images", "bad", losses), f"{losses[-1][1]:.2f}", False)]
+    title = f"Training loss falls to {losses[-1][1]:.2f}"
+    checked = [(row["epoch"], row["validation_accuracy"]) for row in rows]
+    if points := [point for point in checked if point[1] is not None]:
+        reached = percent(points[-1][1])
+        drawn.insert(0, (Series("accuracy on images held back", "good", points), reached, True))
+        title = f"{reached} after {rows[-1]['epoch']} epochs"
+    parts = "".join(
+        f"<div>{charts.legend([one])}"
+        f"{charts.curves([one], label=f'{one.name}, at last {last}', x='epoch', share=share)}</div>"
+        for one, last, share in drawn
+    )
     note = "An epoch is one pass over all training images."
-    return charts.figure(title, f'<div class="grid">{drawn}</div>', note)
+    return charts.figure(title, f'<div class="grid">{parts}</div>', note)
 
 
 def _duration(seconds: float) -> str:

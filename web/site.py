@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from web.batcher import DynamicBatcher
 from web.journal import Journal
 from web.models import Models
 
@@ -26,8 +25,6 @@ class Site:
     """Given on the command line; its test pictures can be looked at."""
     journal: Journal = field(default_factory=Journal)
     """Where questions are recorded."""
-    batcher: DynamicBatcher = field(default_factory=DynamicBatcher)
-    """Asks the network."""
 
 
 def asset(name: str) -> str:
@@ -53,25 +50,14 @@ def html(value: str, name: str | None = None, *, script: str = "", styles: str =
     )
 
 
-def client_of(request: gr.Request | None) -> str | None:
-    """A visitor's address; None for calls that did not come over the network."""
-    client = getattr(request, "client", None)
-    return getattr(client, "host", None)
-
-
 def said_by(event: gr.EventData, name: str) -> Any:
     """What a browser's event says under a name; None if it does not, as it may say anything."""
     return event._data.get(name) if isinstance(event._data, dict) else None
 
 
-def enclosing_tab() -> gr.Tab:
-    """The tab that is being filled."""
-    block = gr.context.Context.block
-    while not isinstance(block, gr.Tab):
-        if block is None:
-            raise RuntimeError("Call this inside of a tab.")
-        block = block.parent
-    return block
+def enclosing_tab() -> Any:
+    """The tab that is being filled; call it outside of its rows and columns."""
+    return gr.context.Context.block
 
 
 def follow_models(models: Models, chosen: gr.CheckboxGroup | gr.Dropdown) -> None:

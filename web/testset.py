@@ -1,8 +1,8 @@
 """The test pictures behind the numbers, read only when somebody asks to see them."""
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ import torch
 from model.data import ImageDataset, open_dataset
 from model.inference.classifier import Classifier
 from model.inference.logits import predict_logits
-from model.utils.errors import CifarnetError, DataError
+from model.utils.errors import DataError
 from web.report import Results, split_of
 
 MOST_PICTURES = 60  # shown for a cell
@@ -18,13 +18,12 @@ MOST_IMAGES = 5_000  # of a class that are classified to find them
 
 
 @dataclass(frozen=True)
-class TestPicture:
+class Seen:
     """One test picture, and what the network names it."""
 
-    __test__ = False  # a picture for testing, no test for pytest
-
     index: int
-    pixels: np.ndarray  # uint8 (S, S, 3)
+    pixels: np.ndarray
+    """uint8 (S, S, 3)."""
     named: int
     probability: float
 
@@ -37,20 +36,17 @@ class TestSet:
     Args:
         dataset: As given on the command line.
         results: Content of results.json, which says what data its numbers come from.
-        classifier: Gives the network, asked for at first use.
+        classifier: What the numbers are about.
     """
 
-    __test__ = False
+    __test__ = False  # no test for pytest
 
-    def __init__(
-        self, dataset: str, results: Results, classifier: Callable[[], Classifier]
-    ) -> None:
+    def __init__(self, dataset: str, results: Results, classifier: Classifier) -> None:
         self._dataset, self._results, self._classifier = dataset, results, classifier
         self._lock = threading.Lock()
-        self._source: ImageDataset | DataError | None = None
-        self._classified: dict[int, list[TestPicture]] = {}
+        self._classified: dict[int, list[Seen]] = {}
 
-    def cell(self, true: int, predicted: int) -> list[TestPicture]:
+    def cell(self, true: int, predicted: int) -> list[Seen]:
         """Pictures of one class that got the name of one class, the most certain first.
 
         Raises:
@@ -58,7 +54,7 @@ class TestSet:
         """
         with self._lock:
             if true not in self._classified:
-                self._classified[true] = self._classify(self._opened(), true)
+                self._classified[true] = self._classify(true)
             found = [one for one in self._classified[true] if one.named == predicted]
         return sorted(found, key=lambda one: -one.probability)[:MOST_PICTURES]
 
@@ -69,23 +65,13 @@ class TestSet:
             DataError: If the dataset cannot be reached, or is not the one of the numbers.
         """
         with self._lock:
-            source = self._opened()
-            images = source.splits["test"].load(torch.tensor(indices, dtype=torch.int64)).images
+            rows = torch.tensor(indices, dtype=torch.int64)
+            images = self._source.splits["test"].load(rows).images  # (n, 3, S, S)
         return list(images.permute(0, 2, 3, 1).numpy())
 
-    def _opened(self) -> ImageDataset:
-        """The dataset; a reason against it is found once and then repeated."""
-        if self._source is None:
-            try:
-                self._source = self._open()
-            except CifarnetError as error:
-                self._source = DataError(str(error))
-        if isinstance(self._source, DataError):
-            raise DataError(str(self._source))
-        return self._source
-
-    def _open(self) -> ImageDataset:
-        source = open_dataset(self._dataset, image_size=self._classifier().image_size)
+    @cached_property
+    def _source(self) -> ImageDataset:
+        source = open_dataset(self._dataset, image_size=self._classifier.image_size)
         measured = self._results["dataset"]
         if (
             split_of(self._results) != "test"
@@ -98,12 +84,12 @@ class TestSet:
             )
         return source
 
-    def _classify(self, source: ImageDataset, true: int) -> list[TestPicture]:
-        rows = (source.splits["test"].labels == true).nonzero().flatten()[:MOST_IMAGES]
-        images = source.splits["test"].load(rows).images  # (n, 3, S, S)
-        classifier = self._classifier()
-        logits = predict_logits(classifier.network, images)
-        shares, named = classifier.calibration.probabilities(logits).max(dim=1)  # (n,), (n,)
+    def _classify(self, true: int) -> list[Seen]:
+        split = self._source.splits["test"]
+        rows = (split.labels == true).nonzero().flatten()[:MOST_IMAGES]
+        images = split.load(rows).images  # (n, 3, S, S)
+        logits = predict_logits(self._classifier.network, images)
+        shares, named = self._classifier.calibration.probabilities(logits).max(dim=1)  # (n,), (n,)
         pixels = images.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
         found = zip(rows.tolist(), pixels, named.tolist(), shares.tolist(), strict=True)
-        return [TestPicture(*one) for one in found]
+        return [Seen(*one) for one in found]

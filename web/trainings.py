@@ -3,12 +3,13 @@
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,17 +17,13 @@ import timm
 
 from model.data import SYNTHETIC
 from model.recipe import RECIPES
-from model.utils.errors import TrainingError
+from model.utils.errors import CifarnetError, TrainingError
 from model.utils.files import public_name
 from model.utils.root import PACKAGE
 
-LONGEST = 3600.0  # seconds that a training may take before it is stopped and saved
-GRACE = 120.0  # seconds that a stopped training has for its last step and for saving
-RUNNING = ("reading", "training", "stopping", "saving", "saved")
+LONGEST = 3600.0  # seconds after which a training is stopped and saved
 
-Phase = Literal[
-    "idle", "reading", "training", "stopping", "saving", "saved", "done", "stopped", "failed"
-]
+Phase = Literal["idle", "reading", "training", "stopping", "saving", "done", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,9 @@ class TrainingRequest:
     network: str
     recipe: str
     dataset: str
+
+    def __str__(self) -> str:
+        return f"{self.network} on {self.dataset}"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class State:
     @property
     def running(self) -> bool:
         """Whether a process works on it."""
-        return self.phase in RUNNING
+        return self.phase in ("reading", "training", "stopping", "saving")
 
     @property
     def epochs_done(self) -> float:
@@ -71,12 +71,8 @@ class State:
 
     def after(self, report: dict[str, Any]) -> "State":
         """The state with a report of the worker in it: points are added, the rest is replaced."""
-        for name in ("losses", "accuracies"):
-            if name in report:
-                report[name] = (*getattr(self, name), report[name])
-        if self.phase == "stopping" and report.get("phase") == "training":
-            del report["phase"]
-        return replace(self, **report)
+        points = {name: getattr(self, name) for name in ("losses", "accuracies") if name in report}
+        return replace(self, **report | {k: (*v, report[k]) for k, v in points.items()})
 
 
 class Trainings:
@@ -84,14 +80,15 @@ class Trainings:
 
     Args:
         dataset: As given on the command line; the only one besides the generated pictures.
-        register: Called with a folder when a model lies there; returns the model's name.
-        longest: Seconds that a training may take.
+        register: Called with a folder when a model lies there, and with what was trained; returns
+            the model's name.
+        longest: Seconds after which a training is stopped.
     """
 
     def __init__(
         self,
         dataset: str | None,
-        register: Callable[[Path, TrainingRequest], str],
+        register: Callable[[Path, str], str],
         *,
         longest: float = LONGEST,
     ) -> None:
@@ -100,10 +97,8 @@ class Trainings:
             self.datasets[public_name(dataset)] = dataset
         self.networks: list[str] = timm.list_models("cifarnet_*")
         self._register, self._longest = register, longest
-        self._state = State()
-        self._lock = threading.Lock()
+        self._state, self._lock = State(), threading.Lock()
         self._process: subprocess.Popen[str] | None = None
-        self._follower: threading.Thread | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="cifarnet-")
         self._output = Path(self._folder.name) / "model"
         atexit.register(self.close)
@@ -120,14 +115,11 @@ class Trainings:
         Raises:
             TrainingError: If one is running, or a name is not one of those offered.
         """
-        known = {
-            "network": (request.network, self.networks),
-            "recipe": (request.recipe, RECIPES),
-            "dataset": (request.dataset, self.datasets),
-        }
-        for kind, (name, offered) in known.items():
-            if name not in offered:
-                raise TrainingError(f"Choose a {kind} from the list: {', '.join(offered)}.")
+        offers = dict(network=self.networks, recipe=RECIPES, dataset=self.datasets)
+        for kind, name in asdict(request).items():
+            if name not in offers[kind]:
+                offered = ", ".join(offers[kind])
+                raise TrainingError(f"{name!r}: choose a {kind} from the list: {offered}.")
         with self._lock:
             if self._state.running:
                 raise TrainingError(
@@ -135,70 +127,53 @@ class Trainings:
                 )
             self._state = State("reading", request)
             self._process = process = self._spawn(request)
-        timer = _later(self._longest, lambda: self._expire(process))
-        self._follower = threading.Thread(target=self._follow, args=(process, timer), daemon=True)
-        self._follower.start()
+        threading.Thread(target=self._follow, args=(process, request), daemon=True).start()
 
     def stop(self) -> None:
         """Asks a running training to stop after its current step and to save what it has."""
         with self._lock:
-            process = self._process
-            if not self._state.running or process is None:
-                return
-            if self._state.phase in ("reading", "training"):
+            if self._process is not None and self._state.phase in ("reading", "training"):
                 self._state = replace(self._state, phase="stopping")
-        _tell(process, "stop")
-        _later(GRACE, process.kill)
+                self._process.terminate()
 
     def close(self) -> None:
         """Ends everything at once; called when the app ends."""
-        with self._lock:
-            process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-        if self._follower is not None:
-            self._follower.join(10)
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
         self._folder.cleanup()
 
     def _spawn(self, request: TrainingRequest) -> "subprocess.Popen[str]":
+        order = dict(asdict(request), output=str(self._output), longest=self._longest)
+        order["dataset"] = self.datasets[request.dataset]
         paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.worker"],
+        return subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.worker", json.dumps(order)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
-        order = dict(network=request.network, recipe=request.recipe, output=str(self._output))
-        _tell(process, json.dumps({**order, "dataset": self.datasets[request.dataset]}))
-        return process
 
-    def _expire(self, process: "subprocess.Popen[str]") -> None:
-        with self._lock:
-            if process is not self._process or not self._state.running:
-                return
-            self._state = replace(self._state, limited=True)
-        self.stop()
-
-    def _follow(self, process: "subprocess.Popen[str]", timer: threading.Timer) -> None:
+    def _follow(self, process: "subprocess.Popen[str]", request: TrainingRequest) -> None:
         """Takes reports until the process ends, then hands over what it has saved."""
         assert process.stdout is not None
         with process:  # closes its pipes
             for line in process.stdout:
                 with self._lock:
                     self._state = self._state.after(json.loads(line))
-        timer.cancel()
-        state = self.state
-        if state.phase == "saved" and state.request is not None:
-            try:
-                ended = {"phase": "done", "text": self._register(self._output, state.request)}
-            except Exception as error:  # whatever is wrong, the page says so
-                ended = {"phase": "failed", "text": str(error)}
-        elif state.running:
-            ended = {"phase": "failed", "text": _cause(state.phase, process.returncode)}
-        else:
+        phase = self.state.phase
+        if not self.state.running:  # it said itself how it ended
             return
+        ended = {"phase": "failed", "text": _cause(phase, process.returncode)}
+        if phase == "saving" and process.returncode == 0:
+            try:
+                ended = {"phase": "done", "text": self._register(self._output, str(request))}
+            except CifarnetError as error:
+                ended = {"phase": "failed", "text": str(error)}
+        elif phase == "stopping" and process.returncode == -signal.SIGTERM:  # it had hardly begun
+            ended = {"phase": "stopped"}
         with self._lock:
             self._state = self._state.after(ended)
 
@@ -207,20 +182,5 @@ def _cause(phase: Phase, code: int) -> str:
     """Why a process ended without saying so."""
     if phase in ("stopping", "saving"):
         return "It did not stop in time and was ended; nothing was saved."
-    memory = " Most likely memory ran out." if code == -9 else ""
+    memory = " Most likely memory ran out." if code == -signal.SIGKILL else ""
     return f"The training process ended early (code {code}).{memory}"
-
-
-def _later(seconds: float, call: Callable[[], object]) -> threading.Timer:
-    timer = threading.Timer(seconds, call)
-    timer.daemon = True  # the app may end before
-    timer.start()
-    return timer
-
-
-def _tell(process: "subprocess.Popen[str]", line: str) -> None:
-    assert process.stdin is not None
-    try:
-        print(line, file=process.stdin, flush=True)
-    except (BrokenPipeError, ValueError):  # it has just ended
-        return

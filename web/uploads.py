@@ -15,15 +15,16 @@ from model.utils.errors import ImageError
 from model.utils.memory import give_back
 
 MAX_UPLOAD = 50 * 2**20  # bytes of one uploaded file
-CACHE_CHECK, CACHE_AGE = 600, 1800  # seconds; gradio deletes uploads that are older
 MOST_BYTES = 2**30  # of all uploads together; beyond, the oldest are deleted
-MOST_FILES = 10_000
+LEAST_BYTES = 2**16  # that a file counts as: not too many small ones either
+KEPT = 1800.0  # seconds after which uploads are deleted
 BROKEN_OFF = 300.0  # seconds without a byte after which nobody is sending a file any more
-EVERY = 60.0  # seconds between looks
+EVERY, AFTER = 60.0, 64 * 2**20  # seconds, and bytes of uploads, between looks
 GONE = "That picture was not uploaded, or is no longer here. Upload it again."
 NO_ADDRESSES = "Send the picture itself: this page does not fetch from other addresses."
 
-_sweeping = threading.Lock()
+_due = threading.Event()
+_came = 0  # bytes since files were last put in order
 
 
 def forbid_downloads() -> None:
@@ -67,57 +68,50 @@ def content_of(path: object) -> bytes:
     return file.read_bytes()
 
 
-def sweep(most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> int:
-    """Deletes the oldest uploads until the others are within bounds, and what was broken off.
+def sweep(most_bytes: int = MOST_BYTES) -> None:
+    """Deletes uploads that are old, and the oldest of the others until they are within bounds.
 
     Gradio receives a file in the folder of uploads itself and then moves it into a folder of its
-    own there; nobody else removes what was not received to its end.
+    own there; what lies in the former for a while was not received to its end.
 
     Args:
         most_bytes: That may stay.
-        most_files: That may stay.
-
-    Returns:
-        How many files were deleted.
     """
-    with _sweeping:
-        top, late = get_upload_folder(), time.time() - BROKEN_OFF
-        doomed: list[str] = []
-        uploads: list[tuple[float, int, str]] = []  # when they were written, bytes, paths
-        for folder, _, names in os.walk(top):  # which follows no links
-            for path in (os.path.join(folder, name) for name in names):
-                with suppress(OSError):  # gradio deletes old ones, too
-                    status = os.lstat(path)
-                    if folder != top:
-                        uploads.append((status.st_mtime, status.st_size, path))
-                    elif status.st_mtime < late:
-                        doomed.append(path)
-        size, count = sum(one[1] for one in uploads), len(uploads)
-        for _, bytes_, path in sorted(uploads):
-            if size <= most_bytes and count <= most_files:
-                break
-            doomed.append(path)
-            size, count = size - bytes_, count - 1
-        for path in doomed:
+    top, now = get_upload_folder(), time.time()
+    uploads: list[tuple[float, int, str]] = []  # when they were written, bytes, paths
+    for folder, _, names in os.walk(top):  # which follows no links
+        for path in (os.path.join(folder, name) for name in names):
+            with suppress(OSError):
+                status = os.lstat(path)
+                uploads.append((status.st_mtime, max(status.st_size, LEAST_BYTES), path))
+    size = sum(one[1] for one in uploads)
+    for written, bytes_, path in sorted(uploads):
+        folder = os.path.dirname(path)
+        if size > most_bytes or now - written > (BROKEN_OFF if folder == top else KEPT):
+            size -= bytes_
             with suppress(OSError):
                 os.unlink(path)
-                if (folder := os.path.dirname(path)) != top:
+                if folder != top:
                     os.rmdir(folder)
-        return len(doomed)
 
 
-def tidy() -> None:
-    """Removes files that are too many, and gives freed memory back."""
-    sweep()
-    give_back()
+def received(size: int) -> None:
+    """Counts what has come; after so many bytes files are put in order."""
+    global _came
+    _came += size
+    if _came >= AFTER:
+        _came = 0
+        _due.set()
 
 
 def keep_tidy() -> None:
-    """Tidies up again and again, in a thread of its own, as long as the program runs."""
+    """Puts files in order and gives freed memory back, again and again, in a thread of its own."""
 
     def run() -> None:
         while True:
-            time.sleep(EVERY)
-            tidy()
+            _due.wait(EVERY)
+            _due.clear()
+            sweep()
+            give_back()
 
     threading.Thread(target=run, name="tidy", daemon=True).start()

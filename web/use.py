@@ -3,61 +3,50 @@
 import re
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
 
 import gradio as gr
 
+from model.utils.root import INSTALLED
 from web.models import Models
 from web.site import Site, html
 
 SNIPPETS = Path(__file__).parent / "snippets"
 ADDRESS = "http://127.0.0.1:7860"  # in the snippets; the page puts in the one it was opened at
-
-
-class Snippet(NamedTuple):
-    """A file to copy, and what it is for."""
-
-    file: str
-    title: str
-
-
-ALL = (
-    Snippet("classifier.py", "Python: classify a picture"),
-    Snippet("timm_network.py", "Python: the network itself, through timm"),
-    Snippet("client.py", "Python: ask this page"),
-    Snippet("curl.sh", "Shell: ask this page"),
+TITLES = {
+    "classifier.py": "Python: classify a picture",
+    "timm_network.py": "Python: the network itself, for timm's ways",
+    "client.py": "Python: ask this page",
+    "curl.sh": "Shell: ask this page",
+}
+WHERE = "Copy, paste, and put in the path of a picture of your own. " + (
+    "All of it runs wherever cifarnet is installed."
+    if INSTALLED
+    else "All of it runs inside of a checkout of the code; once that is installed "
+    "(<code>pip install .</code>), write <code>cifarnet</code> in the place of "
+    "<code>model</code>, and it runs anywhere."
 )
 
 
 def tab(site: Site) -> None:
     """Fills the tab; the first model's card is shown."""
-    shown = "".join(_shown(snippet) for snippet in ALL)
-    html(
-        "<p>Each of these runs as it stands inside of a checkout: copy, paste, start. Elsewhere "
-        f"put in the path of a picture of your own.</p>{shown}",
-        "snippets",
-        script="use.js",
-        styles="charts.css use.css",
-    )
+    shown = "".join(map(_shown, TITLES))
+    html(f"<p>{WHERE}</p>{shown}", "snippets", script="use.js", styles="charts.css use.css")
     html('<h3 class="part">Model card</h3>', styles="charts.css")
     gr.Markdown(card(site.models), latex_delimiters=[], elem_id="model-card")
 
 
-def code(snippet: Snippet, address: str = ADDRESS) -> str:
+def code(file: str, address: str = ADDRESS) -> str:
     """A snippet's text for a page at an address."""
-    text = (SNIPPETS / snippet.file).read_text(encoding="utf-8")
-    return text.replace(ADDRESS, address)
+    return (SNIPPETS / file).read_text(encoding="utf-8").replace(ADDRESS, address)
 
 
-def _shown(snippet: Snippet) -> str:
+def _shown(file: str) -> str:
     """A snippet with its title, a button that copies it, and its comments in another colour."""
-    name = Path(snippet.file).stem
-    text = escape(code(snippet), quote=False)
+    text, title = escape(code(file), quote=False), escape(TITLES[file])
     text = re.sub(r'^""".*"""$|(?:^|  )# .*$', r"<i>\g<0></i>", text, flags=re.MULTILINE)
     text = text.replace(ADDRESS, f'<span class="address">{ADDRESS}</span>')
-    title = escape(snippet.title)
     return (
-        f'<section id="snippet-{name}"><header><h3>{title}</h3>'
+        f'<section id="snippet-{Path(file).stem}"><header><h3>{title}</h3>'
         f'<button type="button" aria-label="Copy: {title}">Copy</button>'
         f'<span role="status"></span></header><pre tabindex="0" aria-label="{title}">'
         f"<code>{text}</code></pre></section>"

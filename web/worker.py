@@ -1,13 +1,13 @@
-"""The process that trains for the page: `python -m web.worker`, spoken to in lines of JSON.
+"""The process that trains for the page: `python -m web.worker REQUEST`.
 
-The first line on stdin is the request; a later line asks to stop; the end of stdin, which comes
-with the end of the app however that ends, ends the process at once. Every line on stdout holds new
-values for fields of `web.trainings.State`.
+SIGTERM asks it to stop; the end of stdin, which comes with the end of the app however that ends,
+ends it at once. Every line on stdout is JSON with new values for fields of `web.trainings.State`.
 """
 
 import dataclasses
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -28,6 +28,7 @@ from model.utils.machine import cores
 from model.utils.memory import keep_memory
 from web.charts import data_uri
 
+GRACE = 120.0  # seconds that a stopped training has for its last step and for saving
 SHOWN = 6  # pictures whose predictions are reported
 CACHE_LIMIT = 1.0  # GiB of pixels kept in memory; a larger dataset is streamed
 PATIENCE = 0.5  # seconds between reports of what nobody could follow faster
@@ -35,20 +36,22 @@ MOST_VALIDATED = 2_000  # images held back that accuracy is measured on
 
 
 class Stopped(Exception):
-    """Somebody pressed stop."""
+    """Somebody pressed stop, or time is up."""
 
 
 class TrainingJob:
     """One training, reported as it goes.
 
     Args:
-        request: "network", "recipe", "dataset" and "output", the folder the model is written to.
+        request: "network", "recipe", "dataset", "longest", the seconds after which it is stopped,
+            and "output", the folder that the model is written to.
         out: Where reports go.
     """
 
     def __init__(self, request: dict[str, Any], out: TextIO) -> None:
         self._request, self._out = request, out
         self.stop = threading.Event()
+        self._end = time.monotonic() + request["longest"]
         self._last_report = self._done = self._sum = 0.0
 
     def run(self) -> None:
@@ -61,7 +64,6 @@ class TrainingJob:
         self._prepare()
         try:
             while self.trainer.epochs_done < self.recipe.epochs:
-                self.check()
                 self.trainer.train_epoch(self._on_step)
                 self._validate()
         except Stopped:
@@ -73,7 +75,6 @@ class TrainingJob:
         calibration = finish.fit_calibration(network, self.data)
         extra = {"doubt": calibration.to_dict()} if calibration else None
         hub.save_pretrained(network, self._request["output"], label_names=self.names, extra=extra)
-        self.say(phase="saved")
 
     def _prepare(self) -> None:
         recipe = RECIPES[self._request["recipe"]]
@@ -124,8 +125,12 @@ class TrainingJob:
         self._sum = total
         self._done = self.trainer.epochs_done + report.step / report.steps
         self.say(losses=(self._done, loss), speed=report.images_per_second)
+        self.check()
         if self._due():
             self._answer()
+        if time.monotonic() > self._end:
+            self.say(limited=True)
+            raise Stopped
 
     def _answer(self) -> None:
         """Reports what the network says to the pictures by now."""
@@ -162,24 +167,17 @@ class TrainingJob:
         print(json.dumps(values), file=self._out, flush=True)
 
 
-def listen(job: TrainingJob) -> None:
-    """Waits for a line, which asks to stop, or for the end of the app, which ends everything."""
-    for _ in sys.stdin:
-        job.stop.set()
-    os._exit(1)
-
-
 def main() -> None:
-    """Trains as the first line on stdin says."""
+    """Trains as the request on the command line says."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not mix with the reports
+    job = TrainingJob(json.loads(sys.argv[1]), out)
+    _end_with(job)
     if hasattr(os, "nice"):
         os.nice(10)  # whoever classifies comes first, and has a core besides
     use_all_cores(max(1, cores() - 1))
     keep_memory()
     training.CHECK_EVERY = 1  # somebody is watching
-    job = TrainingJob(json.loads(sys.stdin.readline()), out)
-    threading.Thread(target=listen, args=(job,), daemon=True).start()
     try:
         job.run()
     except Stopped:
@@ -190,7 +188,25 @@ def main() -> None:
         text = f"The training broke off ({type(error).__name__}: {error})."
         job.say(phase="failed", text=text)
         raise
-    os._exit(0)  # the listener still waits for a line
+    os._exit(0)  # a thread still waits for the end of stdin
+
+
+def _end_with(job: TrainingJob) -> None:
+    """Has signals stop the job, and the app's end end the process."""
+
+    def watch() -> None:
+        sys.stdin.read()
+        os._exit(1)
+
+    def stop(*_: object) -> None:
+        job.stop.set()
+        late = threading.Timer(GRACE, os._exit, [1])
+        late.daemon = True
+        late.start()
+
+    threading.Thread(target=watch, daemon=True).start()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the app's, whose end is heard of
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def test_without_a_dataset_a_click_shows_the_numbers(default_page: Page) -> None
     shown = default_page.locator("#confusion-cell")
     expect(shown).to_contain_text("cat pictures were taken for dog")
     expect(shown).to_contain_text("--dataset")
-    heading = default_page.get_by_role("heading", name="The hardest class: cat")
+    heading = default_page.get_by_role("heading", name="Cat is missed most")
     expect(heading).to_be_visible()
 
 

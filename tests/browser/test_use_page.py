@@ -15,7 +15,7 @@ def test_a_snippet_is_copied(default_url: str, new_page: Callable[..., Page]) ->
     page.get_by_role("button", name="Copy: Python: ask this page").click()
     expect(page.locator("#snippet-client").get_by_role("status")).to_have_text("Copied.")
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == use.code(use.ALL[2], default_url.rstrip("/"))
+    assert copied == use.code("client.py", default_url.rstrip("/"))
     card = page.locator("#model-card")
     expect(card.get_by_role("heading", name="Intended use and limits")).to_be_visible()
     expect(card).not_to_contain_text("library_name")

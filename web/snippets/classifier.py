@@ -1,8 +1,9 @@
-"""Name what a picture shows. Run this in a checkout of the code."""
+"""Name what a picture shows."""
 
 from model import Classifier
 
 classify = Classifier.from_pretrained()  # or a run's folder, or an id on the hub
-prediction = classify("examples/ship.png")
+prediction = classify("photo.jpg")
+print(prediction.sentence)
 for name, probability in prediction.top(3):
     print(f"{name:12} {probability:6.1%}")

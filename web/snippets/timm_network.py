@@ -1,11 +1,12 @@
-"""Take the network into your own PyTorch code. Run this in a checkout of the code."""
+"""Take the network into your own PyTorch code."""
 
 import timm
 import torch
 
-import model  # noqa: F401  (registers the architectures)
+from model import Classifier
 
-network = timm.create_model("local-dir:.", pretrained=True).eval()  # or "hf-hub:OWNER/NAME"
+# What timm.create_model("hf-hub:OWNER/NAME", pretrained=True) gives for a model on the hub.
+network = Classifier.from_pretrained().network
 settings = timm.data.resolve_model_data_config(network)
 mean, std = (torch.tensor(settings[key]).view(3, 1, 1) for key in ("mean", "std"))
 
