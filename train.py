@@ -30,6 +30,7 @@ from model import advice, checkpoint
 from model.data import TrainingData, describe, load_training_data
 from model.evaluation import finish
 from model.hub import push
+from model.hub.config import check_label_names
 from model.inference.logits import predict_logits
 from model.options import Options
 from model.progress import RunProgress, reading_progress
@@ -57,6 +58,7 @@ class Run:
         Raises:
             CifarnetError: If data, options or checkpoint cannot be used.
         """
+        # Who else trains is known before anything is read, so that mistakes are told once.
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
         self.main = state.is_main_process
         started = os.environ.get("WORLD_SIZE", "1")
@@ -70,7 +72,7 @@ class Run:
         self.threads = use_all_cores(asked.threads or values.get("threads"))
         keep_memory()
         recipe, self.options = asked.recipe, asked.data
-        if values:
+        if values:  # a run that is taken up does what it began with, whatever defaults are today
             recipe = Recipe.from_dict(values["recipe"])
             self.options = DataOptions(**values["data"])
             bad = max(self.options.max_bad_images, asked.data.max_bad_images)
@@ -79,6 +81,7 @@ class Run:
             raise ConfigError(
                 f"--network {recipe.network} is unknown: choose from {', '.join(known)}."
             )
+        # "auto" is decided once: after a break on another machine, numbers are still of one kind.
         precision = resolve_mixed_precision(recipe.mixed_precision, state.device)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
         self.directory = asked.output
@@ -110,7 +113,7 @@ class Run:
             self.options, cached=self.data.cached, fingerprint=self.fingerprint
         )
         compiled = asked.compile
-        if compiled is None:
+        if compiled is None:  # compiling takes longer than it saves in a short run
             images = self.recipe.epochs * self.data.sizes["train"]
             compiled = pays_to_compile(self.accelerator.device, images)
         self.trainer = build_trainer(self.recipe, self.data, self.accelerator, compiled=compiled)
@@ -140,7 +143,7 @@ class Run:
     def _read_data(self, cache_limit: float) -> TrainingData:
         began = time.perf_counter()
         self.say(f"Reading {self.options.name} ...")
-        with reading_progress(self.main) as progress:
+        with reading_progress(self.main) as progress:  # every process reads: none waits for another
             data = load_training_data(
                 self.options,
                 self.recipe,
@@ -151,6 +154,8 @@ class Run:
                 progress=progress,
             )
         dataset, test = data.dataset, data.dataset.splits["test"]
+        check_label_names(dataset.label_names)  # which saving would refuse, hours from now
+        # What was understood is told before it is trained on: a wrong guess shows here.
         for sentence in describe(dataset):
             self.say(sentence)
         if data.outliers is not None:
@@ -168,6 +173,8 @@ class Run:
             # Nothing is learned from these, but one that cannot be read must not end a day's work.
             for _ in test.iter_batches(None, finish.PIECE):
                 pass
+            if test.bad:
+                print(f"{len(test.bad):,} test images cannot be decoded and are left out.")
         return data
 
     @property
@@ -183,6 +190,7 @@ class Run:
 
     def train(self) -> None:
         """Runs the epochs that are left, with a checkpoint after each."""
+        # Trackers take numbers and text only.
         plain = self.recipe.to_dict() | {"resolution": str(self.recipe.resolution)}
         self.accelerator.init_trackers("cifarnet", config=plain)
         if self.main:
@@ -205,9 +213,11 @@ class Run:
                 began = time.perf_counter()
                 progress.start(self.trainer.epochs_done)
                 report = self.trainer.train_epoch(progress.update)
+                # Validation chooses nothing here: it is a look, and calibration's data later.
                 saving = self._time_to_save()
                 checked = self._validate() if saving else (None, None)
                 row = self._row(report, *checked, time.perf_counter() - began)
+                # Before saving, so that a checkpoint knows the epoch whose weights it holds.
                 self.history.append(row)
                 self.seconds += row["seconds"]
                 if saving:
@@ -229,13 +239,14 @@ class Run:
     def _validate(self) -> tuple[float | None, float | None]:
         """Loss and accuracy on the validation images, which the processes share."""
         split = self.data.validation
-        if split is None:
+        if split is None:  # a recipe may train on all images: then nothing is claimed of others
             return None, None
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         if world > 1:  # normalisation statistics are each process's own; the first one's are saved
             for buffer in self.trainer.ema_or_model.buffers():
                 dist.broadcast(buffer, 0)
         logits = predict_logits(self.trainer.ema_or_model, split.images[rank::world])
+        # Logits, not means: parts differ by an image, and a mean of means would not be the mean.
         parts = gather_object([(logits, split.labels[rank::world].cpu())])  # one a process
         logits, labels = map(torch.cat, zip(*parts, strict=True))  # (N, C), (N,)
         accuracy = (logits.argmax(1) == labels).double().mean().item()
@@ -272,9 +283,9 @@ class Run:
                 "bad_images": self.bad_images,
             }
             checkpoint.save_checkpoint(self.directory, tensors, values)
-            self._write_log()
+            self._write_log()  # last: of the two, a log may be a row behind
         self.saved, self.saved_at = len(self.history), time.monotonic()
-        self.accelerator.wait_for_everyone()
+        self.accelerator.wait_for_everyone()  # or another would change weights that are read here
 
     def _write_log(self) -> None:
         log = "".join(json.dumps(row) + "\n" for row in self.history)
@@ -284,7 +295,7 @@ class Run:
         """Reads the test split, now and not before, and saves model, results, figures and card."""
         if self.main:
             self._write_log()  # a run killed in its last save has a log one row short
-            network = self.trainer.ema_or_model
+            network = self.trainer.ema_or_model  # of a run without an average, the network itself
             # What training gave is safe before the test split has a chance to fail.
             calibration = finish.fit_calibration(network, self.data)
             parts = (self.data, self.options, self.recipe, calibration)
@@ -306,7 +317,7 @@ class Run:
             if self.repo_id:
                 print(f"Sent to {push.push_run(self.directory, self.repo_id).url}")
         self.accelerator.wait_for_everyone()
-        self.accelerator.end_training()
+        self.accelerator.end_training()  # closes trackers and process groups
 
 
 def _line(row: dict[str, Any], epochs: int) -> str:
@@ -341,14 +352,15 @@ def main(arguments: list[str] | None = None) -> None:
     with exit_on_error():
         asked = options.parse(arguments)
         try:
-            with _hold(asked):
+            with _hold(asked):  # two runs in one folder would overwrite each other's files
                 run = Run(asked)
                 run.train()
                 run.finish()
         except KeyboardInterrupt:
             print(f"\nStopped. {_hint(run, asked.resume)}", file=sys.stderr)
-            raise SystemExit(130) from None
+            raise SystemExit(130) from None  # what shells know as ended by Ctrl-C
         except (MemoryError, RuntimeError) as error:
+            # Memory that ran out, another process that ended: torch says it in its own way.
             known = advice.understood(error)
             if known is None:
                 raise

@@ -44,6 +44,7 @@ class WhiteningStem(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_chans, width, STEM_KERNEL)
         self.conv.weight.requires_grad_(False)
+        # The bias is trained: it shifts where GELU bends, which whitening leaves at zero.
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
         self.act = nn.GELU()
 
@@ -61,6 +62,7 @@ class WhiteningStem(nn.Module):
         """
         weight = self.conv.weight
         dims, count = weight[0].numel(), 0
+        # In float64: small variances are divided by, and float32 would lose them in the sum.
         total = torch.zeros(dims, dims, dtype=torch.float64)
         for part in images.split(256):  # few at a time: patches take much memory
             patches = F.unfold(part.cpu().double(), STEM_KERNEL)  # (n, in_chans * 4, places)
@@ -72,6 +74,7 @@ class WhiteningStem(nn.Module):
         # An eigenvector's sign is arbitrary and differs between libraries: make it unique.
         vectors *= vectors.gather(1, vectors.abs().argmax(1, keepdim=True)).sign()
         vectors /= (variance.flip(0)[:keep, None] + eps).sqrt()
+        # With both signs: GELU lets only one side through, and no direction should be lost.
         filters = torch.cat((vectors, -vectors)).view(2 * keep, *weight.shape[1:])  # (2k, C, 2, 2)
         weight[: 2 * keep] = filters.to(weight)
 
@@ -111,9 +114,10 @@ class Stage(nn.Module):
         for _ in range(depth - 1):
             self.convs.append(nn.Conv2d(out_chs, out_chs, 3, padding=1, bias=False))
         self.norms = nn.ModuleList(nn.BatchNorm2d(out_chs) for _ in range(depth))
+        # Before normalisation, so that it sees what the next layer gets; and a quarter of the work.
         self.pool = nn.MaxPool2d(2)
         self.acts = nn.ModuleList(nn.GELU() for _ in range(depth))
-        self.residual = depth >= 3
+        self.residual = depth >= 3  # He et al.: for depth
         for conv, norm in zip(self.convs, self.norms, strict=True):
             # The first in_chs filters pass their channel through: a deep net starts out shallow.
             weight: Any = conv.weight
@@ -128,8 +132,8 @@ class Stage(nn.Module):
             x = conv(x)  # (N, out_chs, H, W), then (N, out_chs, H // 2, W // 2)
             if i == 0:
                 x = self.pool(x)  # (N, out_chs, H // 2, W // 2)
-            x = act(norm(x))
-            if i == 0:
+            x = act(norm(x))  # (N, out_chs, H // 2, W // 2)
+            if i == 0:  # the branch starts behind the change of resolution and channels
                 shortcut = x
         return x + shortcut if self.residual else x
 
@@ -278,11 +282,11 @@ class CifarNet(nn.Module):
             raise ValueError(f'output_fmt="{output_fmt}" is not supported, use "NCHW".')
         take, last = feature_take_indices(len(self.stages), indices)
         intermediates = []
-        x = self.stem(x)
+        x = self.stem(x)  # (N, stem_width, H - 1, W - 1)
         for i, stage in enumerate(self.stages):
             if stop_early and i > last:
                 break
-            x = stage(x)
+            x = stage(x)  # (N, widths[i], h, w), each half as large as before
             if i in take:
                 intermediates.append(x)
         return intermediates if intermediates_only else (x, intermediates)
@@ -302,7 +306,7 @@ class CifarNet(nn.Module):
         x = self.stem(x)  # (N, 24, 31, 31) for 32 pixels
         if self.grad_checkpointing and not torch.jit.is_scripting():
             for stage in self.stages:
-                x = checkpoint(stage, x)
+                x = checkpoint(stage, x)  # (N, widths[i], h, w)
             return x
         return self.stages(x)  # (N, 64, 15, 15), (N, 256, 7, 7), (N, 256, 3, 3)
 

@@ -58,6 +58,7 @@ class Recipe:
 
     # Rates. Muon moves the convolution filters, SGD the biases and the classifier; SGD's rates and
     # decay are given for 1,000 images a step, and scaled to others.
+    # Muon's update has the same size whatever the gradient's, so its rate needs no such scaling.
     learning_rate: float = option(0.24, "Muon's rate for filters, relative to their norm.", **RATE)
     momentum: float = option(0.6, "Muon's momentum.", 0, BELOW_1)
     newton_schulz_steps: int = option(3, "Iterations that make Muon's update orthogonal.", 1)
@@ -117,6 +118,7 @@ class Recipe:
             raise ConfigError(
                 f"mixed_precision={self.mixed_precision!r} is unknown: use auto, no, bf16 or fp16."
             )
+        # A schedule that ends early would leave the last steps without a size.
         ends = [end for end, _ in self.resolution]
         if not ends or ends != sorted(ends) or ends[-1] != 1 or ends[0] <= 0:
             raise ConfigError(
@@ -128,6 +130,7 @@ class Recipe:
     def size_at(self, step: int, steps: int, image_size: int) -> int:
         """Side in pixels, even, of the images that step number `step` of `steps` trains on."""
         scale = next(scale for end, scale in self.resolution if step < end * steps or end == 1)
+        # Even, since three poolings follow; below 16 the last of them would have nothing left.
         return max(16, 2 * round(image_size * scale / 2))
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,6 +162,7 @@ class Recipe:
                 f"resolution={content['resolution']!r} is not a list of [share, scale] pairs."
             ) from None
         allowed: dict[Any, Any] = {float: (int, float), int: int, bool: bool, str: str}
+        # JSON has one kind of number, and bool is an int to Python.
         for name, value in content.items():
             kinds = allowed.get(fields[name].type, object)
             if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
@@ -168,6 +172,7 @@ class Recipe:
         return cls(**content)
 
 
+# Names in released config cards, which still load.
 RENAMED = {"accumulation": "gradient_accumulation_steps", "average_decay": "ema_decay"}
 
 
@@ -194,6 +199,7 @@ PHOTOGRAPHS: dict[str, Any] = GENTLE | dict(
     ema_decay=0.98,
     resolution=((0.4, 0.75), (1.0, 1.0)),
 )
+# Coarse shapes are learned first, and small images cost a fraction (progressive resizing).
 SMALL_FIRST = ((0.5, 0.625), (0.8, 0.75), (1.0, 1.0))
 
 # Accuracy over six views of the test images and time from start to saved model, on 2 cores with

@@ -144,7 +144,7 @@ class Trainer:
         total = torch.zeros((), device=self.device)  # summed there, so that no step waits for it
         images_seen = done = 0
         rate = 0.0
-        self.parallel.train()
+        self.parallel.train()  # validation left it in evaluation mode
         self._freeze_stem(epoch)
         for images, labels, indices in self.batches.epoch(epoch):
             rate = self._schedule(epoch * steps + done)
@@ -232,7 +232,7 @@ class Trainer:
 
     def _gradients(self, images: Tensor, labels: Tensor, size: int, batch: int) -> Tensor:
         """Adds the gradients of a part of `batch` images; this part's share of the mean loss."""
-        images, targets, weights = self._with_outliers(images, labels)
+        images, targets, weights = self._with_outliers(images, labels)  # (N + M, ...), each
         x = self._augment(images, size)  # (N + M, C, size, size)
         with self.accelerator.autocast():
             logits = self.forward(x)  # (N + M, classes)
