@@ -29,7 +29,8 @@ def ours(name: str) -> None:
 def plain(name: str, column: str) -> None:
     """The same with Pillow, image by image, in one thread."""
     stream = datasets.load_dataset(name, split="train", streaming=True)
-    files = (row[column]["bytes"] for row in stream.cast_column(column, datasets.Image(False)))
+    stream = stream.cast_column(column, datasets.Image(decode=False))
+    files = (row[column]["bytes"] for row in stream)
     np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])
 
 

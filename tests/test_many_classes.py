@@ -9,15 +9,15 @@ import timm
 import torch
 from hub_fixtures import ID, ROOT, same
 from hub_state import Hub
-from matplotlib.image import imread
 
 from model import from_pretrained, push_to_hub
-from model.evaluation import figures
+from model.evaluation import figures, style
 from model.evaluation.confusion import confusions
 from model.evaluation.report import report
 from model.hub import save_pretrained
 from model.hub.pull import pull
 from model.utils import files
+from web import matrix
 
 SCRIPTS = ("قطة", "猫", "кошка", "कुत्ता", "👩\u200d👩\u200d👧", "e\u0301toile", "ship", "a|<b>$x$")
 
@@ -70,18 +70,29 @@ def test_a_thousand_classes_are_small_and_come_through_a_hub(hub: Hub, tmp_path:
     assert same(from_pretrained(copy), from_pretrained(folder))
 
 
+def test_the_page_counts_the_same_of_few_and_of_many() -> None:
+    """Three pictures of class 1: one is recognised, two are taken for class 0."""
+    labels, guessed = torch.tensor([1, 1, 1, 0]), torch.tensor([0, 0, 1, 0])
+    for classes in (3, 300):
+        names = names_of(classes)
+        logits = torch.nn.functional.one_hot(guessed, classes).float()  # (N, C)
+        results = {"dataset": {"label_names": names}}
+        results |= {"test": {"plain": report(logits, labels, names)}}  # type: ignore[dict-item]
+        assert matrix.title(1, 0, results).startswith("2 of 3 猫 1 pictures were taken for قطة 0")
+        assert matrix.title(2, 2, results).startswith("0 of 0 ")
+        assert "猫 1 taken for قطة 0: 2" in matrix.matrix(results)
+
+
 @pytest.mark.parametrize("classes", [100, 1000])
-def test_figures_of_many_classes_stay_of_a_size_to_look_at(classes: int, tmp_path: Path) -> None:
+def test_figures_of_many_classes_name_a_hundred(classes: int) -> None:
     names = names_of(classes)
     labels = torch.arange(classes).repeat(3)
     guessed = torch.where(torch.arange(3 * classes) < 40, (labels + 1) % classes, labels)
     logits = 5 * torch.nn.functional.one_hot(guessed, classes).float()  # (N, C)
     plain = report(logits, labels, names)
-    results = {"dataset": {"label_names": names}, "test": {"plain": plain}}
-    for path in figures.write_figures(tmp_path, results):
-        height, width = imread(path).shape[:2]
-        assert max(height, width) <= 3000
     drawn = figures.confusion_matrix(plain, names, "test")
     shown = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
     assert len(shown) == 100
     assert set(names[:41]) <= set(shown)  # those that are confused, and others up to a hundred
+    for figure in (drawn, figures.per_class(plain, "test")):
+        assert max(figure.get_size_inches()) * style.DPI <= 3000  # pixels

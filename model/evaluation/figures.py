@@ -126,7 +126,7 @@ def confusion_matrix(report: dict[str, Any], names: list[str], split: str) -> Fi
     if report["most_confused"]:
         worst = report["most_confused"][0]
         often = "once" if worst["count"] == 1 else f"{worst['count']:,} times"
-        title = f"{worst['true']} is taken for {worst['predicted']} {often}"
+        title = f"{short(worst['true'])} is taken for {short(worst['predicted'])} {often}"
     note = f"{report['count']:,} {split} images, {percent(report['accuracy'])} right"
     if numbered:
         note += "; blue: % of the class, rust: images"
@@ -179,7 +179,7 @@ def per_class(report: dict[str, Any], split: str) -> Figure:
     """Precision and recall of each class, the best by F1 on top."""
     ranked = sorted(report["per_class"].items(), key=lambda item: item[1]["f1"])
     (worst, low), (best, high) = ranked[0], ranked[-1]
-    title = f"{worst} is the hardest class, {best} the easiest"
+    title = f"{short(worst)} is the hardest class, {short(best)} the easiest"
     if low["f1"] == high["f1"]:
         title = "All classes are equally hard"
     note = f"F1 {percent(low['f1'])}, {percent(high['f1'])}; {report['count']:,} {split} images"

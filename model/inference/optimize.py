@@ -1,6 +1,7 @@
 """A network made ready to answer on this device: the same logits, sooner."""
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -54,71 +55,55 @@ def fold(network: CifarNet) -> CifarNet:
 class PackedConv(nn.Module):
     """A convolution whose filters lie in oneDNN's own order, as torch.compile would keep them.
 
+    The order is chosen for the shape of the first maps that come; others work too.
+
     Args:
         conv: A convolution, or one before pooling.
-        input_shape: Of the maps that the order is chosen for, (N, C, H, W); others work too.
         gelu: Whether a GELU follows at once, which is then computed here.
     """
 
-    def __init__(self, conv: nn.Conv2d, input_shape: tuple[int, ...], gelu: bool) -> None:
+    def __init__(self, conv: nn.Conv2d, gelu: bool) -> None:
         super().__init__()
         self.act = "gelu" if gelu else "none"
         self.pooled = isinstance(conv, PooledConv)
         self.bias = conv.bias
         self.options = (conv.padding, conv.stride, conv.dilation, conv.groups)
-        if self.pooled:
-            n, chans, *size = input_shape
-            input_shape = (n, chans, *(side + 2 - side % 2 for side in size))
-        functions: Any = torch._C._nn
         # Not a parameter: it cannot be saved, and need not be.
-        self.packed = functions.mkldnn_reorder_conv2d_weight(
-            conv.weight.detach().to_mkldnn(), *self.options, input_shape
-        )
+        self.filters, self.packed = conv.weight.detach().to_mkldnn(), False
 
     def forward(self, x: Tensor) -> Tensor:
         """As the convolution that it was made from."""
         if self.pooled:
             x = pad_for_pooling(x)
+        if not self.packed:
+            functions: Any = torch._C._nn
+            shape = tuple(x.shape)
+            self.filters = functions.mkldnn_reorder_conv2d_weight(
+                self.filters, *self.options, shape
+            )
+            self.packed = True
         operators: Any = torch.ops.mkldnn
         return operators._convolution_pointwise(
-            x, self.packed, self.bias, *self.options, self.act, [], "none"
+            x, self.filters, self.bias, *self.options, self.act, [], "none"
         )
 
 
-@torch.inference_mode()
 def _packed(folded: CifarNet) -> CifarNet:
     network: Any = copy.deepcopy(folded)
-    shapes: dict[nn.Module, tuple[int, ...]] = {}
-
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        shapes[layer] = tuple(inputs[0].shape)
-
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
-    network(_example(network))
-    for hook in hooks:
-        hook.remove()
-    stem = network.stem
-    stem.conv = PackedConv(stem.conv, shapes[stem.conv], gelu=True)
-    stem.act = nn.Identity()
+    network.stem.conv, network.stem.act = PackedConv(network.stem.conv, gelu=True), nn.Identity()
     for stage in network.stages:
         for i, conv in enumerate(list(stage.convs)):
             fused = i > 0 and isinstance(stage.norms[i], nn.Identity)
-            stage.convs[i] = PackedConv(conv, shapes[conv], gelu=fused)
+            stage.convs[i] = PackedConv(conv, gelu=fused)
             if fused:
                 stage.acts[i] = nn.Identity()
     return network
 
 
-def _example(network: CifarNet) -> Tensor:
-    """A picture and its mirror image, the commonest question: floats (2, C, S, S)."""
-    card: Any = network.pretrained_cfg
-    size = card["input_size"][-1]
-    example = torch.linspace(-1, 1, 2 * network.in_chans * size * size)
-    return example.view(2, network.in_chans, size, size)  # (2, C, S, S)
-
-
 @torch.inference_mode()
 def _agree(one: CifarNet, other: CifarNet) -> bool:
-    x = _example(one)
+    """Whether both answer alike about a picture and its mirror image, the commonest question."""
+    card: Any = one.pretrained_cfg
+    shape = (2, one.in_chans, *card["input_size"][1:])
+    x = torch.linspace(-1, 1, math.prod(shape)).view(shape)  # (2, C, S, S)
     return torch.allclose(one(x), other(x), atol=TOLERANCE)
