@@ -63,6 +63,8 @@ def find_streams(name: str) -> Found:
         raise DataError(f"--dataset names nothing. {LOCAL_COPY}")
     if folder.is_file():
         raise DataError(f"{name} is a file; name the folder that holds the dataset.")
+    if name != name.encode(errors="replace").decode():
+        raise DataError(f"{name!a} is not in UTF-8; rename that folder.")
     local = folder.is_dir()
     if not local and (name.startswith((".", "/", "~", os.sep)) or name.count("/") > 1):
         raise DataError(f"The folder {name} does not exist; check the path in --dataset.")
@@ -84,6 +86,11 @@ def _download(name: str) -> str:
             f"Check the spelling; for a private one, log in with `hf auth login`. {LOCAL_COPY}"
         ) from None
     except (OSError, HTTPError) as error:
+        if isinstance(error, OSError) and error.filename:  # of this machine, not of the network
+            raise DataError(
+                f"The download cache {huggingface_hub.constants.HF_HUB_CACHE} cannot be written "
+                f"({error.strerror}); set HF_HOME to a folder that can be, and has room."
+            ) from None
         offline = huggingface_hub.constants.HF_HUB_OFFLINE
         remedy = "Unset HF_HUB_OFFLINE." if offline else "Check the network connection."
         raise DataError(

@@ -1,0 +1,127 @@
+"""What an error advises is tried: it leads to a model, or to the next true sentence."""
+
+import io
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+import train
+
+RUN = ["--recipe", "tiny", "--epochs", "1", "--batch-size", "8"]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+    """Trains in this process; what was said to a mistake, or "" where a model was saved."""
+    threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: object) -> str:
+        try:
+            train.main([str(one) for one in arguments])
+        except SystemExit as stopped:
+            code, out = stopped.code, capsys.readouterr()
+        else:
+            code, out = 0, capsys.readouterr()
+        assert "Traceback" not in out.err
+        assert code == (0 if "Saved in" in out.out else 2)
+        return out.err if code else ""
+
+    yield run
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Class folders: twelve pictures each of cats and dogs."""
+    for hue, name in enumerate(("cat", "dog")):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(12):
+            noise = np.random.default_rng(i).integers(0, 90, (32, 32, 3)) + 160 * hue
+            image = Image.fromarray(noise.clip(0, 255).astype(np.uint8))
+            image.save(tmp_path / "pets" / name / f"{i:02}.png")
+    return tmp_path / "pets"
+
+
+@pytest.mark.parametrize("remedy", ["leave out", "repair", "remove"])
+def test_a_picture_that_cannot_be_decoded(
+    remedy: str, pets: Path, tmp_path: Path, told: Callable[..., str]
+) -> None:
+    bad, good = pets / "dog" / "05.png", (pets / "dog" / "05.png").read_bytes()
+    bad.write_bytes(b"<html>404</html>")
+    line = [*RUN, "--dataset", pets, "--output", tmp_path / "run"]
+    said = told(*line)
+    assert str(bad) in said
+    assert "--max-bad-images" in said
+    if remedy == "leave out":
+        line += ["--max-bad-images", "1"]
+    elif remedy == "repair":
+        bad.write_bytes(good)
+    else:
+        bad.unlink()
+    assert told(*line) == ""
+
+
+def test_a_picture_that_turns_bad_on_the_way(
+    pets: Path, tmp_path: Path, told: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images are streamed, so that it is found in an epoch; the run goes on without it."""
+    run, bad = tmp_path / "run", pets / "dog" / "05.png"
+    line = [*RUN, "--dataset", pets, "--output", run, "--cache-limit", "0", "--val-size", "0"]
+    save = train.Run.save
+
+    def save_and_damage(self: train.Run) -> None:
+        save(self)
+        bad.write_bytes(b"")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train.Run, "save", save_and_damage)
+        # Of few images the first look finds all that are bad; of many it would not.
+        patched.setattr(torch, "isin", lambda rows, found: torch.zeros_like(rows, dtype=torch.bool))
+        said = told(*line)
+    assert "05.png" in said
+    assert "--max-bad-images" in said
+    assert f"--resume {run}" in said
+    again = told("--resume", run, "--max-bad-images", "1")
+    assert again == "" or "fingerprint" in again
+
+
+def test_labels_that_cannot_be_saved(tmp_path: Path, told: Callable[..., str]) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(buffer, "PNG")
+    folder = tmp_path / "d"
+    folder.mkdir()
+
+    def write(names: list[str]) -> None:
+        rows = {"image": [buffer.getvalue()] * 24, "label": names * (24 // len(names))}
+        pq.write_table(pa.table(rows), folder / "train.parquet")
+
+    line = [*RUN, "--dataset", folder, "--output", tmp_path / "run"]
+    write(["", "cat", "dog"])
+    assert "empty" in told(*line)
+    write(["none", "cat", "dog"])
+    assert told(*line) == ""
+
+
+def test_a_folder_that_is_used_and_one_class_folder(
+    pets: Path, tmp_path: Path, told: Callable[..., str]
+) -> None:
+    above = [*RUN, "--dataset", tmp_path, "--output", tmp_path.parent / f"{tmp_path.name}-run"]
+    assert f"--dataset {pets}" in told(*above)
+    assert told(*above, "--dataset", pets) == ""
+    said = told(*above, "--dataset", pets)
+    assert f"--resume {above[-1]}" in said
+    assert told("--resume", above[-1]) == ""
+
+
+def test_too_many_images_held_back(pets: Path, tmp_path: Path, told: Callable[..., str]) -> None:
+    line = [*RUN, "--dataset", pets, "--output", tmp_path / "run", "--val-size"]
+    assert "20" in told(*line, "20")
+    assert told(*line, "4") == ""
