@@ -79,7 +79,7 @@ def test_the_page_counts_the_same_of_few_and_of_many() -> None:
         results = {"dataset": {"label_names": names}}
         results |= {"test": {"plain": report(logits, labels, names)}}  # type: ignore[dict-item]
         count, words = matrix.counted(1, 0, results)
-        assert (count, words[:41]) == (2, "2 of 3 猫 1 pictures were taken for قطة 0: ")
+        assert (count, words[:42]) == (2, "2 of 3 猫 1 pictures were taken for قطة 0: ")
         assert matrix.counted(2, 2, results)[0] == 0
         assert "猫 1 taken for قطة 0: 2" in matrix.matrix(results)
 
