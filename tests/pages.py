@@ -144,7 +144,7 @@ def new_page(browser: Any) -> Iterator[NewPage]:
     yield open_page
     for context in contexts:
         context.close()
-    assert not problems
+    assert not problems, problems
 
 
 @pytest.fixture(scope="session")

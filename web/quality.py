@@ -33,14 +33,14 @@ def tab(site: Site) -> None:
     parts = (section(write, results) for write in (report.per_class, report.reliability))
     drawn = "".join(f"<div>{part}</div>" for part in parts)
     curves = f'<div class="wide">{section(report.learning_curves, results)}</div>'
-    more = '<p class="note">The model card, on the tab “Use it”, tells the rest.</p>'
+    more = '<p class="note part">The model card, on the tab “Use it”, tells the rest.</p>'
     html(f'<div class="grid part">{drawn}{curves}</div>{more}', styles="charts.css")
     _mistakes(results, tests)
 
 
 def _confusions(results: Results, tests: TestSet | None) -> None:
     """The confusion matrix beside what a chosen cell counts."""
-    with gr.Row(equal_height=False, elem_classes="part"):
+    with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
             cells = html(
                 f"<h3>What it takes for what</h3>{section(matrix.matrix, results)}",

@@ -49,8 +49,6 @@ def headline(results: Results) -> str:
         rows.append((percent(answered["accuracy"], 2), meaning))
     named = f"of {report['count']:,} {split} images named at a single look each"
     rows.append((percent(report["accuracy"], 2), named))
-    if averaged := results[split].get("tta"):
-        rows.append((percent(averaged["accuracy"], 2), "averaged over six views of each image"))
     off = "how far stated probabilities are off"
     if after := calibration.get("test"):
         rows.append((percent(after["ece"], 2), f"{off} after calibration"))

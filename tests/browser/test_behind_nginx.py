@@ -56,6 +56,8 @@ def test_pictures_are_answered_and_other_sites_stay_out(
         if way != "path taken away":
             config = config.replace(f"{urlsplit(inside).netloc}/;", f"{urlsplit(inside).netloc};")
         config = config.replace("/pets", prefix)
+        # Browsers ask for this one at the host's root, which is not the page's.
+        config = config.replace("{", "{ location = /favicon.ico { return 204; }", 1)
         url = f"http://127.0.0.1:{port}{prefix}/"
         with nginx(config, tmp_path):
             page = new_page(url)
