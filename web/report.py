@@ -81,7 +81,10 @@ def per_class(results: Results) -> str:
     ]
     which = f" The worst {len(bars)} of {len(missed):,}." if len(bars) < len(missed) else ""
     table = charts.bars(("class", "missed", "right when named"), bars)
-    note = f"Bars: share of a class's pictures that get another name.{which}"
+    confused = [pair for pair in report_of(results)["most_confused"] if pair["true"] == worst][:3]
+    taken = ", ".join(f"{pair['predicted']} ({pair['count']:,})" for pair in confused)
+    why = f" A missed {worst} is mostly taken for {taken}." if taken else ""
+    note = f"Bars: share of a class's pictures that get another name.{which}{why}"
     return charts.figure(title, table, note)
 
 
