@@ -107,6 +107,8 @@ SHOWN: list[tuple[str, Any, str]] = [
     ("scope mean_auroc", 0.1512, "| **mean** | 0.151 |"),
     ("scope kept test", 0.1542, "15.4% of the test images"),
     ("scope images inside", 9988, "9,988 test images"),
+    ("photographs right_when_confident share", 0.1234, "right about 12.3% of those;"),
+    ("photographs strangers_confident high", 0.4321, "| 43.2% |"),
     ("small_objects canvas", 257, "257 x 257"),
     ("explanations methods occlusion deletion", 0.1313, "| occlusion | 0.131 |"),
     ("latency cases", {"a": {"median": 8.04, "p90": 11.26}}, "| a | 8.0 | 11.3 |"),
@@ -144,7 +146,7 @@ def test_tables_and_sentences(results: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["calibration", "scope", "small_objects", "explanations", "latency"]
+    "key", ["calibration", "photographs", "scope", "small_objects", "explanations", "latency"]
 )
 def test_what_was_not_measured_is_left_out(key: str, results: dict[str, Any]) -> None:
     before = body(results).count("\n## ")

@@ -75,6 +75,11 @@ def test_headline_numbers_are_those_of_results() -> None:
     after = words(report.headline(with_(calibration=CALIBRATION)))
     assert "after calibration 0.61 %" in after
     assert "on 87.5 % of the images 98.76 %" in after
+    one = {"count": 40, "right": 4, "share": 0.1}
+    photographs = dict(confident=one, right_when_confident=one, strangers_confident=one)
+    told = words(report.headline(with_(photographs=photographs)))
+    assert "right where it is confident of a photograph: of 10.0 % of 40 10.0 %" in told
+    assert "of 40 photographs of something else are named confidently 10.0 %" in told
     scope = {"as_sent": {"mean": {"accepted": 0.15}}}
     assert "other things get no class's name 85.0 %" in words(report.headline(with_(scope=scope)))
 

@@ -57,9 +57,17 @@ def headline(results: Results) -> str:
     if sure := calibration.get("confident"):
         meaning = f"right where it is confident: on {percent(sure['share'])} of the images"
         rows.append((percent(sure["accuracy"], 2), meaning))
+    photographs = results.get("photographs") or {}
+    if (right := photographs.get("right_when_confident")) and right["share"] is not None:
+        sure = photographs["confident"]
+        meaning = f"right where it is confident of a photograph: of {percent(sure['share'])}"
+        rows.append((percent(right["share"]), f"{meaning} of {sure['count']:,}"))
+        strangers = photographs["strangers_confident"]
+        meaning = f"of {strangers['count']:,} photographs of something else are named confidently"
+        rows.append((percent(strangers["share"]), meaning))
     if scope := results.get("scope"):
         noticed = percent(1 - scope["as_sent"]["mean"]["accepted"])
-        rows.append((noticed, "of pictures of other things get no class's name"))
+        rows.append((noticed, "of generated pictures of other things get no class's name"))
     rows.append((f"{results['model']['parameters'] / 1e6:.2f} M", "parameters"))
     if training := results.get("training"):
         rows.append((_duration(training["seconds"]), "training time"))
