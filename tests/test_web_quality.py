@@ -63,6 +63,7 @@ def small(counts: list[list[int]], names: list[str]) -> dict[str, Any]:
         for i, name in enumerate(names)
     }
     plain = {"count": int(m.sum()), "per_class": classes, "confusion_matrix": counts}
+    plain["most_confused"] = []
     return {"dataset": {"label_names": names}, "test": {"plain": plain}}
 
 
@@ -86,7 +87,9 @@ def test_headline_numbers_are_those_of_results() -> None:
 
 def test_bars_start_at_zero_and_show_the_share_that_is_missed() -> None:
     results = small([[9, 1], [4, 6]], ["elk", "fox"])
+    results["test"]["plain"]["most_confused"] = [dict(true="fox", predicted="elk", count=4)]
     html = report.per_class(results)
+    assert "A missed fox is mostly taken for elk (4)." in words(html)
     assert re.findall(r'scope="row">(\w+)', html) == ["fox", "elk"]  # the worst on top
     assert re.findall(r"width: ([\d.]+)%", html) == ["100.0", "25.0"]
     assert "fox 40.0 % 85.7 %" in words(html)  # 6 of the 7 named fox are
