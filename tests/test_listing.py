@@ -155,6 +155,14 @@ def test_tables_name_pictures_by_their_paths(tmp_path: Path, kind: str) -> None:
     assert open_dataset(folder, test_fraction=0).notes == []
 
 
+def test_names_of_tables_tell_splits(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "b.png")
+    for name, count in (("pets_train", 3), ("pets-TEST-00000-of-00001", 2), ("notes", 1)):
+        (tmp_path / f"{name}.csv").write_text("file,label\n" + "a.png,cat\nb.png,dog\n" * count)
+    assert found(str(tmp_path)) == (BOTH, {"train": [3, 3], "test": [2, 2]})
+    assert "notes.csv" in open_dataset(str(tmp_path)).notes[0]
+
+
 def test_one_class_folder_is_not_enough(tmp_path: Path) -> None:
     folder = put(tmp_path, *(f"pets/{name}" for name in CATS + DOGS))
     with pytest.raises(DataError, match=f"--dataset {folder}/pets"):

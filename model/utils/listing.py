@@ -19,8 +19,6 @@ SPLITS = {
     "test": ("test", "testing", "eval"),
 }
 SPLIT_OF = {word: split for split, words in SPLITS.items() for word in words}
-# train.csv, test_1.parquet, train-00000-of-00002.parquet
-SHARD = re.compile(rf"({'|'.join(SPLIT_OF)})([-_.]\d.*)?", re.IGNORECASE)
 STORED = (".parquet", ".arrow")  # tables that hold the pictures themselves, as a rule
 WRITTEN = (".csv", ".tsv", ".jsonl", ".json")  # tables that name the pictures' files
 Parts = tuple[str, ...]  # of a path, from the dataset's folder on
@@ -152,10 +150,11 @@ def _sort_tables(files: list[File], kinds: tuple[str, ...]) -> dict[str, list[st
     for parts, path in files:
         if len(parts) > 2 or Path(parts[-1]).suffix.lower() not in kinds or "::" in path:
             continue
-        match = SHARD.fullmatch(Path(parts[-1]).stem)
+        # train.csv, test_1.parquet, train-00000-of-00002.parquet, mnist_test.csv
+        words = set(re.split(r"[-_.\s]+", Path(parts[-1]).stem.casefold())) & SPLIT_OF.keys()
         split = SPLIT_OF.get(parts[0].casefold()) if len(parts) == 2 else None
-        if match:
-            split = SPLIT_OF[match[1].casefold()]
+        if len(words) == 1:
+            split = SPLIT_OF[words.pop()]
         if len(parts) == 2 and parts[0].casefold() not in SPLIT_OF:
             if not split:
                 continue
