@@ -53,7 +53,7 @@ class Run:
     """One training run: its data, its trainer, its folder and what happened so far."""
 
     def __init__(self, asked: Options) -> None:
-        """Reads the data and builds the network, or takes both up from a checkpoint.
+        """Reads the data, builds the network and, on resume, takes up its state.
 
         Raises:
             CifarnetError: If data, options or checkpoint cannot be used.
@@ -100,7 +100,7 @@ class Run:
         self.bad_before = set(values.get("bad_images", []))
         # What was decided on the way is part of the recipe that is saved: whoever repeats the run
         # on another machine decides the same.
-        self.recipe = dataclasses.replace(self.recipe, val_size=self.data.sizes["validation"])
+        self.recipe = dataclasses.replace(self.recipe, val_size=self.data.val_size)
         # Other images under the same name would make a resumed or repeated run a lie.
         self.fingerprint = self.data.dataset.splits["train"].fingerprint
         began_with = values["fingerprint"] if values else self.options.fingerprint
@@ -189,7 +189,7 @@ class Run:
         return None if now is None else max(now, self.peak_before)
 
     def train(self) -> None:
-        """Runs the epochs that are left, with a checkpoint after each."""
+        """Runs the epochs that are left, with a checkpoint after each, or now and then on a GPU."""
         # Trackers take numbers and text only.
         plain = self.recipe.to_dict() | {"resolution": str(self.recipe.resolution)}
         self.accelerator.init_trackers("cifarnet", config=plain)
@@ -213,7 +213,7 @@ class Run:
                 began = time.perf_counter()
                 progress.start(self.trainer.epochs_done)
                 report = self.trainer.train_epoch(progress.update)
-                # Validation chooses nothing here: it is a look, and calibration's data later.
+                # Validation is only reported, it chooses nothing; calibration uses its images.
                 saving = self._time_to_save()
                 checked = self._validate() if saving else (None, None)
                 row = self._row(report, *checked, time.perf_counter() - began)
@@ -285,14 +285,14 @@ class Run:
             checkpoint.save_checkpoint(self.directory, tensors, values)
             self._write_log()  # last: of the two, a log may be a row behind
         self.saved, self.saved_at = len(self.history), time.monotonic()
-        self.accelerator.wait_for_everyone()  # or another would change weights that are read here
+        self.accelerator.wait_for_everyone()  # whoever is late would time out in the next step
 
     def _write_log(self) -> None:
         log = "".join(json.dumps(row) + "\n" for row in self.history)
         files.write_text(self.directory / "log.jsonl", log)
 
     def finish(self) -> None:
-        """Reads the test split, now and not before, and saves model, results, figures and card."""
+        """Measures on the test split, now and not before; saves model, results, figures, card."""
         if self.main:
             self._write_log()  # a run killed in its last save has a log one row short
             network = self.trainer.ema_or_model  # of a run without an average, the network itself
@@ -336,7 +336,7 @@ def _hint(run: Run | None, resumed: Path | None) -> str:
 
 
 def _hold(asked: Options) -> AbstractContextManager[None]:
-    """The run's folder, held by the first process; what may fail does so before training's time."""
+    """The run's folder, held by the first process; what may fail does so before training."""
     if os.environ.get("RANK", "0") != "0":
         return nullcontext()
     if asked.push_to_hub:
@@ -347,8 +347,8 @@ def _hold(asked: Options) -> AbstractContextManager[None]:
 def main(arguments: list[str] | None = None) -> None:
     """Trains as the command line asks; every error a user can cause is one message."""
     run = None
-    if threading.current_thread() is threading.main_thread():  # no other may
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # also where SIGINT is ignored
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does
     with exit_on_error():
         asked = options.parse(arguments)
         try:
@@ -367,7 +367,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(_hint(run, asked.resume), file=sys.stderr)
             raise known from None
         except (CifarnetError, OSError) as error:
-            if run and not isinstance(error, HubError):  # the model is saved then
+            if run and not isinstance(error, HubError):  # after one of those, the model is saved
                 print(_hint(run, asked.resume), file=sys.stderr)
             raise error
 

@@ -1,6 +1,7 @@
-"""Augmentation of whole batches on the device; every random choice comes from a generator.
+"""Augmentation of whole batches on the device.
 
-Each function is one idea and can be left out on its own: a recipe switches them.
+Each function is one idea, which a recipe switches. Random choices come from a generator, but for
+the flips, which follow from row, epoch and seed.
 """
 
 from collections.abc import Sequence
@@ -12,10 +13,10 @@ from torch import Tensor
 
 
 def flip_alternating(images: Tensor, indices: Tensor, epoch: int, seed: int) -> Tensor:
-    """Mirrors each picture in every other epoch; which epochs come first is random a picture.
+    """Mirrors each picture in every other epoch; whether it starts mirrored is random per picture.
 
     Over two epochs the network sees both views of every picture, where independent coin flips
-    would show a quarter of them the same way twice (Jordan 2024, arXiv:2404.00498).
+    would show half of them the same way twice (Jordan 2024, arXiv:2404.00498).
 
     Args:
         images: (N, C, H, W).
@@ -82,7 +83,7 @@ def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Scales float pictures to (N, C, size, size), antialiased; early epochs can be small."""
+    """Scales float pictures to (N, C, size, size), antialiased; early steps can be small."""
     if images.shape[-1] == size:
         return images
     return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)

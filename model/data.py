@@ -100,7 +100,7 @@ def train_validation_split(labels: Tensor, val_size: int, seed: int) -> tuple[Te
 
     Args:
         labels: int64 (N,).
-        val_size: Images to hold back in all; fewer are where only one of each class is left.
+        val_size: Images to hold back; fewer if every class is down to one image.
         seed: Decides which.
 
     Returns:
@@ -129,8 +129,8 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
         images: uint8 (N, C, H, W).
 
     Returns:
-        Two tuples of C numbers in [0, 1]; a channel without variation gets the deviation 1/255,
-        so that nothing is divided by zero.
+        Two tuples of C numbers in [0, 1]; deviations are at least 1/255, so that nothing is
+        divided by zero.
     """
     total = torch.zeros(images.shape[1], dtype=torch.int64)  # (C,): sums of integers are exact
     squares = torch.zeros_like(total)  # (C,)
@@ -267,12 +267,12 @@ class StreamingLoader(Loader):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Everything that training reads; the test split is not among it."""
+    """Everything that a run trains on and looks at on the way."""
 
     dataset: ImageDataset
     loader: Loader
     validation: LabelledImages | None
-    """Training images that were held back, on the device."""
+    """Training images that were held back, or the dataset's own, on the device."""
     sample: Tensor
     """Random training images for the whitening layer, uint8 (n, 3, S, S)."""
     mean: tuple[float, ...]
@@ -283,6 +283,8 @@ class TrainingData:
     """Pictures of none of the classes, uint8 (M, 3, S, S) on the device."""
     sizes: dict[str, int]
     """Images for "train" and "validation"."""
+    val_size: int
+    """Training images that were held back, those that cannot be decoded among them."""
     cached: bool
     """Whether the training images are in memory."""
 
@@ -311,7 +313,8 @@ def load_training_data(
 
     Raises:
         DataError: If the dataset cannot be used, or has no training image of a class.
-        ConfigError: If the validation size leaves nothing to train on.
+        ConfigError: If the validation size leaves nothing to train on, or a batch cannot be shared
+            evenly.
     """
     if recipe.batch_size % world_size:
         raise ConfigError(
@@ -363,6 +366,7 @@ def load_training_data(
         mean=statistics[0],
         std=statistics[1],
         outliers=outliers,
+        val_size=len(held_back),
         sizes={"train": len(images) if cached else len(train), "validation": len(validation)},
         cached=cached,
     )
@@ -387,13 +391,13 @@ def _hold_back(dataset: ImageDataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
         raise DataError(
             f"{dataset.name} has no image to train on of {len(missing)} of its "
             f"{len(dataset.label_names)} classes ({shown}). Add some, or take the class out of the "
-            "dataset's label names; with very few images, --val-size 0 holds none of them back."
+            "dataset's label names."
         )
     return train, held_back
 
 
-# One class of each of CIFAR-100's twenty groups is never trained on, not even as an outlier: on its
-# test images of these, what was learned about strange pictures is measured.
+# One class of each of CIFAR-100's twenty groups is left out of every set of outliers: on the test
+# images of these, it is measured how well kinds that were never seen are told apart.
 HELD_OUT = frozenset(
     """
     apple aquarium_fish baby bear beaver bed bee bicycle bottle camel castle clock cloud crab

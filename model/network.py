@@ -44,13 +44,13 @@ class WhiteningStem(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_chans, width, STEM_KERNEL)
         self.conv.weight.requires_grad_(False)
-        # The bias is trained: it shifts where GELU bends, which whitening leaves at zero.
+        # The bias starts at zero and is trained: it moves the point where GELU bends.
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
         self.act = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_chans, H, W) to (N, width, H - 1, W - 1)."""
-        return self.act(self.conv(x))  # (N, 24, H - 1, W - 1)
+        return self.act(self.conv(x))  # (N, width, H - 1, W - 1)
 
     @torch.no_grad()
     def init_whitening(self, images: Tensor, eps: float = 5e-4) -> None:
@@ -114,10 +114,10 @@ class Stage(nn.Module):
         for _ in range(depth - 1):
             self.convs.append(nn.Conv2d(out_chs, out_chs, 3, padding=1, bias=False))
         self.norms = nn.ModuleList(nn.BatchNorm2d(out_chs) for _ in range(depth))
-        # Before normalisation, so that it sees what the next layer gets; and a quarter of the work.
+        # Before normalisation, which then costs a quarter, and normalises what the next layer gets.
         self.pool = nn.MaxPool2d(2)
         self.acts = nn.ModuleList(nn.GELU() for _ in range(depth))
-        self.residual = depth >= 3  # He et al.: for depth
+        self.residual = depth >= 3  # only deep stages need a shortcut (He et al.)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             # The first in_chs filters pass their channel through: a deep net starts out shallow.
             weight: Any = conv.weight
@@ -303,7 +303,7 @@ class CifarNet(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Maps normalised pictures (N, in_chans, H, W) to (N, num_features, h, w)."""
-        x = self.stem(x)  # (N, 24, 31, 31) for 32 pixels
+        x = self.stem(x)  # (N, stem_width, 31, 31) for 32 pixels
         if self.grad_checkpointing and not torch.jit.is_scripting():
             for stage in self.stages:
                 x = checkpoint(stage, x)  # (N, widths[i], h, w)
@@ -344,7 +344,9 @@ default_cfgs = generate_default_cfgs(
 
 def _create_cifarnet(variant: str, pretrained: bool = False, **kwargs: Any) -> CifarNet:
     feature_cfg = dict(out_indices=tuple(range(len(kwargs["widths"]))), flatten_sequential=True)
-    place = {name: kwargs.pop(name, None) for name in ("device", "dtype")}  # where timm makes it
+    place = {
+        name: kwargs.pop(name, None) for name in ("device", "dtype")
+    }  # timm builds elsewhere than on the CPU by these
     built = build_model_with_cfg(CifarNet, variant, pretrained, feature_cfg=feature_cfg, **kwargs)
     return built.to(**place)
 

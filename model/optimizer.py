@@ -39,7 +39,7 @@ class Muon(Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Moves every filter that has a gradient."""
         for group in self.param_groups:
-            # A stage's filters have one shape; together they are one product of matrices, not many.
+            # Filters of one shape are stacked: one product of matrices instead of several.
             alike: dict[torch.Size, list[nn.Parameter]] = {}
             for param in group["params"]:
                 if param.grad is not None:
@@ -48,7 +48,7 @@ class Muon(Optimizer):
                 self._move(params, group)
 
     def _move(self, params: list[Any], group: dict[str, Any]) -> None:
-        """Moves filters of one shape together: a GPU waits for each operation it is sent."""
+        """Moves filters of one shape together: on a GPU each operation costs a launch."""
         for param in params:
             if not self.state[param]:
                 self.state[param]["momentum_buffer"] = torch.zeros_like(param)
@@ -69,8 +69,8 @@ class Muon(Optimizer):
 def orthogonal(gradient: Tensor, steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Draws a matrix towards the nearest semi-orthogonal one: large singular values come near 1.
 
-    Three steps leave singular values far below the largest below 1, which training does not mind;
-    five bring almost all between 0.7 and 1.2.
+    After three steps small singular values are still well below 1, which training does not mind;
+    after five almost all lie between 0.7 and 1.2.
 
     Args:
         gradient: (..., out, in, h, w): matrices of shape (out, in * h * w).
@@ -94,11 +94,11 @@ def build_optimizers(
 ) -> tuple[Muon, SGD]:
     """Sorts a network's trained parameters: filters to Muon; biases and the classifier to SGD.
 
-    SGD's rates and decay grow with the batch, which then counts as that many more images; Muon's
-    do not, because its update has the same size whatever the gradient's.
+    SGD's rates and decay grow in proportion to the batch; Muon's do not, because its update has the
+    same size whatever the gradient's.
     """
     # Three groups, because three things are learned: what to look for (filters), from how much on
-    # (biases of the normalisation, whose rate is thousands of times higher), and what it is.
+    # (biases of stem and normalisation, at a rate thousands of times higher), and what it is.
     filters: list[nn.Parameter] = []
     biases: list[nn.Parameter] = []
     heads: list[nn.Parameter] = []

@@ -21,7 +21,7 @@ class DataOptions:
     fingerprint: str | None = None
     """Of the training split, where it is known already: another dataset is refused then."""
     max_bad_images: int = 0
-    """Training images that may be left out because they cannot be decoded."""
+    """Images of each split that may be left out because they cannot be decoded."""
     outliers: str | None = None
     """A dataset of pictures of none of the classes; None trains without."""
 
@@ -37,7 +37,7 @@ RATE = dict(low=0, high=1e6)
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. With the same data and machine, the same recipe gives the same weights.
+    """One training run: with the same data, machine and processes, on a CPU the same weights.
 
     Learning rates are for the mean loss of a batch and hold at the schedule's peak.
     """
@@ -81,7 +81,7 @@ class Recipe:
     )
     ema_decay: float = option(
         0.0,
-        "Decay a step of the moving average of the weights, which is what is saved; 0: none.",
+        "Decay per step of the moving average of the weights, which is what is saved; 0: none.",
         0,
         BELOW_1,
     )
@@ -97,7 +97,7 @@ class Recipe:
     jpeg: float = option(0.0, "Share of the images compressed as JPEG files are.", 0, 1)
     resolution: tuple[tuple[float, float], ...] = option(
         ((1 / 3, 0.75), (1.0, 1.0)),
-        "share of the steps:scale of the images, in a row: early training is small",
+        "END:SCALE,...: up to this share of the steps, images are scaled by SCALE.",
     )
     mixed_precision: str = option(
         "auto", "no, bf16, fp16; auto takes bf16 where the processor has units for it."
@@ -130,7 +130,7 @@ class Recipe:
     def size_at(self, step: int, steps: int, image_size: int) -> int:
         """Side in pixels, even, of the images that step number `step` of `steps` trains on."""
         scale = next(scale for end, scale in self.resolution if step < end * steps or end == 1)
-        # Even, since three poolings follow; below 16 the last of them would have nothing left.
+        # At least 16 pixels, the networks' min_input_size.
         return max(16, 2 * round(image_size * scale / 2))
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,11 +172,11 @@ class Recipe:
         return cls(**content)
 
 
-# Names in released config cards, which still load.
+# Names in config.json files of 0.1, which still load.
 RENAMED = {"accumulation": "gradient_accumulation_steps", "average_decay": "ema_decay"}
 
 
-# Smaller steps, warmed up and averaged: better where there are few.
+# Smaller batches and rates, warmed up and averaged: for much training, and for few images.
 GENTLE: dict[str, Any] = dict(
     batch_size=1000,
     gradient_accumulation_steps=2,

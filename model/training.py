@@ -1,5 +1,6 @@
 """The training loop's pieces: one step, one epoch, and a state that can be saved and taken up."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -56,7 +57,7 @@ class EpochReport:
 def build_trainer(
     recipe: Recipe, data: TrainingData, accelerator: Accelerator, *, compiled: bool = False
 ) -> "Trainer":
-    """A new network, its first layer set from the images, on its way through a recipe."""
+    """Builds a network, whitens its first layer by the images, and wraps it in a `Trainer`."""
     torch.manual_seed(recipe.seed)
     classes, size = len(data.dataset.label_names), data.dataset.image_size
     network: Any = timm.create_model(recipe.network, num_classes=classes)
@@ -75,11 +76,11 @@ def build_trainer(
 
 
 class Trainer:
-    """A network, its optimizers and its weight average on their way through a recipe.
+    """A network, its optimizers and its weight average, trained epoch by epoch.
 
     Everything random is a function of (seed, epoch, step, micro-batch), so an epoch can be taken up
     from its beginning with the same result, bit for bit on a CPU. Where micro-batches can be shared
-    evenly, processes do with them what one process does.
+    evenly, several processes arrive at the gradients of one, but for rounding.
 
     Args:
         network: Trained in place; its first layer should be whitened.
@@ -121,7 +122,7 @@ class Trainer:
         # The schedule scales these; what the optimizers hold is the rate of the moment.
         self.peaks = [[float(group["lr"]) for group in o.param_groups] for o in self.optimizers]
         self.random = torch.Generator(self.device)
-        # A GPU takes a whole batch at once, and replays the step instead of being told it again.
+        # A GPU takes a whole batch at once, and replays the recorded step as a CUDA graph.
         self.whole_step: Callable[..., Tensor] = self._whole_step
         if self.plan.graphs:
             self.whole_step = GraphedStep(self._whole_step, self.random)
@@ -168,7 +169,7 @@ class Trainer:
         return EpochReport(mean_loss, rate, time.perf_counter() - started, images_seen)
 
     def _freeze_stem(self, epoch: int) -> None:
-        """Freezes the first layer's bias in time: nothing before it then needs a gradient.
+        """Freezes the first layer's bias after some epochs: backward passes end behind it then.
 
         DistributedDataParallel wants the same set of gradients in every step, so there the bias
         keeps its gradient and loses it before the optimizer sees it, to the same effect.
@@ -282,7 +283,7 @@ class Trainer:
     def _optimizer_step(self) -> None:
         """Lets the optimizers use the gradients, clears those, and moves the average.
 
-        accelerate's own wrapper would change the scale of float16 gradients between the two.
+        accelerate's own wrapper would change float16's scale between the two optimizers.
         """
         if self.stem_frozen:
             self.network.stem.conv.bias.grad = None
@@ -300,7 +301,7 @@ class Trainer:
             self.ema.update(self.network)
 
     def _check_finite(self, report: StepReport, epoch: int) -> None:
-        if not torch.isfinite(torch.tensor(report.loss)):
+        if not math.isfinite(report.loss):
             raise TrainingError(
                 f"The loss became {report.loss} in epoch {epoch + 1} by step {report.step} at "
                 f"learning rate {report.learning_rate:.3g}. Try a lower --learning-rate "
@@ -348,7 +349,9 @@ class Trainer:
                     kept = optimizer.state[param]
                     if kept.get("momentum_buffer") is None:
                         kept["momentum_buffer"] = torch.empty_like(param)
-                    kept["momentum_buffer"].copy_(saved[name])  # where a graph knows it to be
+                    kept["momentum_buffer"].copy_(
+                        saved[name]
+                    )  # in place: a CUDA graph keeps its address
             self.epochs_done = int(values["epochs_done"])
         except (KeyError, RuntimeError) as error:
             raise TrainingError(
