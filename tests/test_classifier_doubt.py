@@ -153,7 +153,7 @@ def test_boxes_that_do_not_fit_are_refused(seer: Classifier, box: Any) -> None:
 def test_doubtful_pictures_are_looked_at_together(
     seer: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sixteen white squares: a batch of two looks at each, and five of their 16 x 9 parts."""
+    """Sixteen white pictures: two batches of three looks at each, five of their 16 x 9 parts."""
     sizes, look = [], ood.logits_and_features
 
     def counted(network: nn.Module, x: torch.Tensor) -> Any:
@@ -162,7 +162,7 @@ def test_doubtful_pictures_are_looked_at_together(
 
     monkeypatch.setattr(ood, "logits_and_features", counted)
     seer([canvas()] * 16)
-    assert sizes == [32, *[32] * 4, 16]
+    assert sizes == [32, 16, *[32] * 4, 16]
 
 
 def test_limits_travel_with_the_model(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ class Classifier:
     def predict(self, pictures: Sequence[Image]) -> list[Prediction]:
         """Classifies pictures together, which is faster: the one way from pictures to predictions.
 
-        The largest centred square is looked at, and its mirror image; of a large picture also three
-        quarters of it and the whole, and probabilities are means. If that leaves doubt about a
+        The largest centred square is looked at, and its mirror image; of a large picture also the
+        middle of it and the whole, and probabilities are means. If that leaves doubt about a
         large picture, parts of it are looked at too; the most familiar one that leaves no doubt
         answers instead, but only as "unsure": probabilities were calibrated on whole pictures.
 

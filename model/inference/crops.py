@@ -91,16 +91,16 @@ def looks(width: int, height: int, size: int) -> list[Box]:
         size: Side in pixels that the network sees.
 
     Returns:
-        The largest centred square; of a large picture also three quarters of that, and the whole,
+        The largest centred square; of a large picture also the middle 85 % of that, and the whole,
         which is squeezed into a square: what is known is named alike however it is framed.
     """
     square = centre(width, height)
     side = min(width, height)
     if side < LARGE * size:
         return [square]
-    inset = side // 8
+    inset = side * 3 // 40
     inner = _square(square[0] + inset, square[1] + inset, side - 2 * inset)
-    return list(dict.fromkeys([square, inner, (0, 0, width, height)]))
+    return [square, inner, (0, 0, width, height)]
 
 
 def parts(width: int, height: int, size: int) -> list[Box]:
