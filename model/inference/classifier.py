@@ -251,7 +251,7 @@ class Classifier:
             if i not in best or part.scope > best[i].scope:
                 best[i] = part
         for i, part in best.items():
-            sure = part.verdict == "confident" and part.probability >= SURE_PART
+            sure = part.verdict != "none" and part.probability >= SURE_PART
             if sure and part.scope > found[i].scope:
                 found[i] = part.of_a_part()
         return found
