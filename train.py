@@ -173,6 +173,8 @@ class Run:
             # Nothing is learned from these, but one that cannot be read must not end a day's work.
             for _ in test.iter_batches(None, finish.PIECE):
                 pass
+            if len(test.bad) == len(test.labels):
+                raise DataError("No test image can be decoded; repair them, or name others.")
             if test.bad:
                 print(f"{len(test.bad):,} test images cannot be decoded and are left out.")
         return data

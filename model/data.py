@@ -57,11 +57,9 @@ def open_dataset(
     if "train" not in streams:
         raise DataError(f"{name} has no train split, only {', '.join(streams)}; name another one.")
     train = streams["train"]
-    columns = find_columns(name, train, found.folder, image_column, label_column)
+    columns = find_columns(name, train.features or {}, image_column, label_column)
     label_names, to_label = find_classes(name, train, columns[1])
-    dataset = ImageDataset(
-        public_name(name), *columns, label_names, to_label, image_size, found.folder
-    )
+    dataset = ImageDataset(public_name(name), *columns, label_names, to_label, image_size)
     if "test" not in streams and "validation" in streams:
         streams["test"] = streams.pop("validation")
         dataset.notes.append("There is no test split: the validation split is tested on.")
@@ -71,6 +69,8 @@ def open_dataset(
         count = max(1, round(test_fraction * len(whole.labels)))
         # Always the same seed: which images are tested on must not depend on that of a run.
         rows = train_validation_split(whole.labels, count, seed=0)
+        if not len(rows[1]):
+            raise DataError(f"{name} has one image of each class: add some, to test on others.")
         dataset.splits = {k: whole.part(k, r) for k, r in zip(("train", "test"), rows, strict=True)}
         dataset.notes.append(
             f"There is no test split: {len(rows[1]):,} images, the same in every run, are kept to "
@@ -89,6 +89,8 @@ def describe(dataset: ImageDataset) -> list[str]:
     fewest, most = int(counts.argmin()), int(counts.argmax())
     some = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     sizes = f"{counts[fewest]:,} images of {names[fewest]} to {counts[most]:,} of {names[most]}"
+    if counts[fewest] == counts[most]:
+        sizes = f"{counts[most]:,} of each"
     return [f"{len(names):,} classes: {some} ({sizes})", *dataset.notes]
 
 

@@ -75,8 +75,6 @@ class ImageDataset:
     """Turns a value of the label column into its number; -1 for none."""
     image_size: int
     """Side S of the squares that images are scaled to, in pixels."""
-    folder: str = ""
-    """Where the paths start that a table names its images by."""
     notes: list[str] = field(default_factory=list)
     """Sentences on what was found, and what is not used."""
     splits: "dict[str, ShardedSplit]" = field(default_factory=dict)
@@ -210,7 +208,7 @@ class ShardedSplit:
         places: list[int] = []
         for place, encoded in rows:
             try:
-                pixels[len(places)] = read_square(read_bytes(encoded, self.dataset.folder), size)
+                pixels[len(places)] = read_square(read_bytes(encoded), size)
                 places.append(place)
             except (ImageError, OSError) as error:
                 self.bad.add(place)  # before it is counted: other threads may add theirs

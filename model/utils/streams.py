@@ -1,29 +1,32 @@
 """Finds the streams and columns of a dataset, and says in one sentence what is wrong with it."""
 
 import glob
+import json
 import logging
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 import datasets
 import huggingface_hub
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Value
 from datasets.exceptions import DatasetsError
-from datasets.utils.file_utils import xopen
 from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 from pyarrow import csv
 from pyarrow.dataset import ParquetFragmentScanOptions
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from .errors import DataError, ImageError
-from .listing import SPLIT_OF, list_folder
+from .listing import SPLIT_OF, Listing, is_picture, list_folder
 
 HUB_TIMEOUT = 10.0  # seconds until a hub that does not answer counts as out of reach
 LOCAL_COPY = (
@@ -46,8 +49,6 @@ class Found:
     """Of "train", "validation" and "test", those that there are; their columns are known."""
     unused: dict[str, list[str]] = field(default_factory=dict)
     """Names of files and splits that are not used, under the reason why."""
-    folder: str = ""
-    """Where the paths start that a table names its pictures by."""
 
 
 def find_streams(name: str) -> Found:
@@ -71,7 +72,7 @@ def find_streams(name: str) -> Found:
     with _quiet():
         path = os.path.abspath(name) if local else _download(name)
         with clear_errors(name, "holds no dataset that can be read"):
-            return _open(name, path)
+            return _open(name, path, local)
 
 
 def _download(name: str) -> str:
@@ -99,46 +100,72 @@ def _download(name: str) -> str:
         ) from None
 
 
-def _open(name: str, folder: str) -> Found:
-    listing = list_folder(Path(folder))
+def _open(name: str, folder: str, local: bool) -> Found:
     card = Path(folder) / "README.md"
     try:
         head = huggingface_hub.metadata_load(card) if card.is_file() else None
-    except (ValueError, YAMLError):
+    except (ValueError, YAMLError):  # a text that only looks like the card of a dataset
         head = None
-        listing.unused["since its head is no valid YAML"].append(card.name)
     # Whether the card says which files belong to the dataset, or what their columns are.
     if head and {"configs", "dataset_info"} & head.keys():
         return _open_declared(name, folder)
-    if listing.tables:
-        splits = {split: _open_tables(paths) for split, paths in listing.tables.items()}
-        tables = {os.path.dirname(path) for paths in listing.tables.values() for path in paths}
-        return Found(splits, listing.unused, tables.pop() if len(tables) == 1 else folder)
+    listing = list_folder(Path(folder))
+    if listing.stored:  # what a dataset on the hub consists of; figures may lie beside it
+        stored = {split: _open_stored(paths) for split, paths in listing.stored.items()}
+        return Found(stored, listing.unused({*chain(*listing.stored.values())}))
+    used: set[str] = set()
+    tables: dict[str, Dataset] = {}
+    for split, paths in listing.written.items():
+        for path in paths:
+            rows = _read_table(path, None if local else folder)
+            if rows is not None and split not in tables:
+                tables[split] = rows
+                used |= {path, *_paths(rows)}
+    # Class folders tell what pictures show, unless a table does.
+    labelled = all({*rows.column_names} & {*LABEL_COLUMNS} for rows in tables.values())
+    if tables and (labelled or len(listing.classes) < 2):
+        streams = {split: rows.to_iterable_dataset() for split, rows in tables.items()}
+        return Found(streams, listing.unused(used))
+    if not listing.pictures and any(is_picture(parts) for parts, _ in listing.files):
+        raise DataError(
+            f"{name} holds pictures, but neither class folders nor a table of labels: sort the "
+            "images of every split into one folder a class."
+        )
     if not listing.pictures:
         return _open_declared(name, folder)  # perhaps in a form that only `datasets` knows
+    return _open_pictures(name, listing)
+
+
+def _open_pictures(name: str, listing: Listing) -> Found:
+    """Class folders as streams."""
     names = listing.classes
     if len(names) < 2:
         raise DataError(
             f"{name} has only the class folder {names[0]!r}; a classifier needs two or more. If "
             f"class folders lie inside it, name it: --dataset {Path(name) / names[0]}."
         )
-    strange = {n for pairs in listing.pictures.values() for n, _ in pairs}.difference(names)
-    if strange:
+    every = list(chain(*listing.pictures.values()))
+    if strange := {one for one, _ in every}.difference(names):
         raise DataError(
             f"{name} has pictures of {min(strange)!r} to test on, but none to train on (there are "
             f"{', '.join(names[:10])}); rename that folder, or add pictures to train on."
         )
-    number = {name: i for i, name in enumerate(names)}
-    features = Features({"image": Image(decode=False), "label": ClassLabel(names=names)})
+    number = {one: i for i, one in enumerate(names)}
     splits = {}
     for split, pairs in listing.pictures.items():
-        columns = {
-            "image": [{"bytes": None, "path": path} for _, path in pairs],
-            "label": [number[name] for name, _ in pairs],
-        }
-        rows = Dataset.from_dict(columns, features=features)
+        labels = [number[one] for one, _ in pairs]
+        rows = Dataset.from_dict({"label": labels}, Features(label=ClassLabel(names=names)))
+        rows = _with_files(rows, "image", [path for _, path in pairs])
         splits[split] = rows.to_iterable_dataset(num_shards=min(64, len(rows)))
-    return Found(splits, listing.unused)
+    return Found(splits, listing.unused({path for _, path in every}))
+
+
+def _with_files(rows: Dataset, column: str, paths: list[str]) -> Dataset:
+    """Rows with a column of image files, in place of one of that name."""
+    if column in rows.column_names:
+        rows = rows.remove_columns(column)
+    files = [{"bytes": None, "path": path} for path in paths]
+    return rows.add_column(column, files, feature=Image(decode=False))
 
 
 def _open_declared(name: str, folder: str) -> Found:
@@ -166,19 +193,52 @@ def _open_declared(name: str, folder: str) -> Found:
     return Found(splits, unused)
 
 
-def _open_tables(paths: list[str]) -> IterableDataset:
-    kind = Path(paths[0]).suffix.lower()
-    if kind in DELIMITERS:
-        # `datasets` takes a class called "null" or "NA" for a gap.
-        options: Any = dict(
-            parse_options=csv.ParseOptions(delimiter=DELIMITERS[kind]),
-            convert_options=csv.ConvertOptions(null_values=[""]),
-        )
-        rows = pa.concat_tables([csv.read_csv(path, **options) for path in paths])
-        return Dataset(rows).to_iterable_dataset()
-    builder = "json" if kind == ".jsonl" else kind[1:]
+def _open_stored(paths: list[str]) -> IterableDataset:
+    builder = Path(paths[0]).suffix.lower()[1:]
     files = {"train": [glob.escape(path) for path in paths]}
     return _streams(datasets.load_dataset_builder(builder, data_files=files))["train"]
+
+
+def _read_table(path: str, within: str | None) -> Dataset | None:
+    """A table of text whose columns of picture files are found; None if it names no picture.
+
+    Args:
+        path: Of the table, from whose folder on pictures are named.
+        within: A folder that they must lie in: what was downloaded must not name other files.
+    """
+    kind = Path(path).suffix.lower()
+    try:
+        if kind in DELIMITERS:
+            # `datasets` takes a class called "null" or "NA" for a gap.
+            options: Any = dict(
+                parse_options=csv.ParseOptions(delimiter=DELIMITERS[kind]),
+                convert_options=csv.ConvertOptions(null_values=[""]),
+            )
+            table = csv.read_csv(path, **options)
+        else:
+            text = Path(path).read_text(encoding="utf-8-sig")
+            lines = text.splitlines() if kind == ".jsonl" else []
+            rows = [json.loads(one) for one in lines if one.strip()] if lines else json.loads(text)
+            table = pa.Table.from_pylist(rows)
+    except (AttributeError, LookupError, TypeError, ValueError):  # no table at all
+        return None
+    found = Dataset(table)
+    for column, kind_of in found.features.items():
+        if getattr(kind_of, "dtype", "") != "string" or not len(found):
+            continue
+        files = [os.path.join(os.path.dirname(path), one or "") for one in found[column]]
+        outside = within and any(
+            not os.path.normpath(one).startswith(within + os.sep) for one in files
+        )
+        if os.path.isfile(files[0]) and not outside:
+            return _with_files(found, column, files)
+    return None
+
+
+def _paths(rows: Dataset) -> list[str]:
+    """Of the pictures that a table names."""
+    column = next(c for c, kind in rows.features.items() if isinstance(kind, Image))
+    return [one["path"] for one in rows[column]]
 
 
 def _streams(builder: Any) -> dict[str, IterableDataset]:
@@ -218,29 +278,29 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def read_bytes(encoded: dict[str, Any] | None, folder: str) -> bytes:
-    """The file of an image that a stream gives as its bytes or as a path.
-
-    Args:
-        encoded: Of the stream: {"bytes": ..., "path": ...}.
-        folder: Where paths start.
+def read_bytes(encoded: dict[str, Any] | None) -> bytes:
+    """The file of an image that a stream gives as its bytes or as a path, perhaps inside of a zip.
 
     Raises:
-        ImageError: If the row holds none.
+        ImageError: If the row holds none, or the zip is damaged there.
+        OSError: If there is no such file.
     """
     if encoded is None or (encoded["bytes"] is None and encoded["path"] is None):
         raise ImageError("The row holds no image.")
     if encoded["bytes"] is not None:
         return encoded["bytes"]
     path: str = encoded["path"]
-    if path.startswith("zip://"):
-        entry, _, archive = path.removeprefix("zip://").rpartition("::")
+    if not path.startswith("zip://"):
+        with open(path, "rb") as file:
+            return file.read()
+    entry, _, archive = path.removeprefix("zip://").rpartition("::")
+    try:
         opened = _zip(archive)
         if opened.getinfo(entry).file_size > MOST_BYTES:
             raise ImageError(f"{entry} in {archive} is too large; pack a smaller one.")
         return opened.read(entry)
-    with xopen(path if "://" in path else os.path.join(folder, path), "rb") as file:
-        return file.read()
+    except (BadZipFile, EOFError, KeyError, LZMAError, RuntimeError, zlib.error) as error:
+        raise ImageError(f"{entry} in {archive} cannot be unpacked ({error}).") from None
 
 
 @lru_cache(8)
@@ -250,30 +310,20 @@ def _zip(path: str) -> ZipFile:
 
 
 def find_columns(
-    name: str, train: IterableDataset, folder: str, image: str | None, label: str | None
+    name: str, features: dict[str, Any], image: str | None, label: str | None
 ) -> tuple[str, str]:
     """The columns of images and labels: those asked for, or found by type and name.
 
     Raises:
         DataError: If there is none, or the one asked for is of another type.
     """
-    features = train.features or {}
     images = [column for column, kind in features.items() if _holds_files(kind)]
-    if not images or image not in (None, *images):  # perhaps pictures are named by their paths
-        texts = train.select_columns([c for c in features if c not in images])
-        first: dict[str, Any] = next(iter(texts), {})
-        images += [
-            column
-            for column, value in first.items()
-            if isinstance(value, str) and os.path.isfile(os.path.join(folder, value))
-        ]
     classes = [column for column, kind in features.items() if isinstance(kind, ClassLabel)]
     plain = [
         column
         for column, kind in features.items()
         if isinstance(kind, Value)
         and any(word in kind.dtype for word in ("string", "int", "bool", "float"))
-        and column not in images
     ]
     # Text and numbers may be anything: without being asked for, only their name makes them labels.
     likely = classes or [column for column in plain if column in LABEL_COLUMNS]
