@@ -190,9 +190,9 @@ def _listen(host: str, port: int | None) -> socket.socket:
             found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
             both = host == "::" and socket.has_dualstack_ipv6()  # IPv4 as well
             return socket.create_server(found[4], family=found[0], dualstack_ipv6=both)
-        except OSError as error:
-            refused, reason = number, error.strerror or error
-            if error.errno != errno.EADDRINUSE:
+        except (OSError, UnicodeError) as error:  # no name of a host may hold ".."
+            refused, reason = number, getattr(error, "strerror", None) or error
+            if getattr(error, "errno", None) != errno.EADDRINUSE:
                 break
     raise ConfigError(
         f"Nothing can listen on {host} port {refused} ({reason}). Choose another one with --port "

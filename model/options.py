@@ -172,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         "--max-bad-images",
         type=int,
         metavar="N",
-        help="training images that may be left out because they cannot be decoded (default: 0)",
+        help="images of each split that may be left out because they cannot be decoded",
     )
     add(
         "--outliers",

@@ -326,6 +326,7 @@ def test_a_network_that_sees_only_light_is_measured() -> None:
     assert found["mean_never_seen"] == pytest.approx(sum(never) / 10, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_program_measures_a_run(
     trained: Path, shapes: Path, program: Program, tmp_path: Path
 ) -> None:

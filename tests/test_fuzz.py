@@ -56,6 +56,7 @@ def test_any_bytes_as_a_picture(classify: Classifier, content: bytes) -> None:
         assert classify(content).label in NAMES
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(name=st.sampled_from(sorted(SMALL)), edits=EDITS)
 def test_edited_pictures(classify: Classifier, name: str, edits: list[tuple[int, bytes]]) -> None:

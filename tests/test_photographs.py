@@ -190,6 +190,7 @@ def test_what_is_wrong_with_a_dataset_is_named(classifier: Classifier, tmp_path:
         read(str(tmp_path / "nowhere"))
 
 
+@pytest.mark.slow
 def test_the_program_measures_a_run(trained: Path, program: Program, tmp_path: Path) -> None:
     truths = ["cross", "ring", "stripes"] * 12 + ["other"] * 9
     folder = photographs(tmp_path / "mine", truths)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import QUICK, ROOT, SIGKILL, Program, kill_when
 
+pytestmark = pytest.mark.slow
+
 # So that the first layer freezes on the way, and gradients are exchanged once a batch only. In full
 # precision: what differs in the last digit grows.
 MORE = ["--stem-bias-epochs", "1", "--gradient-accumulation-steps", "4", "--mixed-precision", "no"]

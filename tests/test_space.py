@@ -19,6 +19,7 @@ from model.utils.errors import ConfigError
 SPACE = "you/tiny-demo"
 
 
+@pytest.mark.slow
 def test_a_space_starts_by_itself(
     hub: Hub, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

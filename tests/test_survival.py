@@ -9,6 +9,8 @@ pytest.importorskip("resource")  # not on Windows
 
 from benchmarks.survival import survive
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_interruptions_change_nothing(seed: int, shapes: Path, tmp_path: Path) -> None:

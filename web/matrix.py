@@ -12,24 +12,20 @@ from web.report import Results, report_of
 MOST_CLASSES = 20  # that have room in the page; beyond them, a list of the worst pairs
 
 
-def counts_of(results: Results) -> np.ndarray:
-    """How many pictures of each class got each class's name, int (C, C): true, then predicted."""
-    rows = confusions(report_of(results))
-    return np.array([[row.get(i, 0) for i in range(len(rows))] for row in rows])
-
-
 def matrix(results: Results) -> str:
     """A table for a few classes, otherwise the pairs that go wrong most often."""
     names = results["dataset"]["label_names"]
     if len(names) > MOST_CLASSES:
         return _pairs(report_of(results), names)
-    return _table(counts_of(results), names)
+    rows = confusions(report_of(results))
+    counts = np.array([[row.get(i, 0) for i in range(len(rows))] for row in rows])  # (C, C)
+    return _table(counts, names)
 
 
 def counted(true: int, predicted: int, results: Results) -> tuple[int, str]:
     """What a cell counts, as a number and in words."""
-    names, row = results["dataset"]["label_names"], counts_of(results)[true].tolist()
-    count, support = row[predicted], sum(row)
+    names, row = results["dataset"]["label_names"], confusions(report_of(results))[true]
+    count, support = row.get(predicted, 0), sum(row.values())
     became = "were recognised"
     if true != predicted:
         became = f"were taken for {names[predicted]}"

@@ -151,7 +151,7 @@ def asking(what: str) -> Iterator[None]:
             text = text.replace(token, "[token]")
         remedy = (
             f"Check the name, {LOG_IN}, check the connection and HF_ENDPOINT="
-            f"{constants.ENDPOINT}, then try again."
+            f"{re.sub('//[^/]*@', '//', constants.ENDPOINT)}, then try again."
         )
         if isinstance(error, OSError) and error.errno is not None:
             remedy = f"Free space in {constants.HF_HUB_CACHE}, or set HF_HOME to another disk."

@@ -64,8 +64,9 @@ def claim(directory: Path, resume: bool) -> Iterator[None]:
         yield
     finally:
         if lock.is_locked:
+            with suppress(OSError):  # while it is held, or it could be another's; not on Windows
+                (directory / LOCK).unlink()
             lock.release()
-            (directory / LOCK).unlink(missing_ok=True)
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()

@@ -53,8 +53,8 @@ def test_pictures_are_answered_and_other_sites_stay_out(
     with served(env={"GRADIO_ROOT_PATH": prefix}) as inside:
         config = found.replace("listen 80", f"listen 127.0.0.1:{port}")
         config = config.replace("127.0.0.1:7860", urlsplit(inside).netloc)
-        if way != "path taken away":
-            config = config.replace(f"{urlsplit(inside).netloc}/;", f"{urlsplit(inside).netloc};")
+        if way == "path taken away":
+            config = config.replace(f"{urlsplit(inside).netloc};", f"{urlsplit(inside).netloc}/;")
         config = config.replace("/pets", prefix)
         # Browsers ask for this one at the host's root, which is not the page's.
         config = config.replace("{", "{ location = /favicon.ico { return 204; }", 1)
@@ -72,3 +72,5 @@ def test_pictures_are_answered_and_other_sites_stay_out(
                 )
                 assert sent.status_code == status
             assert httpx.get(f"{url}metrics").status_code == 403
+            if way == "path left":  # taken away twice, it would be let in
+                assert httpx.get(f"{url}pets/metrics").status_code == 404
