@@ -23,7 +23,7 @@ from model.evaluation import finish
 from model.inference.logits import predict_logits
 from model.recipe import RECIPES, DataOptions
 from model.utils.device import resolve_mixed_precision, use_all_cores
-from model.utils.errors import CifarnetError
+from model.utils.errors import CifarnetError, DataError
 from model.utils.machine import cores
 from model.utils.memory import keep_memory
 from web.charts import data_uri
@@ -97,7 +97,8 @@ class TrainingJob:
     def _introduce(self) -> None:
         """Reports what is trained on, and the pictures, held back and of different classes."""
         held = self.data.validation
-        assert held is not None  # every recipe holds images back
+        if held is None:  # a tenth of fewer than ten
+            raise DataError("The dataset has too few images to hold some back; add some.")
         labels = held.labels.tolist()
         rows = [labels.index(label) for label in dict.fromkeys(labels)][:SHOWN]
         self.shown: Tensor = held.images[rows]  # (6, 3, S, S)

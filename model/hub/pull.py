@@ -54,7 +54,8 @@ def pull(
     try:
         write_together(directory, found)
     except BaseException:
-        if new:
-            shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
+        if not new:  # it was empty
+            directory.mkdir()
         raise
     return directory, source.name
