@@ -23,7 +23,8 @@ class Prediction:
         scope: Score of the OOD detector, the higher the more the picture is like those of the
             classes; 0 where the model has none.
         box: Left, top, right and bottom of the part that the answer rests on, in pixels of the
-            original upright picture, however many of them were decoded.
+            original upright picture, however many of them were decoded; where several looks at the
+            whole were averaged, of its largest centred square.
     """
 
     label: str
