@@ -125,3 +125,45 @@ def test_too_many_images_held_back(pets: Path, tmp_path: Path, told: Callable[..
     line = [*RUN, "--dataset", pets, "--output", tmp_path / "run", "--val-size"]
     assert "20" in told(*line, "20")
     assert told(*line, "4") == ""
+
+
+def test_columns_that_are_not_found(tmp_path: Path, told: Callable[..., str]) -> None:
+    buffer, folder = io.BytesIO(), tmp_path / "d"
+    Image.new("RGB", (32, 32)).save(buffer, "PNG")
+    folder.mkdir()
+    rows = {"scan": [buffer.getvalue()] * 24, "finding": ["ill", "well"] * 12, "age": [1.5] * 24}
+    pq.write_table(pa.table(rows), folder / "train.parquet")
+    line = [*RUN, "--dataset", folder, "--output", tmp_path / "run"]
+    said = told(*line)
+    assert "--label-column" in said
+    assert "finding" in said
+    assert "1.5" in told(*line, "--label-column", "age")  # the next true sentence
+    assert "--image-column (scan" in told(*line, "--image-column", "finding")
+    assert told(*line, "--label-column", "finding", "--image-column", "scan") == ""
+
+
+def test_several_datasets_in_one_folder(
+    pets: Path, tmp_path: Path, told: Callable[..., str]
+) -> None:
+    buffer, folder = io.BytesIO(), tmp_path / "d"
+    Image.new("RGB", (32, 32)).save(buffer, "PNG")
+    rows = {"image": [buffer.getvalue()] * 24, "label": ["ill", "well"] * 12}
+    for name in ("one", "two"):
+        (folder / name).mkdir(parents=True)
+        pq.write_table(pa.table(rows), folder / name / "train.parquet")
+    line = [*RUN, "--output", tmp_path / "run", "--dataset"]
+    assert "one, two" in told(*line, folder)
+    assert "name the folder" in told(*line, folder / "one" / "train.parquet")
+    assert told(*line, folder / "one") == ""
+
+
+def test_a_run_of_another_dataset(pets: Path, tmp_path: Path, told: Callable[..., str]) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    assert told(*RUN, "--dataset", pets, "--output", first) == ""
+    (pets / "dog" / "05.png").unlink()
+    repeat = ["--from-config", first / "config.json", "--output", again]
+    assert "--dataset" in told(*repeat)
+    assert told(*repeat, "--dataset", pets) == ""
+    assert "--from-config" in told(*repeat, "--recipe", "tiny")
+    said = told("--from-config", pets / "dog", "--output", again)
+    assert "dog" in said
