@@ -82,16 +82,16 @@ def test_something_small_in_a_large_picture_is_found(seer: Classifier) -> None:
 
 
 def test_a_part_must_be_surer_than_a_whole(seer: Classifier) -> None:
-    """A spot of 50 x 50 gives its part a logit of 2.5, probability 0.92; one of 60 x 60 has 0.97.
+    """A spot of 60 x 60 gives its part a logit of 3.6, probability 0.97; one of 66 x 66 has 0.99.
 
-    Either is above this classifier's 0.6, but of a part 0.95 is asked.
+    Either is above this classifier's 0.6, but of a part 0.98 is asked.
     """
     known = OODDetector(
         mean=(0.0, 0.0), std=(1.0, 1.0), energy=(0.0, 1.0), distance=(0.0, 1e9), threshold=2.0
     )
     seer.calibration = Calibration(confident=0.6, detector=known)
-    assert seer(canvas(((120, 120, 170, 170), RED))).verdict == "none"
-    found = seer(canvas(((120, 120, 180, 180), RED)))
+    assert seer(canvas(((120, 120, 180, 180), RED))).verdict == "none"
+    found = seer(canvas(((120, 120, 186, 186), RED)))
     assert (found.verdict, found.box) == ("unsure", (100, 100, 200, 200))
 
 

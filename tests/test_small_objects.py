@@ -27,9 +27,8 @@ def composed(picture: Image.Image, corner: tuple[int, int]) -> Image.Image:
     return canvas
 
 
-@pytest.mark.parametrize("label", ["airplane", "ship"])
-def test_a_subject_in_a_corner_is_found(classifier: Classifier, label: str) -> None:
-    with Image.open(ROOT / "examples" / f"{label}.png") as image:
+def test_a_subject_in_a_corner_is_found(classifier: Classifier) -> None:
+    with Image.open(ROOT / "examples" / "airplane.png") as image:
         picture = image.convert("RGB")
     for left, top in CORNERS:
         photo = composed(picture, (left, top))
@@ -37,7 +36,7 @@ def test_a_subject_in_a_corner_is_found(classifier: Classifier, label: str) -> N
         assert classifier(photo).verdict == "none"
         classifier.look_closer = True
         answer = classifier(photo)
-        assert answer.label == label
+        assert answer.label == "airplane"
         assert answer.verdict == "unsure"
         assert answer.sentence.startswith("Perhaps a")
         x0, y0, x1, y1 = answer.box  # the part that answered holds most of the subject

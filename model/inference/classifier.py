@@ -20,7 +20,7 @@ from .crops import Box, Picture
 from .optimize import optimize_for_inference
 from .prediction import Explanation, Prediction, sentence
 
-SURE_PART = 0.95  # probability that a part of a picture must reach: many crops, many chances to err
+SURE_PART = 0.98  # probability that a part of a picture must reach: many crops, many chances to err
 BATCH_SIZE = 32  # pictures that go through the network at once, each with its mirror image
 
 Image: TypeAlias = Pixels | Picture
