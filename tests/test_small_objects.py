@@ -50,7 +50,7 @@ def test_an_empty_canvas_is_nothing(classifier: Classifier) -> None:
 
 @pytest.mark.skipif("CIFARNET_TEST_DATA" not in os.environ, reason="needs the real images")
 def test_it_helps_with_real_images(classifier: Classifier) -> None:
-    """Of 100 test images in corners at least 40 more are named than by the whole canvas alone."""
+    """Of 100 test images in corners at least 25 more are named than by the whole canvas alone."""
     source = data.open_dataset(os.environ["CIFARNET_TEST_DATA"])
     split = source.splits["test"].load(torch.arange(0, 10_000, 100))
     rows = split.images.permute(0, 2, 3, 1).numpy()  # (100, 32, 32, 3)
@@ -63,6 +63,6 @@ def test_it_helps_with_real_images(classifier: Classifier) -> None:
         return int(np.sum([one.label == name for one, name in zip(answers, truth, strict=True)]))
 
     try:
-        assert right(True) >= right(False) + 40
+        assert right(True) >= right(False) + 25
     finally:
         classifier.look_closer = True
