@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .recipe import Recipe
+
 Change = Callable[[Tensor, torch.Generator], Tensor]
 
 # Quantisation tables of the JPEG standard, annex K: luminance, chrominance.
@@ -231,6 +233,11 @@ CHANGES: dict[str, Change] = dict(
     warp=warp, recolour=recolour, resample=resample, noise=add_noise, jpeg=jpeg
 )
 """Fields of a recipe, and what they do to their share of a batch."""
+
+
+def shares_of(recipe: Recipe) -> dict[str, float]:
+    """The share of the pictures that a recipe lets each of `CHANGES` have."""
+    return {name: getattr(recipe, name) for name in CHANGES}
 
 
 def distort(images: Tensor, shares: Mapping[str, float], generator: torch.Generator) -> Tensor:

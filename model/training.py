@@ -272,7 +272,7 @@ class Trainer:
         recipe, random = self.recipe, self.random
         if recipe.translate:
             images = augment.translate(images, recipe.translate, random)
-        shares = {name: getattr(recipe, name) for name in distort.CHANGES}
+        shares = distort.shares_of(recipe)
         if any(shares.values()):
             images = distort.distort(images, shares, random)
         x = augment.normalize(images, self.mean, self.std)

@@ -126,6 +126,29 @@ def trained(shapes: Path, program: Program, tmp_path_factory: pytest.TempPathFac
     return run
 
 
+@pytest.fixture
+def train_here(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """Calls train.py in this process: its exit code, and what it said on stdout and stderr."""
+    import train
+
+    threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code: object = 0
+        try:
+            train.main([str(one) for one in arguments])
+        except SystemExit as stopped:
+            code = stopped.code
+        said = capsys.readouterr()
+        assert isinstance(code, int)
+        assert "Traceback" not in said.err
+        return code, said.out, said.err
+
+    yield run
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGTERM, handler)
+
+
 def kill_when(arguments: list[str | Path], ready: Callable[[], bool], sign: signal.Signals) -> str:
     """Starts a program, sends a signal once `ready()`, and returns what it wrote to stderr."""
     if not POSIX:

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,22 +23,16 @@ LAYOUT = {"config.json", "model.safetensors", "README.md", "results.json", "figu
 
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+def refused(train_here: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
     """Calls train.py in this process, expects a mistake of the user's, and gives what it said."""
-    threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
 
     def run(*arguments: str | Path) -> str:
-        with pytest.raises(SystemExit) as caught:
-            train.main([str(one) for one in arguments])
-        said = capsys.readouterr().err
-        assert caught.value.code == 2, said
-        assert "Traceback" not in said
+        code, _, said = train_here(*arguments)
+        assert code == 2, said
         assert said.count("error: ") == 1
         return said
 
-    yield run
-    torch.set_num_threads(threads)
-    signal.signal(signal.SIGTERM, handler)
+    return run
 
 
 def same_weights(a: Path, b: Path) -> bool:

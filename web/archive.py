@@ -1,14 +1,12 @@
 """Pictures out of uploaded files and zip archives, one at a time and never onto the disk."""
 
-import lzma
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from model.utils.errors import ImageError
+from model.utils.listing import DAMAGED_ZIP
 
 MOST_PICTURES = 500  # in one go
 MOST_ENTRIES = 5_000  # of a zip, pictures or not
@@ -19,10 +17,6 @@ JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
 END = b"PK\x05\x06"  # of a zip's closing record; the size of its list of contents is at byte 12
 TAIL = 22 + 65535  # bytes in which that record lies
 UTF8 = 0x800  # flag of an entry whose name is written so
-DAMAGED = (
-    *(struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
-    *(EOFError, ValueError, RuntimeError, OSError),
-)
 
 Item = tuple[str, bytes | ImageError]
 """A name to show, never used as a path; and a file's content, or why it was not read."""
@@ -91,7 +85,7 @@ def _unpacked(name: str, path: Path, budget: _Budget) -> Iterator[Item]:
                 if budget.spent:
                     return
                 yield _name(entry), _read(archive, entry, budget)
-    except DAMAGED:
+    except DAMAGED_ZIP:
         yield name, ImageError("This zip is damaged; make it again.")
 
 
@@ -110,7 +104,7 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: _Budget) -> 
         return ImageError(
             f"This file is compressed by the rare method {entry.compress_type}; pack it by deflate."
         )
-    except DAMAGED:
+    except DAMAGED_ZIP:
         budget.spend(0)
         return ImageError("This file is damaged inside its zip; pack it again.")
     budget.spend(len(content))

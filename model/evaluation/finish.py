@@ -79,7 +79,7 @@ def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | Non
     images = data.validation.images  # (N, 3, S, S)
     logits, features = predict(network, images, logits_and_features)
     # As photographs might be, whatever the recipe trained for: people will bring some.
-    shares = {name: getattr(RECIPES["robust"], name) for name in distort.CHANGES}
+    shares = distort.shares_of(RECIPES["robust"])
     random = torch.Generator(images.device).manual_seed(0)
     parts = [distort.distort(part, shares, random).round().byte() for part in images.split(1000)]
     worse = torch.cat(parts)

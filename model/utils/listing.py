@@ -1,8 +1,11 @@
 """What lies in a dataset's folder: which files are its pictures and tables, and which are not."""
 
+import lzma
 import os
 import re
+import struct
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +25,10 @@ SPLIT_OF = {word: split for split, words in SPLITS.items() for word in words}
 STORED = (".parquet", ".arrow")  # tables that hold the pictures themselves, as a rule
 WRITTEN = (".csv", ".tsv", ".jsonl", ".json")  # tables that name the pictures' files
 LITTER = ("._", "__MACOSX", ".DS_Store", ".git", ".cache")  # what other programs leave behind
+DAMAGED_ZIP = (  # what Python raises over zips that are damaged, or made to be
+    *(struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+    *(EOFError, ValueError, RuntimeError, OSError),
+)
 Parts = tuple[str, ...]  # of a path, from the dataset's folder on
 File = tuple[Parts, str]  # and where it can be opened
 
@@ -115,7 +122,7 @@ def _entries(archive: str, stem: str) -> Iterator[File]:
     try:
         with zipfile.ZipFile(archive) as opened:
             names = sorted(info.filename for info in opened.infolist() if not info.is_dir())
-    except (zipfile.BadZipFile, OSError) as error:
+    except DAMAGED_ZIP as error:
         raise DataError(f"{archive} cannot be read ({error}); download or pack it again.") from None
     listed = [(tuple(name.split("/")), name) for name in names]
     split = (stem,) if stem.casefold() in SPLIT_OF else ()

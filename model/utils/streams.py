@@ -4,16 +4,14 @@ import glob
 import json
 import logging
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
-from lzma import LZMAError
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import datasets
 import huggingface_hub
@@ -26,7 +24,7 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from .errors import DataError, ImageError
-from .listing import SPLIT_OF, Listing, is_picture, list_folder
+from .listing import DAMAGED_ZIP, SPLIT_OF, Listing, is_picture, list_folder
 
 HUB_TIMEOUT = 10.0  # seconds until a hub that does not answer counts as out of reach
 LOCAL_COPY = (
@@ -117,10 +115,10 @@ def _open(name: str, folder: str, local: bool) -> Found:
     tables: dict[str, Dataset] = {}
     for split, paths in listing.written.items():
         for path in paths:
-            rows = _read_table(path, None if local else folder)
-            if rows is not None and split not in tables:
-                tables[split] = rows
-                used |= {path, *_paths(rows)}
+            found = _read_table(path, None if local else folder)
+            if found is not None and split not in tables:
+                tables[split], files = found
+                used |= {path, *files}
     # Class folders tell what pictures show, unless a table does.
     labelled = all({*rows.column_names} & {*LABEL_COLUMNS} for rows in tables.values())
     if tables and (labelled or len(listing.classes) < 2):
@@ -199,8 +197,8 @@ def _open_stored(paths: list[str]) -> IterableDataset:
     return _streams(datasets.load_dataset_builder(builder, data_files=files))["train"]
 
 
-def _read_table(path: str, within: str | None) -> Dataset | None:
-    """A table of text whose columns of picture files are found; None if it names no picture.
+def _read_table(path: str, within: str | None) -> tuple[Dataset, list[str]] | None:
+    """A table of text with its column of picture files, and those; None if it names no picture.
 
     Args:
         path: Of the table, from whose folder on pictures are named.
@@ -231,14 +229,8 @@ def _read_table(path: str, within: str | None) -> Dataset | None:
             not os.path.normpath(one).startswith(within + os.sep) for one in files
         )
         if os.path.isfile(files[0]) and not outside:
-            return _with_files(found, column, files)
+            return _with_files(found, column, files), files
     return None
-
-
-def _paths(rows: Dataset) -> list[str]:
-    """Of the pictures that a table names."""
-    column = next(c for c, kind in rows.features.items() if isinstance(kind, Image))
-    return [one["path"] for one in rows[column]]
 
 
 def _streams(builder: Any) -> dict[str, IterableDataset]:
@@ -299,7 +291,7 @@ def read_bytes(encoded: dict[str, Any] | None) -> bytes:
         if opened.getinfo(entry).file_size > MOST_BYTES:
             raise ImageError(f"{entry} in {archive} is too large; pack a smaller one.")
         return opened.read(entry)
-    except (BadZipFile, EOFError, KeyError, LZMAError, RuntimeError, zlib.error) as error:
+    except (KeyError, *DAMAGED_ZIP) as error:
         raise ImageError(f"{entry} in {archive} cannot be unpacked ({error}).") from None
 
 
