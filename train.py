@@ -26,7 +26,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list, gather_object, parse_flag_from_env
 
 import model  # noqa: F401  (registers the networks)
-from model import advice, checkpoint
+from model import advice, checkpoint, hub
 from model.data import TrainingData, describe, load_training_data
 from model.evaluation import finish
 from model.hub import push
@@ -116,7 +116,12 @@ class Run:
         if compiled is None:  # compiling takes longer than it saves in a short run
             images = self.recipe.epochs * self.data.sizes["train"]
             compiled = pays_to_compile(self.accelerator.device, images)
-        self.trainer = build_trainer(self.recipe, self.data, self.accelerator, compiled=compiled)
+        begin = None
+        if self.options.init_from and not values:
+            begin = hub.from_pretrained(self.options.init_from)
+        self.trainer = build_trainer(
+            self.recipe, self.data, self.accelerator, begin=begin, compiled=compiled
+        )
         if values:
             self.trainer.load_state(tensors, values["trainer"])
         if self.trainer.epochs_done == self.recipe.epochs:

@@ -180,6 +180,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a dataset of pictures of none of the classes, to learn what is strange (default: no)",
     )
     add(
+        "--init-from",
+        metavar="DIR_OR_ID",
+        help="a saved model to go on from; a new classifier where classes differ (default: no)",
+    )
+    add(
         "--compile",
         action=argparse.BooleanOptionalAction,
         default=None,

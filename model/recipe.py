@@ -24,6 +24,8 @@ class DataOptions:
     """Images of each split that may be left out because they cannot be decoded."""
     outliers: str | None = None
     """A dataset of pictures of none of the classes; None trains without."""
+    init_from: str | None = None
+    """A saved model whose weights training begins with; None begins with new ones."""
 
 
 def option(default: Any, help: str, low: float = -math.inf, high: float = math.inf) -> Any:

@@ -55,20 +55,40 @@ class EpochReport:
 
 
 def build_trainer(
-    recipe: Recipe, data: TrainingData, accelerator: Accelerator, *, compiled: bool = False
+    recipe: Recipe,
+    data: TrainingData,
+    accelerator: Accelerator,
+    *,
+    begin: Any = None,
+    compiled: bool = False,
 ) -> "Trainer":
-    """Builds a network, whitens its first layer by the images, and wraps it in a `Trainer`."""
+    """Builds a network, whitens its first layer by the images, and wraps it in a `Trainer`.
+
+    Args:
+        recipe: What to do.
+        data: What to train on.
+        accelerator: Decides device, processes and precision.
+        begin: A trained network to go on from, with its own mean and std; if it told other
+            classes, or in another order, it gets a new classifier. None begins with a new one.
+        compiled: See `Trainer`.
+    """
     torch.manual_seed(recipe.seed)
-    classes, size = len(data.dataset.label_names), data.dataset.image_size
-    network: Any = timm.create_model(recipe.network, num_classes=classes)
-    network.pretrained_cfg |= dict(mean=data.mean, std=data.std, input_size=(3, size, size))
-    network.init_whitening(augment.normalize(data.sample, data.mean, data.std).cpu())
+    names, size = tuple(data.dataset.label_names), data.dataset.image_size
+    network, mean, std = begin, data.mean, data.std
+    if begin is None:
+        network = timm.create_model(recipe.network, num_classes=len(names))
+        network.init_whitening(augment.normalize(data.sample, mean, std).cpu())
+    else:
+        mean, std = begin.pretrained_cfg["mean"], begin.pretrained_cfg["std"]
+        if begin.pretrained_cfg.get("label_names") != names:
+            network.reset_classifier(len(names))
+    network.pretrained_cfg |= dict(mean=mean, std=std, input_size=(3, size, size))
     return Trainer(
         network,
         recipe,
         data.loader,
-        mean=data.mean,
-        std=data.std,
+        mean=mean,
+        std=std,
         accelerator=accelerator,
         outliers=data.outliers,
         compiled=compiled,
