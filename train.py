@@ -27,7 +27,14 @@ from accelerate.utils import broadcast_object_list, gather_object, parse_flag_fr
 
 import model  # noqa: F401  (registers the networks)
 from model import advice, checkpoint, hub
-from model.data import TrainingData, describe, load_training_data
+from model.check import check_data
+from model.data import (
+    ImageDataset,
+    TrainingData,
+    describe,
+    load_training_data,
+    open_for_training,
+)
 from model.evaluation import finish
 from model.hub import push
 from model.hub.config import check_label_names
@@ -81,6 +88,12 @@ class Run:
             raise ConfigError(
                 f"--network {recipe.network} is unknown: choose from {', '.join(known)}."
             )
+        self.say(f"Reading {self.options.name} ...")
+        dataset = open_for_training(self.options)
+        images = len(dataset.labels("train"))
+        if (chosen := asked.recipe_for(images)) is asked.small:
+            recipe = chosen
+            self.say(f"{images:,} images are few: the recipe is {recipe.name} (see --recipe).")
         # "auto" is decided once: after a break on another machine, numbers are still of one kind.
         precision = resolve_mixed_precision(recipe.mixed_precision, state.device)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
@@ -96,7 +109,7 @@ class Run:
                 f"This run began with {values['processes']} process(es) and goes on with "
                 f"{state.num_processes}: it will end at other weights than without the break."
             )
-        self.data = self._read_data(asked.cache_limit)
+        self.data = self._read_data(dataset, asked.cache_limit)
         self.bad_before = set(values.get("bad_images", []))
         # What was decided on the way is part of the recipe that is saved: whoever repeats the run
         # on another machine decides the same.
@@ -145,11 +158,11 @@ class Run:
             raise ConfigError(f"--track {track} needs a package: pip install {track}")
         return accelerator
 
-    def _read_data(self, cache_limit: float) -> TrainingData:
+    def _read_data(self, dataset: ImageDataset, cache_limit: float) -> TrainingData:
         began = time.perf_counter()
-        self.say(f"Reading {self.options.name} ...")
         with reading_progress(self.main) as progress:  # every process reads: none waits for another
             data = load_training_data(
+                dataset,
                 self.options,
                 self.recipe,
                 cache_limit=cache_limit,
@@ -158,7 +171,7 @@ class Run:
                 world_size=self.accelerator.num_processes,
                 progress=progress,
             )
-        dataset, test = data.dataset, data.dataset.splits["test"]
+        test = dataset.splits["test"]
         check_label_names(dataset.label_names)  # which saving would refuse, hours from now
         # What was understood is told before it is trained on: a wrong guess shows here.
         for sentence in describe(dataset):
@@ -358,6 +371,15 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does
     with exit_on_error():
         asked = options.parse(arguments)
+        if asked.check_data:
+            dataset = open_for_training(asked.data)
+            recipe = asked.recipe_for(len(dataset.labels("train")))
+            report, problem = check_data(dataset, recipe)
+            print(f"{report}\n", flush=True)
+            if problem:
+                raise DataError(problem)
+            print(f"This dataset can be trained on; the recipe would be {recipe.name}.")
+            return
         try:
             with _hold(asked):  # two runs in one folder would overwrite each other's files
                 run = Run(asked)

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from benchmarks._common import dataset_name, options, record, spread, write
+from benchmarks._common import dataset_name, options, plot, record, spread, write
 from benchmarks._corruptions import CHANGES, KINDS, SEVERITIES, change, corrupt
 from benchmarks._pixels import SIDE
 from model import Classifier
@@ -211,6 +211,7 @@ def main() -> None:
     weights = {"weights_sha256": files.sha256(args.model / "model.safetensors")}
     write(args, "corruptions", result | weights, lambda: draw(result))
     if args.record:
+        plot(lambda: draw(result), args.model / "figures" / "corruptions.png")
         record(args, "corruptions", result)
 
 

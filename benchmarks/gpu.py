@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 from benchmarks._common import options, write
 from benchmarks.speed import give_images, mean_and_spread
-from model.data import load_training_data
+from model.data import load_training_data, open_for_training
 from model.evaluation import style
 from model.inference.logits import predict, six_views
 from model.recipe import RECIPES, DataOptions, Recipe
@@ -45,7 +45,9 @@ def ours(recipe: Recipe, dataset: str, compiled: bool) -> Run:
     accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
     device = accelerator.device
     recipe = dataclasses.replace(recipe, val_size=0)
-    data = load_training_data(DataOptions(dataset), recipe, cache_limit=4, device=device)
+    options = DataOptions(dataset)
+    opened = open_for_training(options)
+    data = load_training_data(opened, options, recipe, cache_limit=4, device=device)
     test = data.dataset.splits["test"].load()
     trainer = build_trainer(recipe, data, accelerator, compiled=compiled)
 

@@ -5,7 +5,8 @@
 Needs scikit-image, scikit-learn and gradio, whose pictures it uses. Compares scores on seven kinds
 of foreign pictures, scaled to the network's size, against all test images: AUROC, and the share
 wrongly accepted at the threshold that keeps 95 % of the validation images. Also asks the classifier
-about the same pictures as they are. Writes "scope" in the model's results.json and a plot.
+about the same pictures as they are. --near uoft-cs/cifar100 adds test images of classes that were
+never outliers (`model.data.HELD_OUT`). Writes "scope" in the model's results.json and a plot.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from torch import Tensor
 from benchmarks._common import load, options, plot, record
 from benchmarks.outliers import outliers
 from model import hub
-from model.data import train_validation_split
+from model.data import HELD_OUT, open_dataset, train_validation_split
 from model.evaluation import style
 from model.inference import ood
 from model.inference.classifier import Classifier
@@ -36,6 +37,7 @@ def main() -> None:
     """Measures, prints, writes."""
     parser = options(__doc__, model=True, dataset=True, output=False)
     parser.add_argument("--count", type=int, default=500, help="of each kind")
+    parser.add_argument("--near", metavar="DIR_OR_ID", help="with classes of model.data.HELD_OUT")
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
@@ -45,6 +47,7 @@ def main() -> None:
         train, test = source.splits["train"], source.splits["test"].load().images
         _, rows = train_validation_split(train.labels, recipe["val_size"], recipe["seed"])
         held_back = train.load(rows).images
+        near = held_out(args.near, classifier.image_size) if args.near else {}
     foreign = outliers(args.count, test)
 
     def look(images: Tensor) -> Look:
@@ -85,8 +88,31 @@ def main() -> None:
         "as_sent": {"kinds": as_sent, "mean": _mean(as_sent)},
         "methods": found,
     }
+    if near:
+        score = methods[METHOD]
+        values = {"near": score(look(near["images"]))}
+        row = measure(score(inside), score(unseen), values, known.threshold)["kinds"]["near"]
+        sent = answered(classifier, [*map(as_picture, near["images"])])
+        about = {key: near[key] for key in ("dataset", "classes")}
+        content["near"] = about | {"images": len(near["images"])} | row | sent
+        print(f"near: {content['near']}")
     plot(lambda: draw(found), args.model / "figures" / "out_of_scope.png")
     record(args, "scope", content)
+
+
+def held_out(name: str, image_size: int) -> dict[str, Any]:
+    """Test images of the classes that are never outliers, uint8 (N, 3, S, S), and their names."""
+    dataset = open_dataset(name, image_size=image_size)
+    test = dataset.splits["test"]
+    classes = sorted(HELD_OUT & {*dataset.label_names})
+    numbers = torch.tensor([dataset.label_names.index(one) for one in classes])
+    rows = torch.isin(test.labels, numbers).nonzero().flatten()  # (N,)
+    return {"dataset": dataset.name, "classes": classes, "images": test.load(rows).images}
+
+
+def as_picture(image: Tensor) -> Image.Image:
+    """A picture as people have it, from uint8 (3, S, S)."""
+    return Image.fromarray(image.permute(1, 2, 0).numpy())
 
 
 def answered(classifier: Classifier, pictures: list[Image.Image]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .recipe import DataOptions, Recipe
+from .recipe import SMALL, DataOptions, Recipe
 from .utils.errors import ConfigError, DataError
 from .utils.files import public_name
 from .utils.shards import ImageDataset, LabelledImages, Progress, Row, ShardedSplit
@@ -79,6 +79,19 @@ def open_dataset(
     for reason, names in found.unused.items():
         some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         dataset.notes.append(f"Not used, {reason}: {some} ({len(names):,} in all)")
+    return dataset
+
+
+def open_for_training(options: DataOptions) -> ImageDataset:
+    """Opens the dataset of a run; see `open_dataset`."""
+    dataset = open_dataset(
+        options.name,
+        image_column=options.image_column,
+        label_column=options.label_column,
+        image_size=options.image_size,
+    )
+    for split in dataset.splits.values():
+        split.max_bad_images = options.max_bad_images
     return dataset
 
 
@@ -281,6 +294,8 @@ class TrainingData:
     """Of each channel of the training images, in [0, 1]."""
     std: tuple[float, ...]
     """Of each channel of the training images, in [0, 1]."""
+    counts: Tensor
+    """Images of each class to train on, int64 (C,)."""
     outliers: Tensor | None
     """Pictures of none of the classes, uint8 (M, 3, S, S) on the device."""
     sizes: dict[str, int]
@@ -292,6 +307,7 @@ class TrainingData:
 
 
 def load_training_data(
+    dataset: ImageDataset,
     options: DataOptions,
     recipe: Recipe,
     *,
@@ -301,10 +317,11 @@ def load_training_data(
     world_size: int = 1,
     progress: Progress | None = None,
 ) -> TrainingData:
-    """Opens a dataset, splits it, and reads what fits in memory.
+    """Splits a dataset, and reads what fits in memory.
 
     Args:
-        options: Which dataset, and how to read it.
+        dataset: As `open_for_training` gave it.
+        options: How to read it, and which outliers.
         recipe: Batch size, validation size and seed.
         cache_limit: GiB of pixels up to which the training images are decoded once and kept,
             where `options` do not say.
@@ -323,16 +340,8 @@ def load_training_data(
             f"--batch-size {recipe.batch_size} cannot be shared evenly by {world_size} processes; "
             f"choose a multiple of {world_size}."
         )
-    dataset = open_dataset(
-        options.name,
-        image_column=options.image_column,
-        label_column=options.label_column,
-        image_size=options.image_size,
-    )
-    for split in dataset.splits.values():
-        split.max_bad_images = options.max_bad_images
     split = dataset.splits["train"]
-    train, held_back = _hold_back(dataset, recipe)  # (N,), (V,)
+    train, held_back = hold_back(dataset, recipe)  # (N,), (V,)
     # Random images, since files may be sorted; read in the order in which they are stored.
     generator = torch.Generator().manual_seed(recipe.seed)
     some = train[torch.randperm(len(train), generator=generator)[:SAMPLE]].sort().values  # (n,)
@@ -367,6 +376,7 @@ def load_training_data(
         sample=sample.images[drawn],  # (n, 3, S, S)
         mean=statistics[0],
         std=statistics[1],
+        counts=split.labels[train].bincount(minlength=len(dataset.label_names)),
         outliers=outliers,
         val_size=len(held_back),
         sizes={"train": len(images) if cached else len(train), "validation": len(validation)},
@@ -374,10 +384,17 @@ def load_training_data(
     )
 
 
-def _hold_back(dataset: ImageDataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Places to train on and places for validation, both rising."""
+def hold_back(dataset: ImageDataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Places to train on and places for validation, both rising.
+
+    Raises:
+        DataError: If there is no image of a class to train on.
+        ConfigError: If there is none at all.
+    """
     labels = dataset.splits["train"].labels
-    val_size = len(labels) // 10 if recipe.val_size < 0 else recipe.val_size
+    val_size = recipe.val_size
+    if val_size < 0:
+        val_size = max(len(labels) // 10, min(len(labels) // 5, SMALL // 10))
     if "validation" in dataset.splits:
         val_size = 0
     if val_size >= len(labels):

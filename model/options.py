@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .recipe import RECIPES, DataOptions, Recipe
+from .recipe import RECIPES, SMALL, DataOptions, Recipe
 from .utils import files
 from .utils.errors import ConfigError, TrainingError
 from .utils.folder import new_name
@@ -23,6 +23,8 @@ class Options:
     """Everything that was asked for on the command line."""
 
     recipe: Recipe
+    small: Recipe | None
+    """What is done instead where there are few training images; None where a recipe was named."""
     data: DataOptions
     cache_limit: float
     """GiB."""
@@ -33,6 +35,12 @@ class Options:
     push_to_hub: str | None = None
     compile: bool | None = None
     """Whether the network is compiled; None decides by device and length of the run."""
+    check_data: bool = False
+    """Whether the dataset is only looked through."""
+
+    def recipe_for(self, images: int) -> Recipe:
+        """What is done with so many training images."""
+        return self.small if self.small and images <= SMALL else self.recipe
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -50,12 +58,27 @@ def parse(arguments: list[str] | None = None) -> Options:
     if args.resume:
         return _resumed(args, given)
     recipe, data = _base(args)
-    fields = {field.name for field in dataclasses.fields(Recipe)} - {"name"}
-    recipe = dataclasses.replace(recipe, **{k: v for k, v in given.items() if k in fields})
+    names = {field.name for field in dataclasses.fields(Recipe)} - {"name"}
+    fields = {k: v for k, v in given.items() if k in names}
     overrides = {f.name: given[f.name] for f in dataclasses.fields(DataOptions) if f.name in given}
     data = dataclasses.replace(data, **overrides)
-    if not 24 <= data.image_size <= 64:
-        raise ConfigError(f"--image-size {data.image_size} is out of range: 24 to 64 pixels.")
+    if args.init_from:
+        from .hub import read_config  # brings torch, for which --help need not wait
+
+        card = read_config(args.init_from)
+        fields["network"] = card["architecture"]
+        if args.network not in (None, card["architecture"]):
+            raise ConfigError(
+                f"--network {args.network}: {args.init_from} is a {card['architecture']}; leave "
+                "out --network or --init-from."
+            )
+        if args.image_size is None and "input_size" in card["pretrained_cfg"]:
+            data = dataclasses.replace(data, image_size=card["pretrained_cfg"]["input_size"][1])
+    recipe = dataclasses.replace(recipe, **fields)
+    named = args.recipe or args.from_config or data.name == SYNTHETIC
+    small = None if named else dataclasses.replace(RECIPES["small"], **fields)
+    if not 24 <= data.image_size <= 96:
+        raise ConfigError(f"--image-size {data.image_size} is out of range: 24 to 96 pixels.")
     if data.max_bad_images < 0:
         raise ConfigError(f"--max-bad-images {data.max_bad_images} is out of range: 0 or more.")
     for name in ("translate", "cutout"):
@@ -71,7 +94,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         data = dataclasses.replace(data, cached=None)
     output = args.output or new_name(recipe.network)
     here = (output, args.track, args.threads, None, args.push_to_hub, args.compile)
-    return Options(recipe, data, limit, *here)
+    return Options(recipe, small, data, limit, *here, bool(args.check_data))
 
 
 def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
@@ -88,7 +111,12 @@ def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
             )
         if args.dataset:  # another dataset: columns and fingerprint of the first say nothing
             size = data.get("image_size", DataOptions.image_size)
-            kept = DataOptions(args.dataset, image_size=size, outliers=data.get("outliers"))
+            kept = DataOptions(
+                args.dataset,
+                image_size=size,
+                outliers=data.get("outliers"),
+                init_from=data.get("init_from"),
+            )
             return Recipe.from_dict(recipe), kept
         return Recipe.from_dict(recipe), _data_of_run(args.from_config, data)
     dataset = args.dataset or DEFAULT_DATASET
@@ -110,7 +138,9 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
     kinds: dict[str, Any] = dict(name=str, image_size=int, max_bad_images=int)
     kinds["cached"] = (bool, type(None))
     text = (str, type(None))
-    kinds |= dict(image_column=text, label_column=text, fingerprint=text, outliers=text)
+    kinds |= dict.fromkeys(
+        ("image_column", "label_column", "fingerprint", "outliers", "init_from"), text
+    )
     kept = {k: v for k, v in published.items() if k in kinds}
     wrong = sorted(k for k, v in kept.items() if not isinstance(v, kinds[k]))
     if wrong or "name" not in kept:
@@ -132,7 +162,7 @@ def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Options:
     # Placeholders: train.py takes recipe and data from the checkpoint.
     data = DataOptions(DEFAULT_DATASET, max_bad_images=given.get("max_bad_images", 0))
     here = (args.resume, args.track, args.threads, args.resume, args.push_to_hub, args.compile)
-    return Options(Recipe(), data, CACHE_LIMIT, *here)
+    return Options(Recipe(), None, data, CACHE_LIMIT, *here)
 
 
 def _resolution(text: str) -> tuple[tuple[float, float], ...]:
@@ -175,6 +205,12 @@ def _parser() -> argparse.ArgumentParser:
         help="images of each split that may be left out because they cannot be decoded",
     )
     add(
+        "--check-data",
+        action="store_true",
+        default=None,
+        help="read all images once, say what is in the dataset and what is wrong, and end",
+    )
+    add(
         "--outliers",
         metavar="DIR_OR_ID",
         help="a dataset of pictures of none of the classes, to learn what is strange (default: no)",
@@ -207,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument(
         "--recipe",
         metavar="NAME",
-        help=f"{', '.join(RECIPES)} (default: default; for {SYNTHETIC} data: tiny)",
+        help=f"{', '.join(RECIPES)} (default: default; of few images small, for {SYNTHETIC} tiny)",
     )
     for field in dataclasses.fields(Recipe):
         if field.name != "name":

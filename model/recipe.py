@@ -7,6 +7,8 @@ from typing import Any
 
 from .utils.errors import ConfigError
 
+SMALL = 2_000  # training images up to which a dataset is small, and has a recipe of its own
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -52,7 +54,10 @@ class Recipe:
         4, "Micro-batches a batch is cut into on a CPU; a GPU takes it whole.", 1
     )
     val_size: int = option(
-        -1, "Training images held back for validation; 0 trains on all, -1 holds back a tenth.", -1
+        -1,
+        "Training images held back for validation; 0 trains on all, -1 holds back a tenth, of "
+        "fewer than 2,000 up to a fifth.",
+        -1,
     )
     seed: int = option(
         0, "Decides the split, the initial weights, order and augmentation.", 0, 2**32 - 1
@@ -80,6 +85,9 @@ class Recipe:
     stem_bias_epochs: int = option(3, "Epochs after which the first layer's bias is frozen too.", 0)
     label_smoothing: float = option(
         0.2, "Probability spread evenly over all classes in the targets.", 0, BELOW_1
+    )
+    class_weights: str = option(
+        "none", 'Of images in the loss; "balanced" lets small classes count as much as large ones.'
     )
     ema_decay: float = option(
         0.0,
@@ -120,6 +128,10 @@ class Recipe:
             raise ConfigError(
                 f"mixed_precision={self.mixed_precision!r} is unknown: use auto, no, bf16 or fp16."
             )
+        if self.class_weights not in ("none", "balanced"):
+            raise ConfigError(
+                f"class_weights={self.class_weights!r} is unknown: use none or balanced."
+            )
         # A schedule that ends early would leave the last steps without a size.
         ends = [end for end, _ in self.resolution]
         if not ends or ends != sorted(ends) or ends[-1] != 1 or ends[0] <= 0:
@@ -151,7 +163,8 @@ class Recipe:
         if unknown := sorted(content.keys() - fields.keys()):
             raise ConfigError(f"The recipe has unknown fields {unknown}; a newer version wrote it?")
         # What came later is off by default: a recipe that does not name it did without.
-        if missing := [n for n, f in fields.items() if n not in content and f.default != 0]:
+        off = (0, "none")
+        if missing := [n for n, f in fields.items() if n not in content and f.default not in off]:
             raise ConfigError(
                 f"The recipe lacks the fields {missing}; it was not written by train.py."
             )
@@ -219,7 +232,20 @@ RECIPES = {
         Recipe("robust", epochs=16, **PHOTOGRAPHS),
         # 94.6 %, an hour: made the default weights.
         Recipe("release", epochs=32, translate=4, cutout=8, **GENTLE),
-        Recipe(  # for a few thousand images
+        # 20 to 2,000 images, with --init-from or without: many small steps.
+        Recipe(
+            "small",
+            epochs=40,
+            **PHOTOGRAPHS
+            | dict(
+                batch_size=50,
+                gradient_accumulation_steps=1,
+                learning_rate=0.05,
+                ema_decay=0.9,
+                resolution=((1.0, 1.0),),
+            ),
+        ),
+        Recipe(  # for a few thousand generated images
             "tiny",
             "cifarnet_nano",
             epochs=10,

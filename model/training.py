@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +74,8 @@ def build_trainer(
     """
     torch.manual_seed(recipe.seed)
     names, size = tuple(data.dataset.label_names), data.dataset.image_size
-    network, mean, std = begin, data.mean, data.std
+    network: Any = begin
+    mean, std = data.mean, data.std
     if begin is None:
         network = timm.create_model(recipe.network, num_classes=len(names))
         network.init_whitening(augment.normalize(data.sample, mean, std).cpu())
@@ -82,7 +83,7 @@ def build_trainer(
         mean, std = begin.pretrained_cfg["mean"], begin.pretrained_cfg["std"]
         if begin.pretrained_cfg.get("label_names") != names:
             network.reset_classifier(len(names))
-    network.pretrained_cfg |= dict(mean=mean, std=std, input_size=(3, size, size))
+    network.pretrained_cfg["input_size"] = (3, size, size)
     return Trainer(
         network,
         recipe,
@@ -91,6 +92,11 @@ def build_trainer(
         std=std,
         accelerator=accelerator,
         outliers=data.outliers,
+        # So that a class of few images counts as much as others: King and Zeng, "Logistic
+        # regression in rare events data", 2001.
+        class_weights=data.counts.mean(dtype=torch.float32) / data.counts
+        if recipe.class_weights == "balanced"
+        else None,
         compiled=compiled,
     )
 
@@ -110,6 +116,7 @@ class Trainer:
         std: Of each channel, in [0, 1].
         accelerator: Decides device, processes and precision.
         outliers: Pictures of none of the classes, uint8 (M, 3, S, S) on the device.
+        class_weights: Of each class's images in the loss, (C,); None weighs all alike.
         compiled: Whether the network is compiled first, which takes a while on a GPU.
     """
 
@@ -123,20 +130,25 @@ class Trainer:
         std: tuple[float, ...],
         accelerator: Accelerator,
         outliers: Tensor | None = None,
+        class_weights: Tensor | None = None,
         compiled: bool = False,
     ) -> None:
         self.recipe, self.batches, self.accelerator = recipe, batches, accelerator
         self.device = accelerator.device
-        self.mean, self.std = (torch.tensor(v, device=self.device) for v in (mean, std))  # (3,)
         self.outliers = outliers
         self.epochs_done = 0
         self.stem_frozen = False
         # The order that convolutions compute in, on processors and GPUs: 1.5 times as fast.
         network.to(memory_format=torch.channels_last)
         self.network: Any = network.to(self.device)
+        classes: Any = network.num_classes
+        alike = torch.ones(classes)  # (C,)
+        self.class_weights = (alike if class_weights is None else class_weights).to(self.device)
         self.ema = ModelEmaV3(self.network, decay=recipe.ema_decay) if recipe.ema_decay else None
         self.parallel: nn.Module = accelerator.prepare(self.network)
         self.forward: Any = torch.compile(self.parallel) if compiled else self.parallel
+        self.mean, self.std = (torch.empty(len(mean), device=self.device) for _ in range(2))  # (3,)
+        self._normalize_by(mean, std)
         self.plan = plan_for(self.device, accelerator.num_processes, bool(accelerator.scaler))
         self.optimizers = build_optimizers(self.network, recipe, self.plan.graphs)
         # The schedule scales these; what the optimizers hold is the rate of the moment.
@@ -151,6 +163,14 @@ class Trainer:
     def ema_or_model(self) -> Any:
         """The network to evaluate and save: the moving average where there is one."""
         return self.ema.module if self.ema else self.network
+
+    def _normalize_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Sets what images are normalised by, here and for whoever loads the saved network."""
+        self.normalization = tuple(mean), tuple(std)
+        self.mean.copy_(torch.tensor(mean))  # in place, as a CUDA graph keeps its address
+        self.std.copy_(torch.tensor(std))
+        for network in {self.network, self.ema_or_model}:
+            network.pretrained_cfg |= dict(mean=tuple(mean), std=tuple(std))
 
     def train_epoch(self, on_step: Callable[[StepReport], None] | None = None) -> EpochReport:
         """Trains one epoch.
@@ -275,7 +295,7 @@ class Trainer:
         smooth = self.recipe.label_smoothing / classes
         targets = torch.full((len(labels), classes), smooth, device=on)  # (N, classes)
         targets.scatter_(1, labels[:, None], 1 - self.recipe.label_smoothing + smooth)
-        weights = torch.ones(len(labels), device=on)  # (N,)
+        weights = self.class_weights[labels]  # (N,)
         if self.outliers is None:
             return images, targets, weights
         count = round(OUTLIER_SHARE * len(images))
@@ -345,6 +365,7 @@ class Trainer:
         scaler = self.accelerator.scaler
         values = {
             "epochs_done": self.epochs_done,
+            "normalization": self.normalization,
             "scaler": scaler.state_dict() if scaler else None,
         }
         return tensors, values
@@ -373,6 +394,8 @@ class Trainer:
                         saved[name]
                     )  # in place: a CUDA graph keeps its address
             self.epochs_done = int(values["epochs_done"])
+            # A run that began with a saved model has its mean and std, not the data's.
+            self._normalize_by(*values["normalization"])
         except (KeyError, RuntimeError) as error:
             raise TrainingError(
                 f"The checkpoint does not fit this recipe ({str(error).splitlines()[0]}); "

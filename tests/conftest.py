@@ -33,6 +33,8 @@ SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 # A run of seconds on the shapes below.
 QUICK = [
+    "--recipe",
+    "default",
     "--network",
     "cifarnet_nano",
     "--epochs",

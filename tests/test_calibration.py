@@ -100,7 +100,7 @@ def test_answers_to_distorted_images_count_too() -> None:
     distorted = logits.clone()
     distorted[::4] = torch.tensor([0.0, 1.0])
     clean = Calibration.fit(logits, torch.randn(200, 3), labels)
-    fitted = Calibration.fit(logits, torch.randn(200, 3), labels, distorted)
+    fitted = Calibration.fit(logits, torch.randn(200, 3), labels, (distorted, torch.zeros(200, 3)))
     assert fitted.temperature == clean.temperature
     low, high = clean.probabilities(logits[:2])[:, 0].tolist()
     assert clean.confident == pytest.approx(low)

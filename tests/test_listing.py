@@ -17,7 +17,7 @@ from datasets import Image as ImageType
 from hub_layout import encoded, pixels
 from PIL import Image
 
-from model.data import describe, load_training_data, open_dataset
+from model.data import describe, load_training_data, open_dataset, open_for_training
 from model.recipe import DataOptions, Recipe
 from model.utils.errors import DataError
 
@@ -248,7 +248,8 @@ def test_the_datasets_own_validation_split_is_used(tmp_path: Path) -> None:
     files = [f"{split}/{name}" for split in ("train", "val", "test") for name in CATS + DOGS]
     options = DataOptions(put(tmp_path, *files))
     recipe = Recipe(val_size=2)
-    data = load_training_data(options, recipe, cache_limit=1, device=torch.device("cpu"))
+    dataset, device = open_for_training(options), torch.device("cpu")
+    data = load_training_data(dataset, options, recipe, cache_limit=1, device=device)
     assert data.sizes == {"train": 5, "validation": 5}
     assert data.validation is not None
     assert data.validation.labels.tolist() == [0, 0, 0, 1, 1]

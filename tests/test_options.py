@@ -69,7 +69,9 @@ def test_every_recipe_field_has_a_flag_and_one_line_of_help(
 def test_from_config_gives_the_recipe_back(tmp_path: Path) -> None:
     recipe = dataclasses.replace(RECIPES["flash"], seed=7)
     data = dict(name="synthetic", image_column="image", label_column="label", image_size=32)
-    data |= dict(cached=False, fingerprint="ab", max_bad_images=3, outliers="strangers")
+    data |= dict(
+        cached=False, fingerprint="ab", max_bad_images=3, outliers="strangers", init_from="me"
+    )
     config = {"cifarnet": {"recipe": recipe.to_dict(), "data": data}}
     files.write_json(tmp_path / "config.json", config)
     asked = options.parse(["--from-config", str(tmp_path / "config.json")])
@@ -78,7 +80,7 @@ def test_from_config_gives_the_recipe_back(tmp_path: Path) -> None:
     other = options.parse(
         ["--from-config", str(tmp_path / "config.json"), "--dataset", "elsewhere", "--seed", "8"]
     )
-    assert other.data == DataOptions("elsewhere", outliers="strangers")
+    assert other.data == DataOptions("elsewhere", outliers="strangers", init_from="me")
     assert other.recipe.seed == 8
 
 

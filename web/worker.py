@@ -18,7 +18,7 @@ from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
 from model import hub, training
-from model.data import load_training_data
+from model.data import load_training_data, open_for_training
 from model.evaluation import finish
 from model.inference.logits import predict_logits
 from model.recipe import RECIPES, DataOptions
@@ -83,8 +83,10 @@ class TrainingJob:
             recipe, network=self._request["network"], mixed_precision=precision
         )
         accelerator = Accelerator(mixed_precision=precision)
+        options = DataOptions(self._request["dataset"])
         self.data = load_training_data(
-            DataOptions(self._request["dataset"]),
+            open_for_training(options),
+            options,
             self.recipe,
             cache_limit=CACHE_LIMIT,
             device=accelerator.device,

@@ -11,7 +11,7 @@ from .. import distort, hub
 from ..data import TrainingData
 from ..inference.calibration import Calibration
 from ..inference.logits import predict
-from ..inference.ood import logits_and_features
+from ..inference.ood import FEWEST, logits_and_features
 from ..recipe import RECIPES, DataOptions, Recipe
 from ..utils.files import public_name
 from . import figures
@@ -78,13 +78,14 @@ def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | Non
         return None
     images = data.validation.images  # (N, 3, S, S)
     logits, features = predict(network, images, logits_and_features)
-    # As photographs might be, whatever the recipe trained for: people will bring some.
+    # As photographs might be, whatever the recipe trained for: people will bring some. Of few
+    # images, each in many ways.
     shares = distort.shares_of(RECIPES["robust"])
     random = torch.Generator(images.device).manual_seed(0)
-    parts = [distort.distort(part, shares, random).round().byte() for part in images.split(1000)]
-    worse = torch.cat(parts)
-    distorted, _ = predict(network, worse, logits_and_features)
-    return Calibration.fit(logits, features, data.validation.labels.cpu(), distorted)
+    copies = images.repeat(-(-FEWEST // len(images)), 1, 1, 1)  # (k * N, 3, S, S)
+    parts = [distort.distort(part, shares, random).round().byte() for part in copies.split(1000)]
+    worse, seen = predict(network, torch.cat(parts), logits_and_features)
+    return Calibration.fit(logits, features, data.validation.labels.cpu(), (worse, seen))
 
 
 def _calibration(
@@ -125,6 +126,7 @@ def save(
             "cached": data.cached,
             "max_bad_images": options.max_bad_images,
             "outliers": options.outliers and public_name(options.outliers),
+            "init_from": options.init_from and public_name(options.init_from),
             "fingerprint": dataset.splits["train"].fingerprint,
         },
     }

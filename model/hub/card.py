@@ -25,6 +25,7 @@ FIGURES = {  # that may be published, with their titles, in the card's order
     "confusion_matrix.png": "Confusion matrix of the test split",
     "reliability.png": "Stated probability against actual accuracy, as the network comes",
     "reliability_calibrated.png": "The same as the classifier answers, calibrated",
+    "corruptions.png": "Accuracy on damaged pictures",
     "out_of_scope.png": "How well pictures of something else are told from test images",
     "explanations.png": "Deletion and insertion curves of the maps",
     "per_class.png": "Accuracy of each class",

@@ -68,14 +68,15 @@ def measured(results: Path) -> dict[str, str]:
     Args:
         results: Folder of the benchmarks' JSON files; what is not there is left out.
     """
-    names = ("speed", "inference", "commands", "startup", "scaling")
+    names = ("speed", "inference", "commands", "startup", "scaling", "finetune")
     paths = {name: results / f"{name}.json" for name in names}
     values: dict[str, Any] = {
         name: files.read_json(path) for name, path in paths.items() if path.is_file()
     }
     texts = {"speed": card.render(TEMPLATE, values, "sentences")}
-    if "speed" in values:
-        texts["recipes"] = card.render(TEMPLATE, values, "recipes")
+    for place, source in (("recipes", "speed"), ("finetune", "finetune")):
+        if source in values:
+            texts[place] = card.render(TEMPLATE, values, place)
     return {place: text for place, text in texts.items() if text}
 
 

@@ -48,28 +48,37 @@ class Calibration:
 
     @classmethod
     def fit(
-        cls, logits: Tensor, features: Tensor, labels: Tensor, distorted: Tensor | None = None
+        cls,
+        logits: Tensor,
+        features: Tensor,
+        labels: Tensor,
+        distorted: tuple[Tensor, Tensor] | None = None,
     ) -> "Calibration":
-        """Fits everything to the validation images; with fewer than `FEWEST`, no detector.
+        """Fits everything to the validation images; with fewer than `FEWEST` in all, no detector.
 
         Args:
             logits: As `ood.logits_and_features` gives them, (N, C).
             features: As `ood.logits_and_features` gives them, (N, D).
             labels: True classes, int64 (N,).
-            distorted: Logits of the same images after `distort`, (N, C). From which probability on
-                answers are sure is fitted to these as well: on clean images alone, a network is
-                surer than it may be of photographs.
+            distorted: Logits and features of the same images after `distort`, once or several
+                times over, (k * N, C) and (k * N, D). From which probability on answers are sure
+                is fitted to these as well: on clean images alone, a network is surer than it may
+                be of photographs. So is the detector where there are fewer than `FEWEST` others.
 
         Raises:
             ValueError: If there are no images.
         """
         temperature = fit_temperature(logits, labels)
-        every = logits if distorted is None else torch.cat((logits, distorted))  # (M, C)
+        every, seen = logits, features
+        if distorted is not None:
+            every = torch.cat((logits, distorted[0]))  # (M, C)
+            seen = torch.cat((features, distorted[1]))  # (M, D)
+        known = (logits, features) if len(labels) >= FEWEST else (every, seen)
         best, predicted = (every.double() / temperature).softmax(dim=1).max(dim=1)  # (M,), (M,)
         return cls(
             temperature=temperature,
             confident=_confident(best, predicted == labels.repeat(len(every) // len(labels))),
-            detector=OODDetector.fit(logits, features) if len(labels) >= FEWEST else None,
+            detector=OODDetector.fit(*known) if len(known[0]) >= FEWEST else None,
         )
 
     @classmethod

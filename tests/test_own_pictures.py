@@ -1,0 +1,165 @@
+"""A few pictures of one's own: looked through first, then taught to a network that is there."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_training import RECIPE, Stripes, finished, trainer
+
+from model import options
+from model.hub import from_pretrained
+from model.inference.classifier import Classifier
+from model.recipe import RECIPES, SMALL
+
+Here = Callable[..., tuple[int, str, str]]
+SHORT = ["--epochs", "10", "--batch-size", "40"]
+
+
+@pytest.fixture
+def two(shapes: Path, tmp_path: Path) -> Path:
+    """Forty pictures each of two of the three shapes, without a split, in another order."""
+    for name, of in (("a ring", "ring"), ("cross", "cross")):
+        (tmp_path / "two" / name).mkdir(parents=True)
+        for path in sorted((shapes / "train" / of).iterdir())[:40]:
+            shutil.copy(path, tmp_path / "two" / name)
+    return tmp_path / "two"
+
+
+def test_a_trained_network_goes_on_with_other_classes(
+    two: Path, trained: Path, train_here: Here, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    code, said, errors = train_here(
+        "--dataset", two, "--init-from", trained, "--output", run, *SHORT
+    )
+    assert code == 0, errors
+    assert "67 images are few: the recipe is small" in said
+    config = json.loads((run / "config.json").read_text())
+    assert config["architecture"] == "cifarnet_nano"
+    assert config["label_names"] == ["a ring", "cross"]
+    assert config["cifarnet"]["data"]["init_from"] == trained.name
+    recipe = config["cifarnet"]["recipe"]
+    assert (recipe["name"], recipe["epochs"], recipe["val_size"]) == ("small", 10, 13)
+    before: Any = from_pretrained(trained)
+    after: Any = from_pretrained(run)
+    for name in ("mean", "std"):  # what its filters were trained for
+        assert after.pretrained_cfg[name] == before.pretrained_cfg[name]
+    assert torch.equal(after.stem.conv.weight, before.stem.conv.weight)
+    assert after.head.fc.out_features == 2
+    # Ten steps, from what was learned of three shapes: chance would be a half.
+    assert json.loads((run / "results.json").read_text())["test"]["plain"]["accuracy"] > 0.8
+    # Though only 13 images were held back, it can answer that it does not know.
+    assert Classifier.from_pretrained(run).calibration.detector is not None
+
+
+def test_the_same_classes_keep_their_classifier(
+    shapes: Path, trained: Path, train_here: Here, tmp_path: Path
+) -> None:
+    run, still = tmp_path / "run", ["--learning-rate", "0", "--bias-learning-rate", "0"]
+    still += ["--head-learning-rate", "0", "--epochs", "1", "--ema-decay", "0"]
+    code, _, errors = train_here(
+        "--dataset", shapes, "--init-from", trained, "--output", run, *still
+    )
+    assert code == 0, errors
+    before: Any = from_pretrained(trained)
+    after: Any = from_pretrained(run)
+    assert torch.equal(before.head.fc.weight, after.head.fc.weight)
+
+
+def test_a_fine_tuning_that_was_interrupted_ends_the_same(
+    two: Path, trained: Path, train_here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import train
+
+    arguments = ("--dataset", two, "--init-from", trained, *SHORT)
+    assert train_here(*arguments, "--output", tmp_path / "whole")[0] == 0
+    save = train.Run.save
+
+    def stop(run: train.Run) -> None:
+        save(run)
+        if run.trainer.epochs_done == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.Run, "save", stop)
+    assert train_here(*arguments, "--output", tmp_path / "cut")[0] == 130
+    monkeypatch.undo()
+    assert train_here("--resume", tmp_path / "cut")[0] == 0
+    for name in ("model.safetensors", "config.json"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_another_network_than_the_saved_one_is_refused(trained: Path, train_here: Here) -> None:
+    code, _, said = train_here("--init-from", trained, "--network", "cifarnet_base")
+    assert code == 2
+    assert "is a cifarnet_nano; leave out --network or --init-from" in said
+    code, _, said = train_here("--init-from", trained / "nothing")
+    assert code == 2
+    assert "nothing" in said
+
+
+def test_a_recipe_for_few_images_is_chosen_unless_one_is_named() -> None:
+    asked = options.parse(["--dataset", "d", "--epochs", "7"])
+    small, large = asked.recipe_for(SMALL), asked.recipe_for(SMALL + 1)
+    assert small == dataclasses.replace(RECIPES["small"], epochs=7)
+    assert large == dataclasses.replace(RECIPES["default"], epochs=7)
+    for named in (["--recipe", "flash"], ["--dataset", "synthetic"]):
+        assert options.parse(named).recipe_for(10) == options.parse(named).recipe
+
+
+def test_balanced_weights_are_the_gradient_of_balanced_classes() -> None:
+    """Three images of one class count as much as one of the other, given three times."""
+    whole = Stripes()
+    bright = dataclasses.replace(RECIPE, flip=False, translate=0, label_smoothing=0.0)
+    run = trainer(bright)
+    run.class_weights = torch.tensor([2 / 3, 2.0])
+    rows = torch.cat(((whole.labels == 0).nonzero()[:3, 0], (whole.labels == 1).nonzero()[:1, 0]))
+    _, _, weights = run._with_outliers(whole.images[rows], whole.labels[rows])
+    torch.testing.assert_close(weights, torch.tensor([2 / 3, 2 / 3, 2 / 3, 2.0]))
+    finished(run)
+
+
+def test_balanced_weights_come_from_the_images_that_are_trained_on(
+    shapes: Path, tmp_path: Path, train_here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import train
+
+    few = tmp_path / "few"
+    for name, count in (("cross", 60), ("ring", 20)):
+        (few / name).mkdir(parents=True)
+        for path in sorted((shapes / "train" / name).iterdir())[:count]:
+            shutil.copy(path, few / name)
+    seen: list[Any] = []
+    build: Any = train.build_trainer
+
+    def look(*args: Any, **options: Any) -> Any:
+        seen.append(build(*args, **options))
+        return seen[-1]
+
+    monkeypatch.setattr(train, "build_trainer", look)
+    flags = ["--network", "cifarnet_nano", "--epochs", "1", "--class-weights", "balanced"]
+    code, _, errors = train_here("--dataset", few, "--output", tmp_path / "run", *flags)
+    assert code == 0, errors
+    # Of 67 images to train on, a sixth having gone to the test split, a fifth to validation.
+    assert seen[0].class_weights.tolist() == pytest.approx([27 / 40, 27 / 14], abs=0.1)
+
+
+def test_check_data_tells_all_of_a_dataset(two: Path, train_here: Here) -> None:
+    (two / "cross" / "bad.png").write_bytes(b"no picture")
+    shutil.copy(two / "a ring" / "000.png", two / "cross" / "twin.png")
+    code, said, errors = train_here("--dataset", two, "--check-data")
+    assert code == 2
+    assert "cannot be read: repair or remove them" in errors
+    assert "bad.png: The image is not a picture" in said
+    (row,) = [line.split() for line in said.splitlines() if line.startswith("cross ")]
+    assert sum(map(int, row[1:])) == 42
+    assert "1 images lie in two splits or classes" in said
+    assert "twin.png" in said
+    assert "32 x 32" in said
+    code, said, _ = train_here("--dataset", two, "--check-data", "--max-bad-images", "1")
+    assert code == 0
+    assert said.endswith("This dataset can be trained on; the recipe would be small.\n")
