@@ -1,5 +1,6 @@
 """Tests of model.utils.images: every form a picture comes in gives the same upright RGB."""
 
+import base64
 import io
 import struct
 import tracemalloc
@@ -146,7 +147,36 @@ def test_of_several_frames_or_pages_the_first_counts(kind: str) -> None:
     assert read_image(data).getpixel((4, 4)) == (255, 0, 0)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in images.FORMATS if kind != "JPEG"])
+# 64 x 48 pixels, a quarter each of red, green, blue and yellow. The reader has no writer.
+HEIC = """
+    AAAAHGZ0eXBoZWl4AAAAAG1pZjFoZWl4bWlhZgAAAX5tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAA
+    AAAAAAAAACJpbG9jAAAAAERAAAEAAQAAAAABogABAAAAAAAAASIAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABo
+    dmMxAAAAAA5waXRtAAAAAAABAAAA/mlwcnAAAADeaXBjbwAAAHdodmNDAQQIAAAAnjgAAAAAHvAA/P/4+AAADwNgAAEA
+    F0ABDAH//wQIAAADAJ44AAADAAAeugJAYQABACpCAQEECAAAAwCeOAAAAwAAHpAEECCy3VyU1zcBDQYEAAADAGQAAAMA
+    BCBiAAEACEQBwXMYMAiQAAAAE2NvbHJuY2x4AAEADQAGgAAAABRpc3BlAAAAAAAAAEAAAABAAAAAKGNsYXAAAABAAAAA
+    AQAAADAAAAABAAAAAAAAAAL////wAAAAAgAAABBwaXhpAAAAAAMICAgAAAAYaXBtYQAAAAAAAAABAAEFgQIDBYQAAAEq
+    bWRhdAAAAR4oAa8GOPCXve238kgf//1Ox6H9Jf6J+zqWnVfJNG+/MlX//AOwkvcR7/lZ9xPo69fELny5+N81pBP+zdoX
+    UrfLtYyrGX9anBtokTsDlxNhMYotnL8ATMN916pEbdHEfW2o//H1n/+m8fdk98PWP+Ez//lxFj16JSJ8XvX+v7XfRFJW
+    xfvj6me9mcpWKap+DhU3zpkfqc3cmjDDxpO9MHg7j3lVehsJj6zd7BKnGHoOJTu7mDsSbDrS7BU107po/iMg92AoPCs+
+    q6HRNIHv1gBGyVF5elddrhmLP3vn5317VxLHNN3KXBKIevWeDDqWKOGZ8tDECctsrsOInGR5bQX6gspjqAONK11/fVCD
+    6DT2Rh0FZC8MLMKzuec8RBLg
+"""
+
+
+def test_what_iphones_save_is_read() -> None:
+    pixels = np.asarray(read_image(base64.b64decode(HEIC)), int)  # (48, 64, 3)
+    assert pixels.shape == (48, 64, 3)
+    colours = {(12, 16): (200, 30, 30), (12, 48): (30, 200, 30), (36, 16): (30, 30, 200)}
+    for place, colour in (colours | {(36, 48): (220, 220, 40)}).items():
+        np.testing.assert_allclose(pixels[place], colour, atol=3)
+    with pytest.raises(ImageError, match="damaged"):
+        read_image(base64.b64decode(HEIC)[:500])
+
+
+WRITTEN = [kind for kind in images.FORMATS if kind not in ("JPEG", "HEIF")]
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
 def test_formats_come_back_unchanged(kind: str, tmp_path: Path) -> None:
     options: dict[str, object] = {"lossless": True} if kind == "WEBP" else {}
     if kind == "AVIF":

@@ -99,10 +99,10 @@ def test_what_is_not_used_is_told(tmp_path: Path) -> None:
         "2 classes: cat, dog (2 images of dog to 3 of cat)"
     ]
     put(tmp_path, ".NET/1.png")
-    put(tmp_path, *numbered("dog/{}.HEIC", 20), "cover.png", "cat/0.png.json", "cat/notes.txt")
+    put(tmp_path, *numbered("dog/{}.CR2", 20), "cover.png", "cat/0.png.json", "cat/notes.txt")
     (tmp_path / "cat" / "gone.png").symlink_to(tmp_path / "nowhere")
     told = "\n".join(describe(open_dataset(folder, test_fraction=0))[1:])
-    assert "dog/0.HEIC, dog/1.HEIC, dog/10.HEIC, ... (20 in all)" in told
+    assert "dog/0.CR2, dog/1.CR2, dog/10.CR2, ... (20 in all)" in told
     for name in ("cover.png", "cat/0.png.json", "cat/notes.txt", "cat/gone.png", ".NET/1.png"):
         assert f": {name} (1 in all)" in told
     put(tmp_path, *(f"{split}/{name}" for split in ("train", "test") for name in CATS + DOGS))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
+import pi_heif
 from PIL import Image, features
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -19,8 +20,9 @@ from .pixels import composite, eight_bit, from_array
 
 Pixels: TypeAlias = Image.Image | str | os.PathLike[str] | bytes | np.ndarray
 
+pi_heif.register_heif_opener()  # HEIF, also known as HEIC, is what iPhones save
 # Pillow chooses a decoder by content; without a list it would start Ghostscript for EPS, say.
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM") + (
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "HEIF") + (
     ("AVIF",) if features.check("avif") else ()
 )
 MAX_SIDE = 65_535  # pixels, what JPEG allows; Pillow needs memory for each row besides its pixels
