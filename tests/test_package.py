@@ -20,7 +20,7 @@ from pages import served
 SHIP = ROOT / "examples" / "ship.png"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-NEEDED = ("huggingface_hub", "numpy", "pillow", "safetensors", "timm", "torch")
+NEEDED = ("huggingface_hub", "numpy", "pi-heif", "pillow", "safetensors", "timm", "torch")
 # What `pip install cifarnet` does not bring; torch and timm ask whether some of it is there.
 EXTRAS = {
     *("accelerate", "datasets", "evaluate", "matplotlib", "cv2", "pyarrow"),
