@@ -1,11 +1,10 @@
-"""The notebook is a lesson that runs: here in a hurry, on generated pictures, with no hub in reach."""
+"""The notebook is a lesson that runs: here in a hurry, on generated pictures, with no hub."""
 
 import base64
 import io
 import json
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 import nbformat
