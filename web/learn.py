@@ -13,13 +13,15 @@ from web.trainings import State
 def view(state: State, ahead: int = 0, tested: str = "") -> str:
     """A sentence, curves, six pictures with what they are called, and the confusion matrix.
 
-    All of it has its place before there is anything to show, so that nothing moves.
+    Once a training is on its way, all of it has its place, so that nothing moves.
 
     Args:
         state: Of the training.
         ahead: How many trainings come before it.
         tested: What came out on pictures that it never saw, once it is done.
     """
+    if state.phase == "idle":
+        return ""
     share = state.epochs_done / (state.started.get("epochs") or 1)
     return (
         f'<div class="status"><p role="status">{escape(sentence(state, ahead, tested))}</p>'
@@ -38,7 +40,7 @@ def sentence(state: State, ahead: int = 0, tested: str = "") -> str:
     early = f" Stopped{why} after {done:.1f} of {epochs} epochs." if done < epochs else ""
     queue = f"{ahead} other trainings go first" if ahead > 1 else "Another training goes first"
     return {
-        "idle": "Nothing has been taught yet.",
+        "idle": "",
         "waiting": f"{queue}: you are number {ahead + 1} in the queue. Yours begins by itself.",
         "reading": f"Reading {state.title} …",
         "training": f"Learning {state.title}: {int(done)} of {epochs} rounds done"
@@ -106,7 +108,7 @@ def _confused(state: State) -> str:
         many = len(names) > matrix.MOST_CLASSES
         return f'<p class="note">{"There are too many classes for a table." if many else ""}</p>'
     counts = np.array(state.confusions)  # (C, C)
-    head = f"<h3>What it takes for what, of {counts.sum():,} pictures held back</h3>"
+    head = f'<h3 class="part">What it takes for what, of {counts.sum():,} pictures held back</h3>'
     return head + matrix.table(counts, list(names), pressed=False)
 
 

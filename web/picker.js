@@ -34,13 +34,13 @@ document.addEventListener("drop", (event) => {
 // Where a model of the visitor's own answers, it says all the time what the camera shows.
 async function live() {
   while (stream && shown()) {
-    const place = document.querySelector(root.dataset.live);
+    const place = document.querySelector(root.dataset.live + " .answer");
     try {
       if (!video.videoWidth) throw new Error();
       const body = await frame(256);
       const answer = await fetch("lesson/" + window.lessonKey + "/answer", { method: "POST", body });
       const said = await answer.json();
-      if (stream && said.html) place.firstElementChild.outerHTML = said.html;
+      if (stream && said.html) place.outerHTML = said.html;
     } catch (error) {
       await new Promise((done) => { setTimeout(done, 300); });
     }

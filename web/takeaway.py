@@ -87,7 +87,7 @@ class Takeaway:
             if not path.exists():  # in a process of its own: the exporter takes much memory
                 command = (sys.executable, "-m", hub.__name__, "export-onnx", folder, path)
                 process = await asyncio.create_subprocess_exec(
-                    *map(str, command), env=environment()
+                    *map(str, command), env=environment(), stdout=asyncio.subprocess.DEVNULL
                 )
                 await process.wait()
         return FileResponse(path, filename=path.name) if path.exists() else _nothing()

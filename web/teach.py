@@ -75,18 +75,19 @@ def tab(site: Site) -> None:
     school = School(site, site.lessons)
     key = gr.Textbox(visible="hidden", label="Lesson")  # which the browser remembers
     looked_at = gr.Textbox(visible="hidden", label="Picture to try")
-    html(f"<p>{escape(INTRO)}</p>", styles="charts.css")
+    html(f"<p>{escape(INTRO)}</p><h3>1. Give it pictures</h3>", styles="charts.css")
     tools = html(TOOLS, "lesson-tools", script="camera.js teach.js")
     board = html("", "lesson")
-    with gr.Row(elem_id="teach-start"):
+    html('<h3 class="part">2. Train</h3>', styles="charts.css")
+    with gr.Row():
         choices = [("my pictures", OWN)]
         choices += [(f"{lessons.described(one)} (ready)", one) for one in site.lessons.ready]
-        source = gr.Radio(choices, value=OWN, label="Learn from", min_width=260)
+        source = gr.Radio(choices, value=OWN, label="Learn from", scale=2, min_width=260)
         start = gr.Button("Train", variant="primary", min_width=120, elem_id="start-training")
         stop = gr.Button("Stop and keep", interactive=False, min_width=120, elem_id="stop-training")
     shown = html(learn.view(State()), "training-view", styles="charts.css matrix.css learn.css")
     with gr.Column(visible=False) as use:
-        html('<h3 class="part">Try it</h3>', styles="charts.css")
+        html('<h3 class="part">3. Try it</h3>', styles="charts.css")
         with gr.Row(equal_height=False, elem_id="try"):
             with gr.Column(scale=6, min_width=300):
                 stage = html(cards.empty_stage(FILE), "try-stage")
@@ -101,7 +102,8 @@ def tab(site: Site) -> None:
         taken = html("", "take-home", script="use.js", styles="charts.css use.css")
     clock = gr.Timer(EVERY, active=False)
     view = [shown, start, stop, clock, use, taken]
-    acted: dict[str, Any] = dict(QUIET, trigger_mode="multiple")
+    all_of_them: dict[str, Any] = dict(QUIET, trigger_mode="multiple")
+    latest: dict[str, Any] = dict(QUIET, trigger_mode="always_last")
 
     def opened(event: gr.EventData) -> tuple[Any, ...]:
         own = str(said_by(event, "key"))
@@ -134,18 +136,14 @@ def tab(site: Site) -> None:
 
     tools.opened(opened, None, [key, board, *view], **QUIET)
     for name, act in ACTS.items():
-        getattr(tools, name)(changed(act), key, board, **acted)
-    tools.given(given, key, board, **acted)
+        getattr(tools, name)(changed(act), key, board, **all_of_them)
+    tools.given(given, key, board, **all_of_them)
     tools.forget(forget, key, [looked_at, board, *view, stage, answer, why], **QUIET)
     start.click(begin, [key, source], view, **QUIET)
     stop.click(end, key, view, **QUIET)
     clock.tick(school.look, key, view, **QUIET)
-    tried.picked(
-        pick, key, [looked_at, answer, why, stage], **QUIET | {"trigger_mode": "always_last"}
-    )
-    why.input(
-        school.explain, [key, looked_at, why], stage, **QUIET | {"trigger_mode": "always_last"}
-    )
+    tried.picked(pick, key, [looked_at, answer, why, stage], **latest)
+    why.input(school.explain, [key, looked_at, why], stage, **latest)
 
 
 class School:
@@ -153,11 +151,11 @@ class School:
 
     Args:
         site: Whose journal counts questions.
-        school: All lessons.
+        every: All lessons.
     """
 
-    def __init__(self, site: Site, all_lessons: Lessons) -> None:
-        self.lessons, self._journal = all_lessons, site.journal
+    def __init__(self, site: Site, every: Lessons) -> None:
+        self.lessons, self._journal = every, site.journal
 
     def board(self, key: str, said: str = "") -> str:
         """A visitor's classes as the page shows them."""
@@ -201,9 +199,6 @@ class School:
                         yield board(lesson, f"{kept} pictures taken …")
         except CifarnetError as error:
             refused.append(str(error))
-        finally:
-            for _, path in sent:
-                path.unlink(missing_ok=True)  # what was sent is larger than what is kept
         counted = f"{kept} {'picture' if kept == 1 else 'pictures'} taken."
         more = f" and {len(refused) - TOLD} more" if len(refused) > TOLD else ""
         left = f" Not taken: {' '.join(refused[:TOLD])}{more}" if refused else ""
@@ -311,18 +306,18 @@ def _card(lesson: Lesson, number: int, one: Subject) -> str:
 
 def home(lesson: Lesson) -> str:
     """Downloads, and what to do with them."""
-    links = [("model.zip", "The model", "weights, config, card, results")]
+    links = [("model.zip", "the model", "weights, config, card, results")]
     if find_spec("onnx") and find_spec("onnxscript"):
         links.append(("model.onnx", "ONNX", "one file for other programs; takes some seconds"))
     if lesson.count:
-        links.append(("pictures.zip", "The pictures", "class folders, for train.py --dataset"))
+        links.append(("pictures.zip", "the pictures", "class folders, for train.py --dataset"))
     rows = "".join(
-        f'<li><a href="lesson/{lesson.key}/{name}" download>Download {title.lower()}</a>'
+        f'<li><a href="lesson/{lesson.key}/{name}" download>Download {title}</a>'
         f'<span class="note">{note}</span></li>'
         for name, title, note in links
     )
     return (
-        f'<h3 class="part">Take it with you</h3><ul class="downloads">{rows}</ul>'
+        f'<h3 class="part">4. Take it with you</h3><ul class="downloads">{rows}</ul>'
         + copied("taught", "Python: use the model", SNIPPET)
         + copied("push", "Shell: send it to the Hugging Face hub", PUSH)
         + '<p class="note">Both need this code: pip install . in a checkout of it.</p>'

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 NewPage = Callable[..., Page]
 PHONE = {"width": 390, "height": 844}
-TABS = ("Classify", "Many images", "How good is it?", "Watch it learn", "Use it")
+TABS = ("Classify", "Many images", "How good is it?", "Teach it", "Use it")
 SHIP = ROOT / "examples" / "ship.png"
 
 
