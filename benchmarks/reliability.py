@@ -112,10 +112,10 @@ together, looked at after every {uploads.AFTER // mib} MiB and every {uploads.EV
 | the oldest are deleted |
 | what a visitor teaches | {lessons.MOST_CLASSES} classes, {lessons.MOST_PICTURES:,} pictures of \
 {lessons.SIDE} pixels, {lessons.MOST_BYTES // mib} MiB; {lessons.MOST_LESSONS} visitors, \
-{lessons.MOST_TOGETHER // mib:,} MiB together; {lessons.KEPT / 60:g} minutes after the last sign of \
-them | a sentence that says so; then deleted |
-| trainings of visitors | one at a time, {trainings.LONGEST / 60:g} minutes each | the place in the \
-queue is shown; stopped and saved |"""
+{lessons.MOST_TOGETHER // mib:,} MiB together; {lessons.KEPT / 60:g} minutes after the last sign \
+of them | a sentence that says so; then deleted |
+| trainings of visitors | one at a time, {trainings.LONGEST / 60:g} minutes each | the place in \
+the queue is shown; stopped and saved |"""
 
 
 def weights() -> str:
