@@ -294,7 +294,8 @@ def _card(lesson: Lesson, number: int, one: Subject) -> str:
     return (
         f'<li class="class" data-class="{number}"><div class="head">'
         f'<input id="class-{number}" value="{name}" maxlength="{lessons.LONGEST_NAME}" '
-        f'aria-label="Name of the class" autocomplete="off"><span class="count">{count}</span>'
+        f'aria-label="Name of the class" autocomplete="off"><span class="count">{count}'
+        '<span class="unseen"> pictures</span></span>'
         f'<button type="button" data-act="drop" aria-label="Remove the class {name}">✕</button>'
         f'</div><p class="hint">{hint}&nbsp;</p><div class="row">'
         f'<button type="button" data-act="files" aria-label="Choose pictures of {name}">Choose'
