@@ -193,10 +193,10 @@ class School:
                         to = _class_of(lesson, name) if number is None else number
                         self.lessons.add(lesson, to, content)
                         kept += 1
+                        if kept % ENOUGH == 0:
+                            yield board(lesson, f"{kept} pictures taken …")
                     except CifarnetError as error:
                         refused.append(f"{name[-60:]}: {error}")
-                    if kept and kept % ENOUGH == 0:
-                        yield board(lesson, f"{kept} pictures taken …")
         except CifarnetError as error:
             refused.append(str(error))
         counted = f"{kept} {'picture' if kept == 1 else 'pictures'} taken."
