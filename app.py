@@ -143,7 +143,9 @@ def parser() -> argparse.ArgumentParser:
         help="what the model was tested on; the page then shows real test pictures",
     )
     options.add_argument(
-        "--allow-training", action="store_true", help="let visitors train, on this machine"
+        "--allow-training",
+        action="store_true",
+        help="let visitors teach it classes of their own, on this machine",
     )
     options.add_argument(
         "--log-json",

@@ -14,7 +14,7 @@ from benchmarks.hostile import LARGE, SLOW
 from model.hub.release import fill
 from model.recipe import RECIPES
 from model.utils import files, images
-from web import api, archive, guard, models, uploads
+from web import api, archive, guard, lessons, models, trainings, uploads
 from web import page as site
 
 PAGE = ROOT / "RELIABILITY.md"
@@ -109,7 +109,13 @@ def limits() -> str:
 | 408 |
 | temporary files | {uploads.KEPT / 60:g} minutes, {uploads.MOST_BYTES // mib:,} MiB \
 together, looked at after every {uploads.AFTER // mib} MiB and every {uploads.EVERY:g} s \
-| the oldest are deleted |"""
+| the oldest are deleted |
+| what a visitor teaches | {lessons.MOST_CLASSES} classes, {lessons.MOST_PICTURES:,} pictures of \
+{lessons.SIDE} pixels, {lessons.MOST_BYTES // mib} MiB; {lessons.MOST_LESSONS} visitors, \
+{lessons.MOST_TOGETHER // mib:,} MiB together; {lessons.KEPT / 60:g} minutes after the last sign \
+of them | a sentence that says so; then deleted |
+| trainings of visitors | one at a time, {trainings.LONGEST / 60:g} minutes each | the place in \
+the queue is shown; stopped and saved |"""
 
 
 def weights() -> str:

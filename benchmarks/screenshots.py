@@ -129,8 +129,10 @@ def quality(page: Any, folder: Path) -> None:
 
 def learn(page: Any, folder: Path) -> None:
     """A training that has been running for a while."""
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_label("ten drawn shapes").check()
+    page.get_by_role("button", name="Train", exact=True).click()
     page.locator("#training-view").get_by_text(" 3 of ").wait_for(timeout=180_000)
+    page.locator("#training-view").scroll_into_view_if_needed()
 
 
 def phones(shot: Callable[..., Image.Image]) -> Image.Image:
@@ -152,7 +154,7 @@ FIGURES: dict[str, Callable[[Callable[..., Image.Image]], Image.Image]] = {
     "quality": lambda shot: shot("How good is it?", quality),
     "use": lambda shot: shot("Use it"),
     "phone": phones,
-    "learn": lambda shot: shot("Watch it learn", learn, dark=True),
+    "learn": lambda shot: shot("Teach it", learn, dark=True),
 }
 
 

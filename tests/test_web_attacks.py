@@ -264,7 +264,7 @@ def test_training_is_really_off(site: Site) -> None:
     config = json.loads(site.ask("GET", "/config")[1])
     tabs = {one["props"].get("label") for one in config["components"]}
     assert "Classify" in tabs
-    assert "Watch it learn" not in tabs
+    assert "Teach it" not in tabs
     info = site.ask("GET", "/gradio_api/info")[1]
     assert "train" not in info
     names = {d["api_name"] for d in config["dependencies"] if d["api_visibility"] == "public"}

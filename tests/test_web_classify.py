@@ -17,7 +17,7 @@ from model.inference.prediction import Explanation, Prediction
 from model.utils.errors import ConfigError
 from web import cards, classify, examples, pictures
 from web.answers import predict, read
-from web.models import TRAINED, Models
+from web.models import Models
 from web.site import Site
 
 DRAWN = examples.Examples(("cat",), None)
@@ -168,14 +168,6 @@ def test_models_have_different_names(trained: Path) -> None:
     assert models.classifier().label_names == ("cross", "ring", "stripes")
     assert (models.results() or {})["dataset"]["label_names"] == ["cross", "ring", "stripes"]
     assert models.classifier("gone") is models.classifier()
-
-
-def test_a_trained_model_replaces_the_one_before_it(trained: Path) -> None:
-    models = Models()
-    for network in ("first", "second"):
-        name = models.register(trained, network)
-        assert name == f"{network}, {TRAINED}"
-    assert models.names == ["cifarnet_small", name]
 
 
 def _image(uri: str) -> Image.Image:

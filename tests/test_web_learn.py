@@ -1,4 +1,4 @@
-"""A training behind the page: one at a time, watched, bounded, and gone when the app is gone."""
+"""A training behind the page: queued, watched, bounded, and gone when the app is gone."""
 
 import io
 import json
@@ -16,27 +16,31 @@ import pytest
 import torch
 from conftest import ROOT, SIGKILL
 from safetensors.torch import load_file
+from tiny_model import NAMES as FIVE
+from tiny_model import make_network
 
 import model.training
 import train
+from model.hub import save_pretrained
 from model.inference.classifier import Classifier
 from model.recipe import RECIPES, Recipe
-from model.utils.errors import TrainingError
+from model.utils import files
 from model.utils.synthetic import NAMES
 from web import learn
-from web.trainings import Phase, State, TrainingRequest, Trainings
+from web.trainings import Phase, State, Training, TrainingRequest, Trainings
 from web.worker import TrainingJob
 
-JOB = TrainingRequest("cifarnet_nano", "tiny", "synthetic")
-LONG = TrainingRequest("cifarnet_nano", "release", "synthetic")
+JOB = TrainingRequest("drawn shapes", "tiny", "synthetic")
 STARTED = {
+    "names": ["disc", "ring", "square", "frame", "triangle", "cross"],
     "images": ["data:image/png;base64,AA=="] * 6,
     "truth": ["disc", "ring", "square", "frame", "triangle", "cross"],
     "train_images": 3600,
     "epochs": 4,
 }
 LOSSES = ((0.5, 2.0), (1.0, 1.5))
-TRAINING = State("training", JOB, started=STARTED, losses=LOSSES, speed=1200.0)
+TRAINING = State("training", JOB.title, started=STARTED, losses=LOSSES, speed=1200.0)
+SAYS = 'import sys, time; print(\'{"phase": "%s"}\', flush=True); time.sleep(%d)'
 
 
 def wait(condition: Callable[[], bool], seconds: float = 240) -> None:
@@ -46,52 +50,130 @@ def wait(condition: Callable[[], bool], seconds: float = 240) -> None:
         time.sleep(0.05)
 
 
-class Kept:
-    """Takes trained models, as the page's list of models does."""
-
-    def __init__(self) -> None:
-        self.models: list[Classifier] = []
-
-    def __call__(self, folder: Path, what: str) -> str:
-        self.models.append(Classifier.from_pretrained(folder))
-        return "trained here"
-
-
 @pytest.fixture
-def kept() -> Kept:
-    return Kept()
-
-
-@pytest.fixture
-def trainings(kept: Kept) -> Iterator[Trainings]:
-    trainings = Trainings(None, kept)
+def trainings() -> Iterator[Trainings]:
+    trainings = Trainings()
     yield trainings
     trainings.close()
 
 
-@pytest.mark.slow
-def test_a_training_runs_one_at_a_time_stops_at_will_and_is_kept(
-    trainings: Trainings, kept: Kept
+class Kept(list[bool]):
+    """Notes ends of trainings: whether there was a model."""
+
+    def training(self, folder: Path, request: TrainingRequest = JOB) -> Training:
+        return Training(request, folder / "model", self.append)
+
+
+@pytest.fixture
+def quick_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """Has processes say a phase, sleep and end in the place of training."""
+
+    def use(phase: str, seconds: int) -> None:
+        command = [sys.executable, "-c", SAYS % (phase, seconds)]
+        monkeypatch.setattr(
+            Training,
+            "_spawn",
+            lambda self, longest: subprocess.Popen(command, stdin=-1, stdout=-1, text=True),
+        )
+
+    return use
+
+
+def test_trainings_wait_for_their_turn_in_order(
+    tmp_path: Path, trainings: Trainings, quick_process: Callable[[str, int], None]
 ) -> None:
-    trainings.start(LONG)
-    with pytest.raises(TrainingError):
-        trainings.start(JOB)
-    wait(lambda: len(trainings.state.losses) > 2 and bool(trainings.state.answers))
-    state = trainings.state
+    quick_process("saving", 600)
+    ends = Kept()
+    first, second, third = (ends.training(tmp_path) for _ in range(3))
+    for one in (first, second, third):
+        trainings.add(one)
+    wait(lambda: first.state.phase == "saving", 20)
+    assert [trainings.ahead(one) for one in (first, second, third)] == [0, 1, 2]
+    assert third.state.phase == "waiting"
+    second.stop()  # whoever does not want to wait any longer
+    assert second.state.phase == "stopped"
+    assert trainings.ahead(third) == 1
+    quick_process("saving", 0)
+    first.kill()
+    wait(lambda: third.state.phase == "done", 20)
+    assert first.state.phase == "failed"
+    assert second.state.phase == "stopped"
+    assert ends == [False, False, True]
+
+
+def test_a_process_that_dies_is_a_sentence_and_the_next_one_starts(
+    tmp_path: Path, trainings: Trainings, quick_process: Callable[[str, int], None]
+) -> None:
+    quick_process("training", 600)
+    first, second = (Kept().training(tmp_path) for _ in range(2))
+    trainings.add(first)
+    trainings.add(second)
+    wait(lambda: first.state.phase == "training", 20)
+    assert first._process is not None
+    first._process.kill()
+    wait(lambda: first.state.phase == "failed", 20)
+    assert "memory" in first.state.text
+    wait(lambda: second.state.phase == "training", 20)
+
+
+def test_closing_ends_all_and_begins_none(
+    tmp_path: Path, trainings: Trainings, quick_process: Callable[[str, int], None]
+) -> None:
+    quick_process("training", 600)
+    first, second = (Kept().training(tmp_path) for _ in range(2))
+    trainings.add(first)
+    trainings.add(second)
+    wait(lambda: first.state.phase == "training", 20)
+    trainings.close()
+    wait(lambda: not first.state.running, 20)
+    assert second.state.phase == "stopped"
+    assert second._process is None
+
+
+@pytest.mark.slow
+def test_a_training_stops_at_will_and_is_kept(tmp_path: Path, trainings: Trainings) -> None:
+    ends = Kept()
+    training = ends.training(tmp_path)
+    trainings.add(training)
+    wait(lambda: len(training.state.losses) > 2 and bool(training.state.answers))
+    state = training.state
     assert state.phase == "training"
     assert len(state.started["images"]) == len(state.answers) == 6
     assert len(set(state.started["truth"])) == 6  # six classes
     assert all(1 >= p >= 0 for answer in state.answers for _, p in answer)
-    trainings.stop()
-    wait(lambda: not trainings.state.running)
-    state = trainings.state
+    training.stop()
+    wait(lambda: not training.state.running)
+    state = training.state
     assert state.phase == "done", state.text
-    assert state.text == "trained here"
+    assert ends == [True]
     assert 0 < state.epochs_done < state.started["epochs"]
-    assert kept.models[0].label_names == NAMES
-    assert trainings._process is not None
-    assert trainings._process.wait(10) == 0
+    assert Classifier.from_pretrained(training.output).label_names == NAMES
+    results = files.read_json(training.output / "results.json")
+    assert results["test"]["plain"]["count"] == 1000
+    assert results["training"]["epochs"][-1]["epoch"] == round(state.epochs_done, 2)
     assert "Stopped after" in learn.sentence(state)
+
+
+@pytest.mark.slow
+def test_the_time_limit_stops_and_keeps(tmp_path: Path) -> None:
+    trainings = Trainings(longest=0)  # reached after the first step
+    training = Kept().training(tmp_path)
+    trainings.add(training)
+    wait(lambda: not training.state.running)
+    trainings.close()
+    assert training.state.phase == "done", training.state.text
+    assert "Stopped by the time limit after 0.0 of" in learn.sentence(training.state)
+    assert (training.output / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_data_that_cannot_be_read_is_a_sentence(tmp_path: Path, trainings: Trainings) -> None:
+    training = Kept().training(tmp_path, TrainingRequest("mine", "flash", str(tmp_path)))
+    trainings.add(training)
+    wait(lambda: not training.state.running)
+    assert training.state.phase == "failed"
+    assert "Traceback" not in training.state.text
+    assert tmp_path.name in training.state.text
 
 
 @pytest.fixture
@@ -105,136 +187,62 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Recipe:
     return recipe
 
 
+@pytest.mark.parametrize("begin", [False, True])
 def test_a_training_to_its_end_gives_the_weights_of_train_py(
-    tmp_path: Path, shapes: Path, quick: Recipe
+    tmp_path: Path, shapes: Path, quick: Recipe, begin: bool
 ) -> None:
-    request = dict(network="cifarnet_nano", recipe="quick", dataset=str(shapes), longest=600)
+    source = str(tmp_path / "begin") if begin else None
+    if source:
+        save_pretrained(make_network(), source, label_names=FIVE)
+    request: dict[str, Any] = dict(recipe="quick", dataset=str(shapes), longest=600)
     out = io.StringIO()
-    TrainingJob({**request, "output": str(tmp_path / "page")}, out).run()
+    TrainingJob({**request, "init_from": source, "output": str(tmp_path / "page")}, out).run()
     reports = [json.loads(line) for line in out.getvalue().splitlines()]
     phases = [report["phase"] for report in reports if "phase" in report]
     assert phases == ["training", "saving"]
-    state = State("reading", JOB)
+    state = State("reading", JOB.title)
     for report in reports:
         state = state.after(report)
     assert len(state.losses) == 2 * (210 // 60)
     assert state.epochs_done == 2
     assert [epoch for epoch, _ in state.accuracies] == [1, 2]
-    assert len(state.answers) == len(state.started["truth"]) == 3
+    assert len(state.answers) == len(state.started["truth"]) == 6
+    assert sum(map(sum, state.confusions)) == 24  # images held back
 
-    options = ["--dataset", str(shapes), "--network", "cifarnet_nano", "--recipe", "quick"]
+    options = ["--dataset", str(shapes), "--recipe", "quick"]
+    options += ["--init-from", source] if source else []
     threads = str(torch.get_num_threads())  # which decide in what order sums are taken
     train.main([*options, "--threads", threads, "--output", str(tmp_path / "run")])
     page, run = (load_file(tmp_path / d / "model.safetensors") for d in ("page", "run"))
     assert page.keys() == run.keys()
     for name, weights in run.items():
         torch.testing.assert_close(page[name], weights, msg=name)
-    assert Classifier.from_pretrained(tmp_path / "page").label_names == ("cross", "ring", "stripes")
-
-
-@pytest.mark.slow
-def test_the_time_limit_stops_and_keeps(kept: Kept) -> None:
-    trainings = Trainings(None, kept, longest=0)  # reached after the first step
-    trainings.start(LONG)
-    wait(lambda: not trainings.state.running)
-    trainings.close()
-    assert trainings.state.phase == "done", trainings.state.text
-    assert "Stopped by the time limit after 0.3 of" in learn.sentence(trainings.state)
-    assert len(kept.models) == 1
-
-
-@pytest.mark.slow
-def test_stopping_before_the_first_step_ends_it(trainings: Trainings) -> None:
-    trainings.start(JOB)
-    trainings.stop()
-    wait(lambda: not trainings.state.running)
-    assert trainings.state.phase in ("stopped", "done")
-    assert learn.sentence(trainings.state)
-
-
-@pytest.mark.slow
-def test_data_that_cannot_be_read_is_a_sentence(tmp_path: Path, kept: Kept) -> None:
-    trainings = Trainings(str(tmp_path), kept)
-    try:
-        trainings.start(TrainingRequest("cifarnet_nano", "flash", tmp_path.name))
-        wait(lambda: not trainings.state.running)
-        assert trainings.state.phase == "failed"
-        assert "Traceback" not in trainings.state.text
-        assert tmp_path.name in trainings.state.text
-    finally:
-        trainings.close()
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_is_a_sentence(trainings: Trainings) -> None:
-    trainings.start(JOB)
-    assert trainings._process is not None
-    trainings._process.kill()
-    wait(lambda: not trainings.state.running)
-    assert "memory" in trainings.state.text
-    trainings.start(JOB)  # and the next one can start
-
-
-def test_a_model_that_cannot_be_used_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(folder: Path, what: str) -> str:
-        raise TrainingError("No room for another model.")
-
-    saves = """print('{"phase": "saving"}')"""
-    trainings = Trainings(None, refuse)
-    monkeypatch.setattr(
-        trainings,
-        "_spawn",
-        lambda request: subprocess.Popen(
-            [sys.executable, "-c", saves], stdin=-1, stdout=-1, text=True
-        ),
-    )
-    trainings.start(JOB)
-    wait(lambda: not trainings.state.running)
-    assert trainings.state.phase == "failed"
-    assert "No room" in learn.sentence(trainings.state)
-    trainings.close()
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("resnet50", "tiny", "synthetic"),
-        ("cifarnet_nano", "mine", "synthetic"),
-        ("cifarnet_nano", "tiny", "/etc"),
-        ("cifarnet_nano", "tiny", "uoft-cs/cifar10"),
-    ],
-)
-def test_only_what_is_offered_can_be_trained(
-    trainings: Trainings, names: tuple[str, str, str]
-) -> None:
-    with pytest.raises(TrainingError):
-        trainings.start(TrainingRequest(*names))
-    assert trainings.state.phase == "idle"
-
-
-def test_a_folder_is_offered_by_its_last_name_only(tmp_path: Path, kept: Kept) -> None:
-    trainings = Trainings(str(tmp_path), kept)
-    assert list(trainings.datasets) == ["synthetic", tmp_path.name]
-    trainings.close()
+    told, known = (files.read_json(tmp_path / d / "results.json") for d in ("page", "run"))
+    assert told["test"] == known["test"]
+    assert told["training"]["recipe"] == known["training"]["recipe"]
+    assert (tmp_path / "page" / "README.md").is_file()
 
 
 APP = """
 import sys, time
-from web.trainings import TrainingRequest, Trainings
+from pathlib import Path
+from web.trainings import Training, TrainingRequest, Trainings
 if __name__ == "__main__":
-    trainings = Trainings(None, lambda folder, request: "")
-    trainings.start(TrainingRequest("cifarnet_nano", "release", "synthetic"))
-    while not trainings.state.losses: time.sleep(0.05)
-    print(trainings._process.pid, trainings._folder.name, flush=True)
+    trainings = Trainings()
+    request = TrainingRequest("shapes", "release", "synthetic")
+    training = Training(request, Path(sys.argv[1]), print)
+    trainings.add(training)
+    while not training.state.losses: time.sleep(0.05)
+    print(training._process.pid, flush=True)
     time.sleep(600)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sign", [SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_it_ends_with_the_app_however_that_ends(sign: signal.Signals) -> None:
+def test_it_ends_with_the_app_however_that_ends(sign: signal.Signals, tmp_path: Path) -> None:
     app = subprocess.Popen(
-        [sys.executable, "-c", APP],
+        [sys.executable, "-c", APP, str(tmp_path)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -242,7 +250,7 @@ def test_it_ends_with_the_app_however_that_ends(sign: signal.Signals) -> None:
     )
     try:
         assert app.stdout is not None
-        pid = int(app.stdout.readline().split()[0])
+        pid = int(app.stdout.readline())
         assert _alive(pid)
         app.send_signal(sign)
         app.wait(20)
@@ -265,7 +273,7 @@ def _alive(pid: int) -> bool:
 
 
 def test_reports_add_up_to_a_state() -> None:
-    state = State("reading", JOB)
+    state = State("reading", JOB.title)
     for report in (
         {"text": "1,000 of 4,000 images read"},
         {"phase": "training", "started": STARTED},
@@ -281,8 +289,8 @@ def test_reports_add_up_to_a_state() -> None:
     assert state.accuracies == ((1, 0.25), (1.5, 0.5))
 
 
-def test_the_page_keeps_its_places_before_anything_is_there() -> None:
-    empty, full = learn.view(State()), learn.view(TRAINING)
+def test_a_training_keeps_its_places_before_anything_is_there() -> None:
+    empty, full = learn.view(State("waiting", JOB.title)), learn.view(TRAINING)
     for html in (empty, full):
         assert html.count("<svg") == 2
         assert html.count('class="said"') == 6 * 3
@@ -290,21 +298,29 @@ def test_the_page_keeps_its_places_before_anything_is_there() -> None:
     assert "about 9 s left" in full  # 3 of 4 epochs of 3,600 images at 1,200 a second
 
 
-def test_predictions_on_the_six_pictures_show_right_and_wrong() -> None:
+def test_what_it_says_to_six_pictures_and_confuses_is_shown() -> None:
     answers: tuple[Any, ...] = ([["disc", 0.625], ["ring", 0.25], ["<b>x</b>", 0.125]],) * 6
-    html = learn.view(State("training", JOB, started=STARTED, answers=answers))
+    counts = tuple([0] * i + [7] + [0] * (5 - i) for i in range(6))
+    state = State("training", started=STARTED, answers=answers, confusions=counts)
+    html = learn.view(state)
     assert html.count('alt="Picture of disc"') == 1
     assert html.count("disc ✓") == 1  # right for the first picture only
     assert html.count("ring ✓") == 1
     assert html.count("62\N{NO-BREAK SPACE}%") == 6
     assert "<b>x" not in html
+    assert html.count(">7<") == 6
+    assert "of 42 pictures held back" in html
+    assert "<button" not in html  # nothing answers to a press
 
 
 @pytest.mark.parametrize(
-    "phase", ["reading", "stopping", "saving", "training", "failed", "stopped"]
+    "phase", ["waiting", "reading", "stopping", "saving", "training", "done", "failed", "stopped"]
 )
 def test_every_phase_is_a_sentence(phase: Phase) -> None:
-    said = learn.sentence(replace(TRAINING, phase=phase, text="The disk is full."))
-    assert ("cifarnet_nano on synthetic" in said) is (phase in ("reading", "training"))
+    state = replace(TRAINING, phase=phase, text="The disk is full.")
+    said = learn.sentence(state, 3, "8 of 9 right.")
+    assert ("drawn shapes" in said) is (phase in ("reading", "training"))
     assert ("The disk is full." in said) is (phase == "failed")
-    assert ("1 of 4 epochs" in said) is (phase == "training")
+    assert ("1 of 4 rounds" in said) is (phase == "training")
+    assert ("number 4 in the queue" in said) is (phase == "waiting")
+    assert ("8 of 9 right." in said) is (phase == "done")

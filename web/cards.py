@@ -18,10 +18,14 @@ HELP = {
     "none": "It looks unlike what the network has learned from. The bars only say what comes "
     "closest.",
 }
-EMPTY_STAGE = (
-    '<label class="stage empty" for="picture-file"><span><b>Drop a picture here</b>'
-    "<span>or click to choose one, paste it, or use the camera</span></span></label>"
-)
+
+
+def empty_stage(file: str) -> str:
+    """The picture's place while there is none; a click opens the input of this id."""
+    return (
+        f'<label class="stage empty" for="{file}"><span><b>Drop a picture here</b>'
+        "<span>or click to choose one, paste it, or use the camera</span></span></label>"
+    )
 
 
 def empty_answer() -> str:

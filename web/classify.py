@@ -12,14 +12,14 @@ from model.utils.errors import CifarnetError
 from web import cards, pictures
 from web.answers import predict, read
 from web.examples import Example, Examples
-from web.site import QUIET, Site, follow_models, html, said_by
+from web.site import QUIET, Site, html, said_by
 from web.uploads import MAX_UPLOAD, content_of
 
 MOST_PILLS = 12  # classes that have room as buttons; more become a list to choose from
 
-PICKER = f"""
-<div class="picker" data-limit="{MAX_UPLOAD}">
-  <input id="picture-file" type="file" accept="image/*" aria-label="Picture file" tabindex="-1">
+PICKER = """
+<div class="picker" data-limit="{limit}" data-zone="{zone}" data-live="{live}">
+  <input id="{file}" type="file" accept="image/*" aria-label="Picture file" tabindex="-1">
   <div class="camera" hidden>
     <video playsinline muted autoplay aria-label="Camera"></video>
     <div class="row">
@@ -40,6 +40,7 @@ SWITCH = (
     '<label class="switch"><input type="checkbox" id="heat-switch" checked> Show the heat-map'
     "</label>"
 )
+FILE = "picture-file"  # id of the input that a click on the empty stage opens
 Shown = tuple[Any, ...]
 
 
@@ -51,8 +52,8 @@ def tab(site: Site) -> None:
     source = gr.Textbox(visible="hidden", label="Picture")
     with gr.Row(equal_height=False, elem_id="classify"):
         with gr.Column(scale=6, min_width=300):
-            stage = html(cards.EMPTY_STAGE, "stage")
-            picker = html(PICKER, "picker", script="picker.js")
+            stage = html(cards.empty_stage(FILE), "stage")
+            chooser = html(picker(FILE), "picker", script="camera.js picker.js")
             gallery = html(_gallery({}), "examples", script="gallery.js seen.js")
         with gr.Column(scale=5, min_width=300):
             chosen = _model_choice(site.models.names)
@@ -74,12 +75,11 @@ def tab(site: Site) -> None:
 
     outputs = [source, answer, why, stage, explained, compared, layers]
     latest: dict[str, Any] = dict(QUIET, trigger_mode="always_last")
-    picker.picked(picked, chosen, outputs, **latest)
+    chooser.picked(picked, chosen, outputs, **latest)
     gallery.chosen(picked, chosen, outputs, **latest)
     gallery.seen(offered, None, gallery, concurrency_limit=None, **latest)
     why.input(desk.explain, [source, why, chosen], [stage, explained, compared], **latest)
     chosen.input(desk.look, [source, chosen], outputs, **latest)
-    follow_models(site.models, chosen)
 
 
 class Desk:
@@ -120,7 +120,7 @@ class Desk:
                 yield *[gr.skip()] * 3, *self._explain(picture, first.label, found), layers
         except CifarnetError as error:
             said, none = cards.problem(str(error)), cards.explained(None)
-            yield "", said, gr.skip(), cards.EMPTY_STAGE, none, "", cards.layers(())
+            yield "", said, gr.skip(), cards.empty_stage(FILE), none, "", cards.layers(())
 
     def explain(self, source: str, label: str, names: Sequence[str]) -> Shown:
         """Where the evidence for one class lies: values for stage, explained and compared."""
@@ -154,6 +154,18 @@ class Desk:
     def _content(self, source: str) -> bytes:
         example = self.examples.ready.get(source)
         return example.content if example else content_of(source)
+
+
+def picker(file: str, zone: str = "", live: str = "") -> str:
+    """Ways to choose a picture.
+
+    Args:
+        file: Id of the input.
+        zone: Selector of the part of the page that drops and pasted pictures are meant for; all
+            of it if there is none.
+        live: Selector of the answer that follows the camera; none does without.
+    """
+    return PICKER.format(limit=MAX_UPLOAD, file=file, zone=zone, live=live)
 
 
 def _gallery(examples: dict[str, Example]) -> str:

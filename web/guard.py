@@ -41,6 +41,7 @@ OPEN = re.compile(  # what the page, programs and those who run it need
     r"|/gradio_api/(info|openapi\.json|app_id|login_check|token|user|startup-events|reset|cancel"
     r"|upload|upload_progress|queue/join|queue/data)/?"
     r"|/gradio_api/(call|heartbeat)/.*|/gradio_api/mcp(/.*)?"
+    r"|/lesson/[0-9a-f]{32}/(answer|picture/\d+/\d+|(model|pictures)\.zip|model\.onnx)"
     r"|/(login_check|token|user|app_id)/?"
 )
 LEAVING = re.compile(r"/gradio_api/(cancel|reset)/?")  # may be sent when the queue is full

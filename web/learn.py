@@ -1,115 +1,53 @@
-"""The tab "Watch it learn": a training that a visitor starts, watches, stops and then uses."""
+"""A training as it stands, to be watched: curves, answers that change, what is confused."""
 
 from collections.abc import Sequence
 from html import escape
 
-import gradio as gr
+import numpy as np
 
-from model.data import SYNTHETIC
-from model.recipe import RECIPES
-from model.utils.errors import CifarnetError
-from web import charts
+from web import charts, matrix
 from web.charts import Series, percent
-from web.site import QUIET, Site, enclosing_tab, html
-from web.trainings import State, TrainingRequest, Trainings
-
-EVERY = 1.0  # seconds between looks at a running training
-SUITS = {SYNTHETIC: "tiny"}  # recipe for a dataset; others get the fast one
-INTRO = (
-    "Train a network from nothing and watch. One training runs at a time, for everybody who has "
-    "this page open; it takes an hour at most. The network that comes out can be used on the "
-    "other tabs, until the next one replaces it. The recipe named tiny is for a few thousand "
-    "pictures, flash is fast; default, long, robust and release take longer and reach more."
-)
+from web.trainings import State
 
 
-def tab(site: Site) -> None:
-    """Fills the tab; the site's dataset is offered beside the generated pictures."""
-    trainings = Trainings(site.dataset, site.models.register)
-    html(f"<p>{escape(INTRO)}</p>", styles="charts.css")
-    offered = list(trainings.datasets)
-    with gr.Row():
-        data = gr.Radio(
-            [(_described(name), name) for name in offered],
-            value=offered[-1],
-            label="Pictures",
-            min_width=260,
-        )
-        network = gr.Dropdown(
-            trainings.networks, value="cifarnet_nano", label="Network", min_width=220
-        )
-        recipe = gr.Dropdown(
-            [(f"{name} ({one.epochs} epochs)", name) for name, one in RECIPES.items()],
-            value=SUITS.get(offered[-1], "flash"),
-            label="Recipe",
-            min_width=260,
-        )
-    with gr.Row():
-        start = gr.Button(
-            "Start training", variant="primary", min_width=160, elem_id="start-training"
-        )
-        stop = gr.Button("Stop and keep", interactive=False, min_width=160, elem_id="stop-training")
-    shown = html(view(State()), "training-view", styles="charts.css learn.css")
-    clock = gr.Timer(EVERY, active=False)
-    outputs = [shown, start, stop, clock]
+def view(state: State, ahead: int = 0, tested: str = "") -> str:
+    """A sentence, curves, six pictures with what they are called, and the confusion matrix.
 
-    def look() -> tuple[object, ...]:
-        state = trainings.state
-        return (
-            view(state),
-            gr.Button(interactive=not state.running),
-            gr.Button(interactive=state.phase in ("reading", "training")),
-            gr.Timer(active=state.running),
-        )
+    Once a training is on its way, all of it has its place, so that nothing moves.
 
-    def begin(dataset: str, network: str, recipe: str) -> tuple[object, ...]:
-        try:
-            trainings.start(TrainingRequest(network, recipe, dataset))
-        except CifarnetError as error:
-            raise gr.Error(str(error), title="Not started", print_exception=False) from None
-        return look()
-
-    def end() -> tuple[object, ...]:
-        trainings.stop()
-        return look()
-
-    data.input(lambda name: SUITS.get(name, "flash"), data, recipe, **QUIET)
-    start.click(begin, [data, network, recipe], outputs, **QUIET)
-    stop.click(end, None, outputs, **QUIET)
-    # A page that is opened or shown again picks up a training that is already on its way.
-    for event in (clock.tick, enclosing_tab().select):
-        event(look, None, outputs, trigger_mode="once", **QUIET)
-
-
-def view(state: State) -> str:
-    """A training as it stands: a sentence, curves, and six pictures with what they are called.
-
-    All of it has its place before there is anything to show, so that nothing moves.
+    Args:
+        state: Of the training.
+        ahead: How many trainings come before it.
+        tested: What came out on pictures that it never saw, once it is done.
     """
+    if state.phase == "idle":
+        return ""
     share = state.epochs_done / (state.started.get("epochs") or 1)
     return (
-        f'<div class="status"><p role="status">{escape(sentence(state))}</p>'
+        f'<div class="status"><p role="status">{escape(sentence(state, ahead, tested))}</p>'
         f'<progress max="1" value="{share:.3f}" aria-label="Training"></progress>'
         f'<p class="note">{escape(_pace(state))}&nbsp;</p></div>'
-        f'<div class="grid"><div>{_curves(state)}</div><div>{_six(state)}</div></div>'
+        f'<div class="grid"><div>{_curves(state)}</div><div>{_six(state)}{_confused(state)}</div>'
+        "</div>"
     )
 
 
-def sentence(state: State) -> str:
+def sentence(state: State, ahead: int = 0, tested: str = "") -> str:
     """What is going on, for everybody; changes a few times an epoch at most."""
     done, epochs = state.epochs_done, state.started.get("epochs", 0)
-    right = percent(state.accuracies[-1][1]) if state.accuracies else "nothing"
+    right = percent(state.accuracies[-1][1]) if state.accuracies else ""
     why = " by the time limit" if state.limited else ""
     early = f" Stopped{why} after {done:.1f} of {epochs} epochs." if done < epochs else ""
+    queue = f"{ahead} other trainings go first" if ahead > 1 else "Another training goes first"
     return {
-        "idle": "Nothing has been trained yet.",
-        "reading": f"Reading the pictures for {state.request} …",
-        "training": f"Training {state.request}: {int(done)} of {epochs} epochs done"
-        + (f", {right} right." if state.accuracies else "."),
+        "idle": "",
+        "waiting": f"{queue}: you are number {ahead + 1} in the queue. Yours begins by itself.",
+        "reading": f"Reading {state.title} …",
+        "training": f"Learning {state.title}: {int(done)} of {epochs} rounds done"
+        + (f", {right} of pictures held back named rightly." if right else "."),
         "stopping": "Stopping after the current step; what is learned so far will be kept …",
-        "saving": "Saving …",
-        "done": f"{state.request}: {right} of new pictures named correctly.{early} "
-        f"It is ready on the Classify tab as “{state.text}”.",
+        "saving": "Looking at pictures that it never saw, and saving …",
+        "done": f"Done. {tested}{early}",
         "stopped": "Stopped before there was anything to keep.",
         "failed": f"Not finished. {state.text}",
     }[state.phase]
@@ -159,8 +97,19 @@ def _six(state: State) -> str:
             f"{_names(answer, name)}</li>"
             for name, image, answer in rows
         ]
-    head = "<h3>What it says to six pictures</h3>"
+    head = "<h3>What it says to pictures held back</h3>"
     return f'{head}<ul class="pictures six">{"".join(items)}</ul>'
+
+
+def _confused(state: State) -> str:
+    """What it takes for what, of the pictures held back."""
+    names = state.started.get("names", ())
+    if not state.confusions:
+        many = len(names) > matrix.MOST_CLASSES
+        return f'<p class="note">{"There are too many classes for a table." if many else ""}</p>'
+    counts = np.array(state.confusions)  # (C, C)
+    head = f'<h3 class="part">What it takes for what, of {counts.sum():,} pictures held back</h3>'
+    return head + matrix.table(counts, list(names), pressed=False)
 
 
 def _names(answer: Sequence[tuple[str, float]], truth: str) -> str:
@@ -173,7 +122,3 @@ def _names(answer: Sequence[tuple[str, float]], truth: str) -> str:
         f"<span>{percent(share, 0) if name else ''}</span></span>"
         for name, share in rows
     )
-
-
-def _described(name: str) -> str:
-    return "ten drawn shapes (synthetic)" if name == SYNTHETIC else name

@@ -15,7 +15,7 @@ from model.utils.errors import CifarnetError
 from web import archive, pictures
 from web.answers import Answer, answers
 from web.charts import percent
-from web.site import QUIET, Site, follow_models, html, said_by
+from web.site import QUIET, Site, html, said_by
 from web.uploads import MAX_UPLOAD, upload_path
 
 REPORTED = 32  # rows between reports of progress
@@ -68,7 +68,6 @@ def tab(site: Site) -> None:
 
     dropper.picked(fill, model, [sent, progress, table], **QUIET)
     model.input(again, [sent, model], [progress, table], trigger_mode="always_last", **QUIET)
-    follow_models(site.models, model)
 
 
 def named(site: Site, files: Sequence[tuple[str, Path]], model: str) -> Iterator[tuple[Any, Any]]:

@@ -19,7 +19,7 @@ def matrix(results: Results) -> str:
         return _pairs(report_of(results), names)
     rows = confusions(report_of(results))
     counts = np.array([[row.get(i, 0) for i in range(len(rows))] for row in rows])  # (C, C)
-    return _table(counts, names)
+    return table(counts, names)
 
 
 def counted(true: int, predicted: int, results: Results) -> tuple[int, str]:
@@ -33,12 +33,21 @@ def counted(true: int, predicted: int, results: Results) -> tuple[int, str]:
     return count, f"{count:,} of {support:,} {names[true]} pictures {became}: {share}"
 
 
-def _table(counts: np.ndarray, names: list[str]) -> str:
+def table(counts: np.ndarray, names: list[str], pressed: bool = True) -> str:
+    """Counts (C, C) by true and by predicted class.
+
+    Args:
+        counts: To show.
+        names: Of the classes.
+        pressed: Whether something answers to a press on a cell.
+    """
     worst = int((counts * (1 - np.eye(len(counts), dtype=int))).max(initial=1))
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
     rows = []
     for true, row in enumerate(counts.tolist()):
-        cells = "".join(_cell(true, j, n, sum(row), worst, names) for j, n in enumerate(row))
+        cells = "".join(
+            _cell(true, j, n, sum(row), worst, names, pressed) for j, n in enumerate(row)
+        )
         name = escape(names[true])
         rows.append(f'<tr><th scope="row" title="{name}">{name}</th>{cells}</tr>')
     return (
@@ -49,15 +58,19 @@ def _table(counts: np.ndarray, names: list[str]) -> str:
     )
 
 
-def _cell(true: int, predicted: int, count: int, support: int, worst: int, names: list[str]) -> str:
-    """A button whose colour says how often: the diagonal and the mistakes have a scale each."""
+def _cell(
+    true: int, predicted: int, count: int, support: int, worst: int, names: list[str], pressed: bool
+) -> str:
+    """A cell whose colour says how often: the diagonal and the mistakes have a scale each."""
     right = true == predicted
     share = count / max(support if right else worst, 1)
+    look = f'class="cell {"right" if right else "wrong"}" style="--share: {share**0.7:.3f}"'
+    if not pressed:
+        return f"<td><span {look}>{count or ''}</span></td>"
     words = f"{names[true]} recognised" if right else f"{names[true]} taken for {names[predicted]}"
     return (
         f'<td><button type="button" data-true="{true}" data-predicted="{predicted}" '
-        f'tabindex="{0 if true == predicted == 0 else -1}" aria-pressed="false" '
-        f'class="{"right" if right else "wrong"}" style="--share: {share**0.7:.3f}" '
+        f'tabindex="{0 if true == predicted == 0 else -1}" aria-pressed="false" {look} '
         f'aria-label="{escape(words)}: {count}">{count or ""}</button></td>'
     )
 

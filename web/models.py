@@ -1,7 +1,6 @@
 """The models that the page offers, by name. Only the command line decides which those are."""
 
 import itertools
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from model.utils import files
 from model.utils.errors import ConfigError
 from model.utils.root import ROOT
 
-TRAINED = "just trained"  # in the name of the model that was trained on the page
 MAX_PIXELS = 20_000_000  # of a picture, once it is in memory: 80 MB
 
 
@@ -27,11 +25,10 @@ class Models:
     """
 
     def __init__(self, sources: Sequence[str | Path] = ()) -> None:
-        self._lock = threading.Lock()
         self._loaded: dict[str, Classifier] = {}
         sources = sources or [snapshot.default_model()]
         for source in sources:
-            classifier = _loaded(source)
+            classifier = loaded(source)
             name = _name(source, classifier)
             numbered = (f"{name} ({i})" if i > 1 else name for i in itertools.count(1))
             self._loaded[next(one for one in numbered if one not in self._loaded)] = classifier
@@ -41,37 +38,16 @@ class Models:
     @property
     def names(self) -> list[str]:
         """Names of all models, in the order of the command line."""
-        with self._lock:
-            return list(self._loaded)
+        return list(self._loaded)
 
     def known(self, names: Sequence[str] | str | None) -> list[str]:
-        """Those of some names, or of one, that are still offered, otherwise the first model's."""
+        """Those of some names, or of one, that are offered, otherwise the first model's."""
         offered, chosen = self.names, [names] if isinstance(names, str) else names or []
         return [name for name in offered if name in chosen] or offered[:1]
 
     def classifier(self, name: str | None = None) -> Classifier:
-        """A model by name; None, or one that is no longer offered, is the first."""
-        with self._lock:
-            return self._loaded.get(name or "") or next(iter(self._loaded.values()))
-
-    def register(self, folder: Path, name: str) -> str:
-        """Offers a model that was trained on the page, in place of the one before it.
-
-        Args:
-            folder: Where it was saved.
-            name: What was trained.
-
-        Returns:
-            The model's name.
-
-        Raises:
-            CifarnetError: If it cannot be loaded.
-        """
-        classifier, name = _loaded(folder), f"{name}, {TRAINED}"
-        with self._lock:
-            others = {k: v for k, v in self._loaded.items() if not k.endswith(TRAINED)}
-            self._loaded = others | {name: classifier}
-        return name
+        """A model by name; None, or one that is not offered, is the first."""
+        return self._loaded.get(name or "") or next(iter(self._loaded.values()))
 
     def results(self) -> dict[str, Any] | None:
         """Content of the first model's results.json; None if it has none that can be read."""
@@ -81,7 +57,7 @@ class Models:
             return None
 
 
-def _loaded(source: str | Path) -> Classifier:
+def loaded(source: str | Path) -> Classifier:
     """A model that visitors may ask: no picture of theirs takes much memory."""
     classifier = Classifier.from_pretrained(source)
     classifier.max_pixels = MAX_PIXELS

@@ -1,5 +1,6 @@
 """Puts the page together: a head, a tab for each thing to do, the API, and what watches over it."""
 
+import atexit
 import errno
 import sys
 import traceback
@@ -15,11 +16,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from web import api, classify, learn, many, quality, theme, uploads, use
+from model.hub import snapshot
+from web import api, classify, many, quality, teach, theme, uploads, use
 from web.guard import Guard
 from web.journal import Journal
+from web.lessons import Lessons
 from web.models import Models
 from web.site import Site
+from web.takeaway import Takeaway
+from web.trainings import Trainings
 
 TITLE = "cifarnet"
 INTRO = "Names what a picture shows, says how sure it is, and shows why."
@@ -84,8 +89,13 @@ def application(
         mcp: Whether the API is offered as MCP tools too.
     """
     uploads.forbid_downloads()
-    uploads.keep_tidy()
-    blocks = _build(Site(models, models.results(), dataset, journal), allow_training)
+    lessons, routes = None, []
+    if allow_training:
+        lessons = Lessons(dataset, snapshot.default_model(), Trainings())
+        atexit.register(lessons.close)
+        routes = Takeaway(lessons, journal).routes()
+    uploads.keep_tidy(*[lessons.sweep] if lessons else [])
+    blocks = _build(Site(models, models.results(), dataset, journal, lessons))
     # Closed to calls that would not wait for their turn.
     blocks.queue(max_size=MAX_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
     blocks.state_session_capacity = MOST_SESSIONS
@@ -105,7 +115,7 @@ def application(
         Guard, journal=journal, full=lambda: waiting() >= MAX_WAITING, prefix=prefix
     )
     app = FastAPI(
-        routes=[Route("/healthz", health), Route("/metrics", metrics)],
+        routes=[Route("/healthz", health), Route("/metrics", metrics), *routes],
         middleware=[Middleware(guard)],
         openapi_url=None,
     )
@@ -125,12 +135,12 @@ def application(
     )
 
 
-def _build(site: Site, allow_training: bool) -> gr.Blocks:
+def _build(site: Site) -> gr.Blocks:
     with Page(site.journal, title=TITLE, analytics_enabled=False) as page:
         gr.HTML(f"<h1>{TITLE}</h1><p>{INTRO}</p>", elem_id="head")
         tabs = [("Classify", classify), ("Many images", many), ("How good is it?", quality)]
-        if allow_training:
-            tabs.append(("Watch it learn", learn))
+        if site.lessons:
+            tabs.append(("Teach it", teach))
         with gr.Tabs(overflow_behavior="wrap"):
             for name, module in [*tabs, ("Use it", use)]:
                 with gr.Tab(name):

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from web.journal import Journal
+from web.lessons import Lessons
 from web.models import Models
 
 # Of every function behind the page: our own texts say what goes on, and programs use the API.
@@ -25,6 +26,8 @@ class Site:
     """Given on the command line; its test pictures can be looked at."""
     journal: Journal = field(default_factory=Journal)
     """Where questions are recorded."""
+    lessons: Lessons | None = None
+    """What visitors teach, if they may."""
 
 
 def asset(name: str) -> str:
@@ -53,22 +56,3 @@ def html(value: str, name: str | None = None, *, script: str = "", styles: str =
 def said_by(event: gr.EventData, name: str) -> Any:
     """What a browser's event says under a name; None if it does not, as it may say anything."""
     return event._data.get(name) if isinstance(event._data, dict) else None
-
-
-def enclosing_tab() -> Any:
-    """The tab that is being filled; call it outside of its rows and columns."""
-    return gr.context.Context.block
-
-
-def follow_models(models: Models, chosen: gr.CheckboxGroup | gr.Dropdown) -> None:
-    """Offers a model that was trained meanwhile when the tab being filled is shown again."""
-
-    def now(value: list[str] | str | None) -> Any:
-        offered, kept = models.names, models.known(value)
-        return gr.update(
-            choices=[(name, name) for name in offered],
-            value=kept if isinstance(chosen, gr.CheckboxGroup) else kept[0],
-            visible=len(offered) > 1,
-        )
-
-    enclosing_tab().select(now, chosen, chosen, **QUIET)

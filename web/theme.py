@@ -5,7 +5,7 @@ from gradio.themes.utils import fonts, sizes
 
 from web.site import asset
 
-CSS = "\n".join(map(asset, ("theme.css", "classify.css", "many.css")))
+CSS = "\n".join(map(asset, ("theme.css", "classify.css", "many.css", "teach.css")))
 
 
 def _colour(name: str, shades: str) -> gr.themes.Color:

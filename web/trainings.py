@@ -1,41 +1,36 @@
-"""One training at a time, in a process of its own, watched from here."""
+"""Trainings, one at a time in the order in which they were asked for, each in its own process."""
 
-import atexit
 import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import timm
-
-from model.data import SYNTHETIC
-from model.recipe import RECIPES
-from model.utils.errors import CifarnetError, TrainingError
-from model.utils.files import public_name
 from model.utils.root import PACKAGE
 
-LONGEST = 3600.0  # seconds after which a training is stopped and saved
+LONGEST = 900.0  # seconds after which a training is stopped and saved: others wait
 
-Phase = Literal["idle", "reading", "training", "stopping", "saving", "done", "stopped", "failed"]
+Phase = Literal[
+    "idle", "waiting", "reading", "training", "stopping", "saving", "done", "stopped", "failed"
+]
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What is to be trained: three names out of lists that the page offers."""
+    """What is to be trained; all of it is chosen by this program, by what visitors press."""
 
-    network: str
+    title: str
+    """What is learned, for people."""
     recipe: str
     dataset: str
-
-    def __str__(self) -> str:
-        return f"{self.network} on {self.dataset}"
+    """A folder or a hub id."""
+    init_from: str | None = None
+    """The folder of a model to go on from; None begins with new weights."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +38,20 @@ class State:
     """All that a page shows of a training."""
 
     phase: Phase = "idle"
-    request: TrainingRequest | None = None
+    title: str = ""
+    """What is learned."""
     text: str = ""
-    """How far reading is, why it failed, or the name of the model that came out."""
+    """How far reading is, or why it failed."""
     started: dict[str, Any] = field(default_factory=dict)
-    """Pictures, true classes, number of training images and epochs."""
+    """Names of the classes, pictures, their true classes, number of training images and epochs."""
     losses: tuple[Any, ...] = ()
     """Epochs, in fractions, and training loss."""
     accuracies: tuple[Any, ...] = ()
     """Epochs and validation accuracy."""
     answers: tuple[Any, ...] = ()
     """For each picture the most probable classes with their probabilities."""
+    confusions: tuple[Any, ...] = ()
+    """Counts of validation images by true and by predicted class; none of many classes."""
     speed: float = 0.0
     """Images a second."""
     limited: bool = False
@@ -61,8 +59,8 @@ class State:
 
     @property
     def running(self) -> bool:
-        """Whether a process works on it."""
-        return self.phase in ("reading", "training", "stopping", "saving")
+        """Whether it waits for its turn, or a process works on it."""
+        return self.phase in ("waiting", "reading", "training", "stopping", "saving")
 
     @property
     def epochs_done(self) -> float:
@@ -75,89 +73,68 @@ class State:
         return replace(self, **report | {k: (*v, report[k]) for k, v in points.items()})
 
 
-class Trainings:
-    """Starts, follows and ends trainings.
+class Training:
+    """One training, from the wish to its end.
 
     Args:
-        dataset: As given on the command line; the only one besides the generated pictures.
-        register: Called with a folder when a model lies there, and with what was trained; returns
-            the model's name.
-        longest: Seconds after which a training is stopped.
+        request: What is trained.
+        output: Folder for the model.
+        ended: Called before its end is seen: whether there is a model now.
     """
 
     def __init__(
-        self,
-        dataset: str | None,
-        register: Callable[[Path, str], str],
-        *,
-        longest: float = LONGEST,
+        self, request: TrainingRequest, output: Path, ended: Callable[[bool], None]
     ) -> None:
-        self.datasets = {SYNTHETIC: SYNTHETIC}
-        if dataset and dataset != SYNTHETIC:
-            self.datasets[public_name(dataset)] = dataset
-        self.networks: list[str] = timm.list_models("cifarnet_*")
-        self._register, self._longest = register, longest
-        self._state, self._lock = State(), threading.Lock()
+        self.request, self.output, self._ended = request, output, ended
+        self._state, self._lock = State("waiting", request.title), threading.Lock()
         self._process: subprocess.Popen[str] | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="cifarnet-")
-        self._output = Path(self._folder.name) / "model"
-        atexit.register(self.close)
 
     @property
     def state(self) -> State:
-        """How the latest training stands."""
+        """How it stands."""
         with self._lock:
             return self._state
 
-    def start(self, request: TrainingRequest) -> None:
-        """Starts a training.
-
-        Raises:
-            TrainingError: If one is running, or a name is not one of those offered.
-        """
-        offers = dict(network=self.networks, recipe=RECIPES, dataset=self.datasets)
-        for kind, name in asdict(request).items():
-            if name not in offers[kind]:
-                offered = ", ".join(offers[kind])
-                raise TrainingError(f"{name!r}: choose a {kind} from the list: {offered}.")
-        with self._lock:
-            if self._state.running:
-                raise TrainingError(
-                    "A training is already running. Stop it first, or wait for its end."
-                )
-            self._state = State("reading", request)
-            self._process = process = self._spawn(request)
-        threading.Thread(target=self._follow, args=(process, request), daemon=True).start()
-
     def stop(self) -> None:
-        """Asks a running training to stop after its current step and to save what it has."""
+        """Asks it to stop after its current step and to save what it has."""
         with self._lock:
-            if self._process is not None and self._state.phase in ("reading", "training"):
+            if self._state.phase == "waiting":
+                self._state = replace(self._state, phase="stopped")
+            elif self._process is not None and self._state.phase in ("reading", "training"):
                 self._state = replace(self._state, phase="stopping")
                 self._process.terminate()
 
-    def close(self) -> None:
-        """Ends everything at once; called when the app ends."""
+    def kill(self) -> None:
+        """Ends it at once, with nothing saved."""
+        self.stop()
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
-        self._folder.cleanup()
 
-    def _spawn(self, request: TrainingRequest) -> "subprocess.Popen[str]":
-        order = dict(asdict(request), output=str(self._output), longest=self._longest)
-        order["dataset"] = self.datasets[request.dataset]
-        paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    def run(self, longest: float) -> None:
+        """Trains, and returns at the end; a training that was stopped before does not begin."""
+        with self._lock:
+            if self._state.phase == "waiting":
+                self._state = replace(self._state, phase="reading")
+                self._process = self._spawn(longest)
+        last = self._follow(self._process) if self._process is not None else {}
+        self._ended(last.get("phase") == "done")
+        with self._lock:
+            self._state = self._state.after(last)
+
+    def _spawn(self, longest: float) -> "subprocess.Popen[str]":
+        order = dict(asdict(self.request), output=str(self.output), longest=longest)
         return subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.worker", json.dumps(order)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env=environment(),
         )
 
-    def _follow(self, process: "subprocess.Popen[str]", request: TrainingRequest) -> None:
-        """Takes reports until the process ends, then hands over what it has saved."""
+    def _follow(self, process: "subprocess.Popen[str]") -> dict[str, Any]:
+        """Takes reports until the process ends; returns what else there is to say about that."""
         assert process.stdout is not None
         with process:  # closes its pipes
             for line in process.stdout:
@@ -165,17 +142,61 @@ class Trainings:
                     self._state = self._state.after(json.loads(line))
         phase = self.state.phase
         if not self.state.running:  # it said itself how it ended
-            return
-        ended = {"phase": "failed", "text": _cause(phase, process.returncode)}
+            return {}
         if phase == "saving" and process.returncode == 0:
+            return {"phase": "done", "text": ""}
+        if phase == "stopping" and process.returncode == -signal.SIGTERM:  # it had hardly begun
+            return {"phase": "stopped"}
+        return {"phase": "failed", "text": _cause(phase, process.returncode)}
+
+
+class Trainings:
+    """The queue; a thread works on its first entry.
+
+    Args:
+        longest: Seconds after which a training is stopped.
+    """
+
+    def __init__(self, longest: float = LONGEST) -> None:
+        self._longest, self._queue = longest, list[Training]()
+        self._changed = threading.Condition()
+        threading.Thread(target=self._work, name="trainings", daemon=True).start()
+
+    def add(self, training: Training) -> None:
+        """Has a training run as soon as those before it have ended."""
+        with self._changed:
+            self._queue.append(training)
+            self._changed.notify()
+
+    def ahead(self, training: Training) -> int:
+        """How many trainings end before this one begins."""
+        with self._changed:
+            waiting = [one for one in self._queue if one.state.running]
+        return waiting.index(training) if training in waiting else 0
+
+    def close(self) -> None:
+        """Ends everything at once."""
+        with self._changed:
+            queue, self._queue = self._queue, []
+        for one in reversed(queue):  # the first one last, so that none takes its place
+            one.kill()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._queue))
+                first = self._queue[0]
             try:
-                ended = {"phase": "done", "text": self._register(self._output, str(request))}
-            except CifarnetError as error:
-                ended = {"phase": "failed", "text": str(error)}
-        elif phase == "stopping" and process.returncode == -signal.SIGTERM:  # it had hardly begun
-            ended = {"phase": "stopped"}
-        with self._lock:
-            self._state = self._state.after(ended)
+                first.run(self._longest)
+            finally:
+                with self._changed:
+                    self._queue = [one for one in self._queue if one is not first]
+
+
+def environment() -> dict[str, str]:
+    """For a process that imports this code, wherever the app was started."""
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _cause(phase: Phase, code: int) -> str:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -104,14 +105,19 @@ def received(size: int) -> None:
         _due.set()
 
 
-def keep_tidy() -> None:
-    """Puts files in order and gives freed memory back, again and again, in a thread of its own."""
+def keep_tidy(*sweeps: Callable[[], None]) -> None:
+    """Puts files in order and gives freed memory back, again and again, in a thread of its own.
+
+    Args:
+        sweeps: What else is done each time.
+    """
 
     def run() -> None:
         while True:
             _due.wait(EVERY)
             _due.clear()
-            sweep()
+            for put_in_order in (sweep, *sweeps):
+                put_in_order()
             give_back()
 
     threading.Thread(target=run, name="tidy", daemon=True).start()

@@ -29,7 +29,7 @@ WHERE = "Copy, paste, and put in the path of a picture of your own. " + (
 
 def tab(site: Site) -> None:
     """Fills the tab; the first model's card is shown."""
-    shown = "".join(map(_shown, TITLES))
+    shown = "".join(copied(Path(file).stem, TITLES[file], code(file)) for file in TITLES)
     html(f"<p>{WHERE}</p>{shown}", "snippets", script="use.js", styles="charts.css use.css")
     html('<h3 class="part">Model card</h3>', styles="charts.css")
     gr.Markdown(card(site.models), latex_delimiters=[], elem_id="model-card")
@@ -40,13 +40,13 @@ def code(file: str, address: str = ADDRESS) -> str:
     return (SNIPPETS / file).read_text(encoding="utf-8").replace(ADDRESS, address)
 
 
-def _shown(file: str) -> str:
-    """A snippet with its title, a button that copies it, and its comments in another colour."""
-    text, title = escape(code(file), quote=False), escape(TITLES[file])
+def copied(name: str, title: str, text: str) -> str:
+    """Code with its title, a button that copies it, and its comments in another colour."""
+    text, title = escape(text, quote=False), escape(title)
     text = re.sub(r'^""".*"""$|(?:^|  )# .*$', r"<i>\g<0></i>", text, flags=re.MULTILINE)
     text = text.replace(ADDRESS, f'<span class="address">{ADDRESS}</span>')
     return (
-        f'<section id="snippet-{Path(file).stem}"><header><h3>{title}</h3>'
+        f'<section id="snippet-{name}"><header><h3>{title}</h3>'
         f'<button type="button" aria-label="Copy: {title}">Copy</button>'
         f'<span role="status"></span></header><pre tabindex="0" aria-label="{title}">'
         f"<code>{text}</code></pre></section>"

@@ -11,8 +11,11 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
+from pathlib import Path
 from typing import Any, TextIO
 
+import torch.nn.functional as F
 from accelerate import Accelerator, PartialState
 from torch import Tensor
 
@@ -24,9 +27,10 @@ from model.inference.logits import predict_logits
 from model.recipe import RECIPES, DataOptions
 from model.utils.device import resolve_mixed_precision, use_all_cores
 from model.utils.errors import CifarnetError, DataError
-from model.utils.machine import cores
+from model.utils.machine import cores, peak_memory_mib
 from model.utils.memory import keep_memory
 from web.charts import data_uri
+from web.matrix import MOST_CLASSES
 
 GRACE = 120.0  # seconds that a stopped training has for its last step and for saving
 SHOWN = 6  # pictures whose predictions are reported
@@ -43,8 +47,8 @@ class TrainingJob:
     """One training, reported as it goes.
 
     Args:
-        request: "network", "recipe", "dataset", "longest", the seconds after which it is stopped,
-            and "output", the folder that the model is written to.
+        request: "recipe", "dataset", "init_from", perhaps None, "longest", the seconds after which
+            it is stopped, and "output", the folder that the model is written to.
         out: Where reports go.
     """
 
@@ -53,15 +57,17 @@ class TrainingJob:
         self.stop = threading.Event()
         self._end = time.monotonic() + request["longest"]
         self._last_report = self._done = self._sum = 0.0
+        self._history: list[dict[str, Any]] = []
 
     def run(self) -> None:
-        """Reads, trains and saves; what is trained when somebody stops it is saved too.
+        """Reads, trains, measures and saves; what is trained when somebody stops it is saved too.
 
         Raises:
             CifarnetError: If the dataset cannot be used or the training fails.
             Stopped: If there is nothing to save yet.
         """
         self._prepare()
+        self._began = time.perf_counter()
         try:
             while self.trainer.epochs_done < self.recipe.epochs:
                 self.trainer.train_epoch(self._on_step)
@@ -71,29 +77,50 @@ class TrainingJob:
                 raise
             self._validate()
         self.say(phase="saving")
+        self._save()
+
+    def _save(self) -> None:
+        """Looks at the test images, now and not before, and writes what train.py writes."""
         network = self.trainer.ema_or_model
+        output = Path(self._request["output"])
+        output.mkdir(parents=True, exist_ok=True)
         calibration = finish.fit_calibration(network, self.data)
-        extra = {"doubt": calibration.to_dict()} if calibration else None
-        hub.save_pretrained(network, self._request["output"], label_names=self.names, extra=extra)
+        results = finish.measure(
+            network,
+            self.data,
+            self.recipe,
+            calibration,
+            history=self._history,
+            seconds=sum(row["seconds"] for row in self._history),
+            peak_memory_mib=peak_memory_mib(),
+            device=self.trainer.device,
+            processes=1,
+            bad_images=[],
+        )
+        parts = (self.data, self.options, self.recipe, calibration)
+        finish.save(network, output, *parts, results)
 
     def _prepare(self) -> None:
         recipe = RECIPES[self._request["recipe"]]
         precision = resolve_mixed_precision(recipe.mixed_precision, PartialState().device)
-        self.recipe = dataclasses.replace(
-            recipe, network=self._request["network"], mixed_precision=precision
-        )
         accelerator = Accelerator(mixed_precision=precision)
-        options = DataOptions(self._request["dataset"])
+        begin: Any = None
+        if source := self._request["init_from"]:
+            begin = hub.from_pretrained(source)
+            recipe = dataclasses.replace(recipe, network=begin.pretrained_cfg["architecture"])
+        self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
+        self.options = DataOptions(self._request["dataset"], init_from=source)
         self.data = load_training_data(
-            open_for_training(options),
-            options,
+            open_for_training(self.options),
+            self.options,
             self.recipe,
             cache_limit=CACHE_LIMIT,
             device=accelerator.device,
             progress=self._on_read,
         )
         self.names = list(self.data.dataset.label_names)
-        self.trainer = training.build_trainer(self.recipe, self.data, accelerator)
+        self.recipe = dataclasses.replace(self.recipe, val_size=self.data.val_size)
+        self.trainer = training.build_trainer(self.recipe, self.data, accelerator, begin=begin)
         self._introduce()
 
     def _introduce(self) -> None:
@@ -101,10 +128,15 @@ class TrainingJob:
         held = self.data.validation
         if held is None:  # a tenth of fewer than ten
             raise DataError("The dataset has too few images to hold some back; add some.")
-        labels = held.labels.tolist()
-        rows = [labels.index(label) for label in dict.fromkeys(labels)][:SHOWN]
+        labels, seen = held.labels.tolist(), Counter[int]()
+        turns = []  # one of each class, then a second one of each, and so on
+        for row, label in enumerate(labels):
+            turns.append((seen[label], row))
+            seen[label] += 1
+        rows = [row for _, row in sorted(turns)[:SHOWN]]
         self.shown: Tensor = held.images[rows]  # (6, 3, S, S)
         started = dict(
+            names=self.names,
             images=[data_uri(one) for one in self.shown.cpu().permute(0, 2, 3, 1).numpy()],
             truth=[self.names[labels[row]] for row in rows],
             train_images=self.data.sizes["train"],
@@ -123,6 +155,7 @@ class TrainingJob:
             self.say(text=f"{done:,} of {count:,} images read")
 
     def _on_step(self, report: training.StepReport) -> None:
+        self._step = report
         total = report.loss * report.step  # the report's loss is the epoch's mean so far
         loss = total - (self._sum if report.step > 1 else 0.0)
         self._sum = total
@@ -146,14 +179,29 @@ class TrainingJob:
         self.say(answers=answers)
 
     def _validate(self) -> None:
-        """Reports accuracy on the images held back."""
+        """Reports what becomes of the images held back, and keeps the epoch's numbers."""
         held = self.data.validation
         assert held is not None
         every = -(-len(held) // MOST_VALIDATED)  # spread, for datasets that lie sorted by class
-        found = self._logits(held.images[::every]).argmax(1)  # (n,)
-        accuracy = (found == held.labels[::every].cpu()).double().mean().item()
-        self.say(accuracies=(self._done, accuracy))
+        logits, labels = self._logits(held.images[::every]), held.labels[::every].cpu()
+        found, classes = logits.argmax(1), len(self.names)  # (n,)
+        accuracy = (found == labels).double().mean().item()
+        counts = (labels * classes + found).bincount(minlength=classes**2).view(classes, -1)
+        confusions = counts.tolist() if classes <= MOST_CLASSES else ()
+        self.say(accuracies=(self._done, accuracy), confusions=confusions)
         self._answer()
+        row = {
+            # Whole ones, but for the last of a training that was stopped.
+            "epoch": round(self._done, 2) if self._done % 1 else self.trainer.epochs_done,
+            "train_loss": self._step.loss,
+            "validation_loss": F.cross_entropy(logits, labels).item(),
+            "validation_accuracy": accuracy,
+            "learning_rate": self._step.learning_rate,
+            "seconds": time.perf_counter() - self._began,
+            "images_per_second": self._step.images_per_second,
+        }
+        self._began = time.perf_counter()
+        self._history.append(row)
 
     def _logits(self, images: Tensor) -> Tensor:
         return predict_logits(self.trainer.ema_or_model, images)

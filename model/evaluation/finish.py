@@ -53,7 +53,7 @@ def measure(
     validation = None
     if data.validation:
         validation = evaluate_split(network, data.validation, names, calibration=calibration)
-    images = data.sizes["train"] * len(history)
+    images = data.sizes["train"] * history[-1]["epoch"]
     sizes = {**data.sizes, "test": test["plain"]["count"]}
     return assemble(network, data.dataset, data.dataset.splits, sizes, device) | {
         "validation": validation,

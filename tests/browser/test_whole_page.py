@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 NewPage = Callable[..., Page]
 PHONE = {"width": 390, "height": 844}
-TABS = ("Classify", "Many images", "How good is it?", "Watch it learn", "Use it")
+TABS = ("Classify", "Many images", "How good is it?", "Teach it", "Use it")
 SHIP = ROOT / "examples" / "ship.png"
 
 
@@ -20,6 +20,8 @@ def _show(page: Page, tab: str) -> None:
     if tab == "Classify":
         page.locator("#picture-file").set_input_files(SHIP)
         expect(page.locator("#stage .heat")).to_be_visible()
+    elif tab == "Teach it":
+        expect(page.locator("#lesson .class")).to_have_count(2)
     elif tab == "Many images":
         page.locator("#many-input").set_input_files([SHIP])
         expect(page.locator("#many-table tbody tr")).to_have_count(1)
