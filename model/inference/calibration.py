@@ -63,17 +63,17 @@ class Calibration:
             distorted: Logits and features of the same images after `distort`, once or several
                 times over, (k * N, C) and (k * N, D). From which probability on answers are sure
                 is fitted to these as well: on clean images alone, a network is surer than it may
-                be of photographs. So is the detector where there are fewer than `FEWEST` others.
+                be of photographs. So is all else where there are fewer than `FEWEST` images.
 
         Raises:
             ValueError: If there are no images.
         """
-        temperature = fit_temperature(logits, labels)
         every, seen = logits, features
         if distorted is not None:
             every = torch.cat((logits, distorted[0]))  # (M, C)
             seen = torch.cat((features, distorted[1]))  # (M, D)
         known = (logits, features) if len(labels) >= FEWEST else (every, seen)
+        temperature = fit_temperature(known[0], labels.repeat(len(known[0]) // len(labels)))
         best, predicted = (every.double() / temperature).softmax(dim=1).max(dim=1)  # (M,), (M,)
         return cls(
             temperature=temperature,
