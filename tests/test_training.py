@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import model  # noqa: F401  (registers the networks)
+from model import augment
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.data import Loader
 from model.recipe import Recipe
