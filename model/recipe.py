@@ -232,9 +232,9 @@ RECIPES = {
         Recipe("flash", "cifarnet_nano", epochs=6, **GENTLE | {"resolution": SMALL_FIRST}),
         # 95.1 %, 22 minutes.
         Recipe("long", "cifarnet_base", epochs=13, resolution=((0.4, 0.75), (1.0, 1.0))),
-        # For photographs, best with --outliers: 90 % of damaged pictures after 12 epochs of base.
+        # For photographs, best with --outliers, and after `release` with --init-share.
         Recipe("robust", epochs=16, **PHOTOGRAPHS),
-        # 94.6 %, an hour: made the default weights.
+        # 94.6 %, an hour: the default weights began with it.
         Recipe("release", epochs=32, translate=4, cutout=8, **GENTLE),
         # 20 to 2,000 images, with --init-from or without: many small steps.
         Recipe(
