@@ -203,11 +203,11 @@ def test_a_training_to_its_end_gives_the_weights_of_train_py(
     state = State("reading", JOB.title)
     for report in reports:
         state = state.after(report)
-    assert len(state.losses) == 2 * (210 // 60)
+    assert len(state.losses) == 2 * (192 // 60)
     assert state.epochs_done == 2
     assert [epoch for epoch, _ in state.accuracies] == [1, 2]
     assert len(state.answers) == len(state.started["truth"]) == 6
-    assert sum(map(sum, state.confusions)) == 24  # images held back
+    assert sum(map(sum, state.confusions)) == 48  # images held back
 
     options = ["--dataset", str(shapes), "--recipe", "quick"]
     options += ["--init-from", source] if source else []

@@ -105,11 +105,13 @@ class TrainingJob:
         precision = resolve_mixed_precision(recipe.mixed_precision, PartialState().device)
         accelerator = Accelerator(mixed_precision=precision)
         begin: Any = None
+        self.options = DataOptions(self._request["dataset"])
         if source := self._request["init_from"]:
             begin = hub.from_pretrained(source)
             recipe = dataclasses.replace(recipe, network=begin.pretrained_cfg["architecture"])
+            size = begin.pretrained_cfg["input_size"][-1]
+            self.options = dataclasses.replace(self.options, init_from=source, image_size=size)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
-        self.options = DataOptions(self._request["dataset"], init_from=source)
         self.data = load_training_data(
             open_for_training(self.options),
             self.options,
