@@ -326,15 +326,12 @@ class Run:
                 begin = hub.from_pretrained(name, device=device)
                 self.trainer.mix_in(begin, self.recipe.init_share)
             network = self.trainer.ema_or_model  # of a run without an average, the network itself
-            # What training gave is safe before the test split has a chance to fail.
-            calibration = finish.fit_calibration(network, self.data)
-            parts = (self.data, self.options, self.recipe, calibration)
-            finish.save(network, self.directory, *parts)
-            results = finish.measure(
+            results = finish.measure_and_save(
                 network,
+                self.directory,
                 self.data,
+                self.options,
                 self.recipe,
-                calibration,
                 history=self.history,
                 seconds=self.seconds,
                 peak_memory_mib=self.peak_memory_mib,
@@ -342,7 +339,6 @@ class Run:
                 processes=self.accelerator.num_processes,
                 bad_images=self.bad_images,
             )
-            finish.save(network, self.directory, *parts, results)
             print(f"\n{finish.summary(results)}\n\nSaved in {self.directory}", flush=True)
             if self.repo_id:
                 print(f"Sent to {push.push_run(self.directory, self.repo_id).url}")

@@ -9,13 +9,12 @@ about the same pictures as they are. --near uoft-cs/cifar100 adds test images of
 never outliers (`model.data.HELD_OUT`). Writes "scope" in the model's results.json and a plot.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -28,6 +27,7 @@ from model.inference import ood
 from model.inference.classifier import Classifier
 from model.inference.logits import predict
 from model.utils.errors import exit_on_error
+from model.utils.images import Pixels
 
 METHOD = "energy and feature distance"
 Look = tuple[Tensor, Tensor]
@@ -92,7 +92,7 @@ def main() -> None:
         score = methods[METHOD]
         values = {"near": score(look(near["images"]))}
         row = measure(score(inside), score(unseen), values, known.threshold)["kinds"]["near"]
-        sent = answered(classifier, [*map(as_picture, near["images"])])
+        sent = answered(classifier, [*near["images"].permute(0, 2, 3, 1).numpy()])
         about = {key: near[key] for key in ("dataset", "classes")}
         content["near"] = about | {"images": len(near["images"])} | row | sent
         print(f"near: {content['near']}")
@@ -110,12 +110,7 @@ def held_out(name: str, image_size: int) -> dict[str, Any]:
     return {"dataset": dataset.name, "classes": classes, "images": test.load(rows).images}
 
 
-def as_picture(image: Tensor) -> Image.Image:
-    """A picture as people have it, from uint8 (3, S, S)."""
-    return Image.fromarray(image.permute(1, 2, 0).numpy())
-
-
-def answered(classifier: Classifier, pictures: list[Image.Image]) -> dict[str, float]:
+def answered(classifier: Classifier, pictures: Sequence[Pixels]) -> dict[str, float]:
     """What becomes of pictures as people send them, so with a closer look at large ones."""
     verdicts = [one.verdict for one in classifier([*pictures])]
     return {

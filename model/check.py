@@ -12,7 +12,7 @@ from .data import ImageDataset, ShardedSplit, hold_back
 from .progress import reading_progress
 from .recipe import Recipe
 from .utils.errors import DataError, ImageError
-from .utils.images import read_image, read_square
+from .utils.images import read_image, to_square
 from .utils.machine import cores
 from .utils.shards import CHUNK, Row
 from .utils.streams import read_bytes
@@ -84,16 +84,16 @@ def _look(split: ShardedSplit) -> Iterator[tuple[int, str, tuple[int, int] | Non
         read: None, and why.
     """
     count, done = len(split.labels), 0
-    rows = split.read(torch.arange(count))
+    rows, side = split.read(torch.arange(count)), split.dataset.image_size
 
     def look(row: Row) -> tuple[int, str, tuple[int, int] | None, Any]:
         place, encoded = row
         path = (encoded or {}).get("path")
         name = path or f"image {place} of {split.kind}"
         try:
-            content, side = read_bytes(encoded), split.dataset.image_size
-            size = read_image(content, at_least=side).info["full_size"]
-            return place, name, size, hashlib.sha256(read_square(content, side).tobytes()).digest()
+            image = read_image(read_bytes(encoded), at_least=4 * side)  # as for training
+            digest = hashlib.sha256(to_square(image, side).tobytes()).digest()
+            return place, name, image.info["full_size"], digest
         except (ImageError, OSError) as error:
             return place, name, None, error
 

@@ -63,17 +63,14 @@ def parse(arguments: list[str] | None = None) -> Options:
     overrides = {f.name: given[f.name] for f in dataclasses.fields(DataOptions) if f.name in given}
     data = dataclasses.replace(data, **overrides)
     if args.init_from:
-        from .hub import read_config  # brings torch, for which --help need not wait
-
-        card = read_config(args.init_from)
-        fields["network"] = card["architecture"]
-        if args.network not in (None, card["architecture"]):
+        fields["network"], size = network_of(args.init_from)
+        if args.network not in (None, fields["network"]):
             raise ConfigError(
-                f"--network {args.network}: {args.init_from} is a {card['architecture']}; leave "
+                f"--network {args.network}: {args.init_from} is a {fields['network']}; leave "
                 "out --network or --init-from."
             )
-        if args.image_size is None and "input_size" in card["pretrained_cfg"]:
-            data = dataclasses.replace(data, image_size=card["pretrained_cfg"]["input_size"][1])
+        if args.image_size is None:
+            data = dataclasses.replace(data, image_size=size)
     recipe = dataclasses.replace(recipe, **fields)
     named = args.recipe or args.from_config or data.name == SYNTHETIC
     small = None if named else dataclasses.replace(RECIPES["small"], **fields)
@@ -100,6 +97,19 @@ def parse(arguments: list[str] | None = None) -> Options:
     output = args.output or new_name(recipe.network)
     here = (output, args.track, args.threads, None, args.push_to_hub, args.compile)
     return Options(recipe, small, data, limit, *here, bool(args.check_data))
+
+
+def network_of(model: str) -> tuple[str, int]:
+    """The architecture of a saved model and the side of its images, which training keeps.
+
+    Raises:
+        CifarnetError: If there is no such model.
+    """
+    from .hub import read_config  # brings torch, for which --help need not wait
+
+    card = read_config(model)
+    _, size, _ = card["pretrained_cfg"].get("input_size", (3, DataOptions.image_size, 0))
+    return card["architecture"], size
 
 
 def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:

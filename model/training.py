@@ -168,7 +168,6 @@ class Trainer:
 
     def _normalize_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Sets what images are normalised by, here and for whoever loads the saved network."""
-        self.normalization = tuple(mean), tuple(std)
         self.mean.copy_(torch.tensor(mean))  # in place, as a CUDA graph keeps its address
         self.std.copy_(torch.tensor(std))
         for network in {self.network, self.ema_or_model}:
@@ -395,9 +394,10 @@ class Trainer:
             for k, v in tensors.items()
         }
         scaler = self.accelerator.scaler
+        about = self.network.pretrained_cfg
         values = {
             "epochs_done": self.epochs_done,
-            "normalization": self.normalization,
+            "normalization": (about["mean"], about["std"]),
             "scaler": scaler.state_dict() if scaler else None,
         }
         return tensors, values

@@ -79,6 +79,18 @@ def quick_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]
     return use
 
 
+@pytest.fixture
+def one_runs_and_one_waits(
+    tmp_path: Path, trainings: Trainings, quick_process: Callable[[str, int], None]
+) -> tuple[Training, Training]:
+    quick_process("training", 600)
+    first, second = (Kept().training(tmp_path) for _ in range(2))
+    trainings.add(first)
+    trainings.add(second)
+    wait(lambda: first.state.phase == "training", 20)
+    return first, second
+
+
 def test_trainings_wait_for_their_turn_in_order(
     tmp_path: Path, trainings: Trainings, quick_process: Callable[[str, int], None]
 ) -> None:
@@ -102,13 +114,9 @@ def test_trainings_wait_for_their_turn_in_order(
 
 
 def test_a_process_that_dies_is_a_sentence_and_the_next_one_starts(
-    tmp_path: Path, trainings: Trainings, quick_process: Callable[[str, int], None]
+    one_runs_and_one_waits: tuple[Training, Training],
 ) -> None:
-    quick_process("training", 600)
-    first, second = (Kept().training(tmp_path) for _ in range(2))
-    trainings.add(first)
-    trainings.add(second)
-    wait(lambda: first.state.phase == "training", 20)
+    first, second = one_runs_and_one_waits
     assert first._process is not None
     first._process.kill()
     wait(lambda: first.state.phase == "failed", 20)
@@ -117,13 +125,10 @@ def test_a_process_that_dies_is_a_sentence_and_the_next_one_starts(
 
 
 def test_closing_ends_all_and_begins_none(
-    tmp_path: Path, trainings: Trainings, quick_process: Callable[[str, int], None]
+    trainings: Trainings,
+    one_runs_and_one_waits: tuple[Training, Training],
 ) -> None:
-    quick_process("training", 600)
-    first, second = (Kept().training(tmp_path) for _ in range(2))
-    trainings.add(first)
-    trainings.add(second)
-    wait(lambda: first.state.phase == "training", 20)
+    first, second = one_runs_and_one_waits
     trainings.close()
     wait(lambda: not first.state.running, 20)
     assert second.state.phase == "stopped"

@@ -221,7 +221,8 @@ class School:
         lesson = self.lessons.find(key)
         training = lesson.training if lesson else None
         state = training.state if training else State()
-        results = _results(lesson)
+        # Asked every second: results are read once there is a training to tell them of.
+        results = _results(lesson) if state.phase == "done" else ""
         return (
             learn.view(state, self.lessons.trainings.ahead(training) if training else 0, results),
             gr.Button(interactive=not state.running),

@@ -24,6 +24,7 @@ from model import hub, training
 from model.data import load_training_data, open_for_training
 from model.evaluation import finish
 from model.inference.logits import predict_logits
+from model.options import network_of
 from model.recipe import RECIPES, DataOptions
 from model.utils.device import resolve_mixed_precision, use_all_cores
 from model.utils.errors import CifarnetError, DataError
@@ -81,15 +82,12 @@ class TrainingJob:
 
     def _save(self) -> None:
         """Looks at the test images, now and not before, and writes what train.py writes."""
-        network = self.trainer.ema_or_model
-        output = Path(self._request["output"])
-        output.mkdir(parents=True, exist_ok=True)
-        calibration = finish.fit_calibration(network, self.data)
-        results = finish.measure(
-            network,
+        finish.measure_and_save(
+            self.trainer.ema_or_model,
+            Path(self._request["output"]),
             self.data,
+            self.options,
             self.recipe,
-            calibration,
             history=self._history,
             seconds=sum(row["seconds"] for row in self._history),
             peak_memory_mib=peak_memory_mib(),
@@ -97,8 +95,6 @@ class TrainingJob:
             processes=1,
             bad_images=[],
         )
-        parts = (self.data, self.options, self.recipe, calibration)
-        finish.save(network, output, *parts, results)
 
     def _prepare(self) -> None:
         recipe = RECIPES[self._request["recipe"]]
@@ -108,8 +104,8 @@ class TrainingJob:
         self.options = DataOptions(self._request["dataset"])
         if source := self._request["init_from"]:
             begin = hub.from_pretrained(source)
-            recipe = dataclasses.replace(recipe, network=begin.pretrained_cfg["architecture"])
-            size = begin.pretrained_cfg["input_size"][-1]
+            network, size = network_of(source)
+            recipe = dataclasses.replace(recipe, network=network)
             self.options = dataclasses.replace(self.options, init_from=source, image_size=size)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
         self.data = load_training_data(

@@ -20,6 +20,36 @@ from .report import assemble, evaluate_split
 PIECE = 5000  # images of the test split at a time: bounded memory whatever its size
 
 
+def measure_and_save(
+    network: nn.Module,
+    directory: Path,
+    data: TrainingData,
+    options: DataOptions,
+    recipe: Recipe,
+    **about: Any,
+) -> dict[str, Any]:
+    """All that comes after the last epoch: calibration, the test split, and what is written.
+
+    Args:
+        network: The result of training.
+        directory: Of the run.
+        data: What it was trained on.
+        options: As resolved for this run.
+        recipe: As resolved for this run.
+        about: What else `measure` asks for.
+
+    Returns:
+        The content of results.json.
+    """
+    calibration = fit_calibration(network, data)
+    parts = (data, options, recipe, calibration)
+    # What training gave is safe before the test split has a chance to fail.
+    save(network, directory, *parts)
+    results = measure(network, data, recipe, calibration, **about)
+    save(network, directory, *parts, results)
+    return results
+
+
 def measure(
     network: nn.Module,
     data: TrainingData,
