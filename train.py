@@ -44,7 +44,12 @@ from model.progress import RunProgress, reading_progress
 from model.recipe import DataOptions, Recipe
 from model.training import EpochReport, build_trainer
 from model.utils import files, folder
-from model.utils.device import pays_to_compile, resolve_mixed_precision, use_all_cores
+from model.utils.device import (
+    pays_to_compile,
+    repeat_bit_for_bit,
+    resolve_mixed_precision,
+    use_all_cores,
+)
 from model.utils.errors import (
     CifarnetError,
     ConfigError,
@@ -75,6 +80,8 @@ class Run:
                 f"them by: ACCELERATE_USE_CPU=true torchrun --nproc_per_node {started} train.py"
             )
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
+        if asked.deterministic:
+            repeat_bit_for_bit()
         # Before anything computes: accelerate allows one thread, glibc hands memory back.
         self.threads = use_all_cores(asked.threads or values.get("threads"))
         keep_memory()

@@ -28,9 +28,10 @@ from matplotlib.figure import Figure
 
 from benchmarks._common import options, write
 from benchmarks.speed import give_images, mean_and_spread
+from model import augment
 from model.data import load_training_data, open_for_training
 from model.evaluation import style
-from model.inference.logits import predict, six_views
+from model.inference.logits import six_views
 from model.recipe import RECIPES, DataOptions, Recipe
 from model.training import Trainer, build_trainer
 from model.utils.device import has_bf16
@@ -48,7 +49,8 @@ def ours(recipe: Recipe, dataset: str, compiled: bool) -> Run:
     options = DataOptions(dataset)
     opened = open_for_training(options)
     data = load_training_data(opened, options, recipe, cache_limit=4, device=device)
-    test = data.dataset.splits["test"].load()
+    test = data.dataset.splits["test"].load(device=device)
+    x = augment.normalize(test.images, data.mean, data.std)  # (N, 3, S, S)
     trainer = build_trainer(recipe, data, accelerator, compiled=compiled)
 
     def run(seed: int) -> tuple[float, float]:
@@ -57,20 +59,22 @@ def ours(recipe: Recipe, dataset: str, compiled: bool) -> Run:
         began = time.perf_counter()
         while trainer.epochs_done < recipe.epochs:
             trainer.train_epoch()
-        torch.cuda.synchronize()
-        seconds = time.perf_counter() - began
-        logits = predict(trainer.ema_or_model, test.images, six_views)[2]  # (N, C)
-        return seconds, (logits.argmax(1) == test.labels).double().mean().item()
+        # In half precision and on the clock, as the other program looks at its test images.
+        network = trainer.ema_or_model.eval()
+        with torch.no_grad(), accelerator.autocast():
+            logits = torch.cat([six_views(network, part)[2] for part in x.split(2000)])  # (N, C)
+        right = (logits.argmax(1) == test.labels).double().mean().item()  # waits for the GPU
+        return time.perf_counter() - began, right
 
     return run
 
 
 def start_again(trainer: Trainer, recipe: Recipe, data: Any, accelerator: Accelerator) -> None:
     """Gives a trainer new weights where the old ones lie, as what was recorded knows no others."""
-    fresh, _ = build_trainer(recipe, data, accelerator).state()
+    fresh, values = build_trainer(recipe, data, accelerator).state()
     zeros = {f"momentum.{name}": torch.zeros_like(param) for name, _, param in trainer._trained()}
     trainer.recipe, trainer.batches.seed = recipe, recipe.seed
-    trainer.load_state(fresh | zeros, {"epochs_done": 0, "scaler": None})
+    trainer.load_state(fresh | zeros, values)
 
 
 @contextlib.contextmanager

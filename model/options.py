@@ -16,6 +16,8 @@ from .utils.folder import new_name
 DEFAULT_DATASET = "uoft-cs/cifar10"
 SYNTHETIC = "synthetic"
 CACHE_LIMIT = 4.0  # GiB
+# Options of this machine and hour: none changes what a run computes, and none is saved with it.
+HERE = {"track", "threads", "resume", "push_to_hub", "compile", "deterministic"}
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class Options:
     cache_limit: float
     """GiB."""
     output: Path
-    track: str | None
-    threads: int | None
-    resume: Path | None
+    track: str | None = None
+    threads: int | None = None
+    resume: Path | None = None
     push_to_hub: str | None = None
     compile: bool | None = None
     """Whether the network is compiled; None decides by device and length of the run."""
+    deterministic: bool = False
+    """Whether a GPU computes the same bits in every run."""
     check_data: bool = False
     """Whether the dataset is only looked through."""
 
@@ -95,8 +99,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     if args.cache_limit is not None:
         data = dataclasses.replace(data, cached=None)
     output = args.output or new_name(recipe.network)
-    here = (output, args.track, args.threads, None, args.push_to_hub, args.compile)
-    return Options(recipe, small, data, limit, *here, bool(args.check_data))
+    here = {name: given[name] for name in HERE & given.keys()}
+    return Options(recipe, small, data, limit, output, check_data=bool(args.check_data), **here)
 
 
 def network_of(model: str) -> tuple[str, int]:
@@ -168,16 +172,14 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
 
 def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Options:
     """A resumed run has its options in its checkpoint; only those of this machine may change."""
-    fixed = sorted(
-        given.keys() - {"resume", "track", "threads", "push_to_hub", "compile", "max_bad_images"}
-    )
+    fixed = sorted(given.keys() - HERE - {"max_bad_images"})
     if fixed:
         flags = ", ".join("--" + name.replace("_", "-") for name in fixed)
         raise ConfigError(f"--resume goes on with the run's own options: leave out {flags}.")
     # Placeholders: train.py takes recipe and data from the checkpoint.
     data = DataOptions(DEFAULT_DATASET, max_bad_images=given.get("max_bad_images", 0))
-    here = (args.resume, args.track, args.threads, args.resume, args.push_to_hub, args.compile)
-    return Options(Recipe(), None, data, CACHE_LIMIT, *here)
+    here = {name: given[name] for name in HERE & given.keys()}
+    return Options(Recipe(), None, data, CACHE_LIMIT, args.resume, **here)
 
 
 def _resolution(text: str) -> tuple[tuple[float, float], ...]:
@@ -240,6 +242,12 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         default=None,
         help="compile the network first (default: on a GPU, for long runs)",
+    )
+    add(
+        "--deterministic",
+        action="store_true",
+        default=None,
+        help="the same weights from the same seed also on a GPU, bit for bit; slower",
     )
     add(
         "--output",

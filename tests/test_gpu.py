@@ -1,6 +1,8 @@
 """What only a GPU can show: recorded steps, half precision, answers, several processes."""
 
 import dataclasses
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import timm
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from test_training import DISTORTED, RECIPE, Stripes, dark_stripes, finished
+from test_training import DISTORTED, RECIPE, Stripes, dark_stripes, finished, same
 
 import model  # noqa: F401  (registers the networks)
 from model import training
@@ -18,7 +20,9 @@ from model.hub import save_pretrained
 from model.inference.classifier import Classifier
 from model.recipe import Recipe
 from model.training import Trainer
-from model.utils.device import DevicePlan
+from model.utils.device import DevicePlan, repeat_bit_for_bit
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when a GPU is first used
 
 pytestmark = [
     pytest.mark.gpu,
@@ -70,6 +74,26 @@ def test_a_run_is_taken_up_among_recorded_steps() -> None:
     second = trainer(recipe)
     second.load_state(*first.state())
     assert [second.train_epoch().loss for _ in range(3)] == pytest.approx(losses[3:], rel=0.02)
+
+
+@pytest.fixture
+def repeated() -> Iterator[None]:
+    repeat_bit_for_bit()
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_the_same_seed_gives_the_same_bits_also_where_it_is_taken_up(repeated: None) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=4, mixed_precision="bf16", **DISTORTED)
+    outliers = dark_stripes(1).cuda()
+    first = finished(trainer(recipe, outliers=outliers))
+    assert same(first, finished(trainer(recipe, outliers=outliers)))
+    broken = trainer(recipe, outliers=outliers)
+    for _ in range(2):
+        broken.train_epoch()
+    taken_up = trainer(recipe, outliers=outliers)
+    taken_up.load_state(*broken.state())
+    assert same(first, finished(taken_up))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,7 @@
 """How to use a device well: its number format, and a processor's cores."""
 
 import os
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -68,6 +69,15 @@ def has_bf16(device: torch.device) -> bool:
 def pays_to_compile(device: torch.device, images: int) -> bool:
     """Whether compiling the network, about a minute, is won back in training on some images."""
     return device.type == "cuda" and images >= WORTH_COMPILING
+
+
+def repeat_bit_for_bit() -> None:
+    """Makes a GPU compute the same bits in every run, at some cost in time; a CPU does anyway."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    # Only warned of are poolings, whose backward pass adds in any order: windows here do not
+    # overlap, so nothing is added to anything.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    warnings.filterwarnings("ignore", ".*max_pool2d.* does not have a deterministic")
 
 
 def use_all_cores(threads: int | None = None) -> int:
