@@ -45,7 +45,6 @@ from model.recipe import DataOptions, Recipe
 from model.training import EpochReport, build_trainer
 from model.utils import files, folder
 from model.utils.device import (
-    pays_to_compile,
     repeat_bit_for_bit,
     resolve_mixed_precision,
     use_all_cores,
@@ -57,7 +56,7 @@ from model.utils.errors import (
     HubError,
     TrainingError,
 )
-from model.utils.machine import peak_memory_mib
+from model.utils.machine import machine, peak_memory_mib
 from model.utils.memory import keep_memory
 
 
@@ -111,6 +110,7 @@ class Run:
         self.saved, self.saved_at = len(self.history), 0.0
         self.seconds: float = values.get("seconds", 0.0)
         self.peak_before: float = values.get("peak_memory_mib") or 0.0
+        self.machine: dict[str, Any] = values.get("machine", {})
         if values.get("processes", state.num_processes) != state.num_processes:
             self.say(
                 f"This run began with {values['processes']} process(es) and goes on with "
@@ -132,10 +132,6 @@ class Run:
         self.options = dataclasses.replace(
             self.options, cached=self.data.cached, fingerprint=self.fingerprint
         )
-        compiled = asked.compile
-        if compiled is None:  # compiling takes longer than it saves in a short run
-            images = self.recipe.epochs * self.data.sizes["train"]
-            compiled = pays_to_compile(self.accelerator.device, images)
         begin: Any = None
         if self.options.init_from and not values:
             begin = hub.from_pretrained(self.options.init_from)
@@ -146,7 +142,7 @@ class Run:
                     "other classes, whose weights cannot be mixed in; leave out --init-share."
                 )
         self.trainer = build_trainer(
-            self.recipe, self.data, self.accelerator, begin=begin, compiled=compiled
+            self.recipe, self.data, self.accelerator, begin=begin, compiled=asked.compile
         )
         if values:
             self.trainer.load_state(tensors, values["trainer"])
@@ -246,6 +242,7 @@ class Run:
                 began = time.perf_counter()
                 progress.start(self.trainer.epochs_done)
                 report = self.trainer.train_epoch(progress.update)
+                self.machine = machine(self.accelerator.device)
                 # Validation is only reported, it chooses nothing; calibration uses its images.
                 saving = self._time_to_save()
                 checked = self._validate() if saving else (None, None)
@@ -311,6 +308,7 @@ class Run:
                 "history": self.history,
                 "seconds": self.seconds,
                 "peak_memory_mib": self.peak_memory_mib,
+                "machine": self.machine,
                 "threads": self.threads,
                 "processes": self.accelerator.num_processes,
                 "bad_images": self.bad_images,
@@ -342,6 +340,7 @@ class Run:
                 history=self.history,
                 seconds=self.seconds,
                 peak_memory_mib=self.peak_memory_mib,
+                machine=self.machine,
                 device=self.accelerator.device,
                 processes=self.accelerator.num_processes,
                 bad_images=self.bad_images,

@@ -82,6 +82,40 @@ def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
     return images.masked_fill(hole, 0)
 
 
+def cutmix(
+    images: Tensor, targets: Tensor, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Puts a patch of another picture into some, and as much of its target into theirs.
+
+    The patch's area is uniform in [0, 1], its centre anywhere, so that it may reach beyond the
+    border (Yun et al., "CutMix", ICCV 2019, arXiv:1905.04899).
+
+    Args:
+        images: In random order, (N, C, H, W), any type.
+        targets: Probabilities of the classes, (N, K).
+        share: Of the pictures, the first ones, in [0, 1]; patches come from those that follow.
+        generator: Source of chance, on the images' device.
+
+    Returns:
+        Pictures (N, C, H, W) and targets (N, K).
+    """
+    count = round(share * len(images))
+    height, width = images.shape[2:]
+
+    def inside(length: int, side: Tensor) -> Tensor:
+        centre = torch.rand(count, 1, generator=generator, device=images.device) * length
+        at = torch.arange(length, device=images.device) + 0.5  # middles of pixels
+        return (at - centre).abs() < side[:, None] * length / 2  # (n, length)
+
+    side = torch.rand(count, generator=generator, device=images.device).sqrt()  # (n,)
+    patch = inside(height, side)[:, None, :, None] & inside(width, side)[:, None, None, :]
+    part = patch.float().mean((1, 2, 3))[:, None]  # (n, 1): what the patch really covers
+    others = images.roll(-count, 0)[:count], targets.roll(-count, 0)[:count]
+    mixed = torch.where(patch, others[0], images[:count])  # (n, C, H, W)
+    told = targets[:count].lerp(others[1], part)  # (n, K)
+    return torch.cat((mixed, images[count:])), torch.cat((told, targets[count:]))
+
+
 def resize(images: Tensor, size: int) -> Tensor:
     """Scales float pictures to (N, C, size, size), antialiased; early steps can be small."""
     if images.shape[-1] == size:

@@ -60,7 +60,7 @@ def warp(
     images: Tensor,
     generator: torch.Generator,
     *,
-    zoom: tuple[float, float] = (0.55, 1.35),
+    zoom: tuple[float, float] = (0.5, 1.6),
     aspect: float = 1.3,
     degrees: float = 15.0,
     shift: float = 0.12,

@@ -35,8 +35,8 @@ class Options:
     threads: int | None = None
     resume: Path | None = None
     push_to_hub: str | None = None
-    compile: bool | None = None
-    """Whether the network is compiled; None decides by device and length of the run."""
+    compile: bool = False
+    """Whether the network is compiled."""
     deterministic: bool = False
     """Whether a GPU computes the same bits in every run."""
     check_data: bool = False
@@ -239,9 +239,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--compile",
-        action=argparse.BooleanOptionalAction,
+        action="store_true",
         default=None,
-        help="compile the network first (default: on a GPU, for long runs)",
+        help="compile the network first, once a resolution, with torch's own kernels",
     )
     add(
         "--deterministic",

@@ -148,7 +148,10 @@ class Trainer:
         self.class_weights = (alike if class_weights is None else class_weights).to(self.device)
         self.ema = ModelEmaV3(self.network, decay=recipe.ema_decay) if recipe.ema_decay else None
         self.parallel: nn.Module = accelerator.prepare(self.network)
-        self.forward: Any = torch.compile(self.parallel) if compiled else self.parallel
+        # One program a resolution: one for all sizes took longer to compile than to train.
+        self.forward: Any = (
+            torch.compile(self.parallel, dynamic=False) if compiled else self.parallel
+        )
         self.mean, self.std = (torch.empty(len(mean), device=self.device) for _ in range(2))  # (3,)
         self._normalize_by(mean, std)
         self.plan = plan_for(self.device, accelerator.num_processes, bool(accelerator.scaler))
@@ -297,13 +300,18 @@ class Trainer:
         targets = torch.full((len(labels), classes), smooth, device=on)  # (N, classes)
         targets.scatter_(1, labels[:, None], 1 - self.recipe.label_smoothing + smooth)
         weights = self.class_weights[labels]  # (N,)
+        if self.recipe.cutmix:
+            images, targets = augment.cutmix(images, targets, self.recipe.cutmix, self.random)
         if self.outliers is None:
             return images, targets, weights
         count = round(OUTLIER_SHARE * len(images))
         rows = torch.randint(len(self.outliers), (count,), generator=self.random, device=on)
         none = torch.full((count, classes), 1 / classes, device=on)  # all equally improbable
+        strange = self.outliers[rows]  # (M, C, H, W)
+        if self.recipe.cutmix:  # two strange things are a third
+            strange, none = augment.cutmix(strange, none, 0.5, self.random)
         return (
-            torch.cat((images, self.outliers[rows])),  # (N + M, C, H, W)
+            torch.cat((images, strange)),  # (N + M, C, H, W)
             torch.cat((targets, none)),  # (N + M, classes)
             torch.cat((weights, torch.full((count,), OUTLIER_WEIGHT, device=on))),  # (N + M,)
         )

@@ -88,3 +88,26 @@ def test_normalize_values() -> None:
     assert found.flatten().tolist() == pytest.approx([-2.0, 1.0, 0.5], abs=1e-6)
     half = augment.normalize(images, (0.5,) * 3, (0.5,) * 3, dtype=torch.bfloat16)
     assert half.dtype == torch.bfloat16
+
+
+def test_cutmix_gives_as_much_of_the_other_target_as_of_the_other_picture() -> None:
+    n, size = 400, 16
+    images = torch.arange(n, dtype=torch.float32)[:, None, None, None].expand(n, 3, size, size)
+    targets = torch.eye(n)  # every picture is a class of its own
+    mixed, told = augment.cutmix(images, targets, 0.5, torch.Generator().manual_seed(0))
+    assert torch.equal(mixed[200:], images[200:])
+    assert torch.equal(told[200:], targets[200:])
+    shares = []
+    for i in range(200):
+        other = mixed[i, 0] == i + 200  # (S, S)
+        assert (other | (mixed[i, 0] == i)).all()
+        assert torch.equal(mixed[i, 0], mixed[i, 2])
+        rows, columns = other.any(1), other.any(0)
+        assert torch.equal(other, rows[:, None] & columns)  # a rectangle, without holes
+        assert told[i, i + 200] == pytest.approx(other.float().mean())
+        assert told[i].sum() == pytest.approx(1)
+        shares.append(float(told[i, i + 200]))
+    # A square of area u, u uniform in [0, 1], lies at x and y with its centre anywhere: along one
+    # side, sqrt(u) - u / 4 of it is inside on average, so u - u ** 1.5 / 2 + u ** 2 / 16 over both.
+    assert sum(shares) / 200 == pytest.approx(1 / 2 - 1 / 5 + 1 / 48, abs=0.04)
+    assert len(set(shares)) > 50

@@ -28,7 +28,7 @@ from model.options import network_of
 from model.recipe import RECIPES, DataOptions
 from model.utils.device import resolve_mixed_precision, use_all_cores
 from model.utils.errors import CifarnetError, DataError
-from model.utils.machine import cores, peak_memory_mib
+from model.utils.machine import cores, machine, peak_memory_mib
 from model.utils.memory import keep_memory
 from web.charts import data_uri
 from web.matrix import MOST_CLASSES
@@ -91,6 +91,7 @@ class TrainingJob:
             history=self._history,
             seconds=sum(row["seconds"] for row in self._history),
             peak_memory_mib=peak_memory_mib(),
+            machine=machine(self.trainer.device),
             device=self.trainer.device,
             processes=1,
             bad_images=[],

@@ -59,6 +59,7 @@ def measure(
     history: list[dict[str, Any]],
     seconds: float,
     peak_memory_mib: float | None,
+    machine: dict[str, Any],
     device: torch.device,
     processes: int,
     bad_images: list[int],
@@ -73,6 +74,7 @@ def measure(
         history: One row an epoch.
         seconds: Spent in training and validation.
         peak_memory_mib: Most memory that the first process held.
+        machine: That trained, see `utils.machine`; the one that measures may be another.
         device: Where the network runs.
         processes: That trained together.
         bad_images: Rows of the training split that could not be decoded and were left out.
@@ -94,6 +96,7 @@ def measure(
             "seconds": round(seconds, 2),
             "images_per_second": round(images / seconds, 1),
             "peak_memory_mib": peak_memory_mib,
+            "machine": machine,
             "processes": processes,
             "bad_images": bad_images,
             "date": time.strftime("%Y-%m-%d", time.gmtime()),

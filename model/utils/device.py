@@ -8,8 +8,6 @@ import torch
 
 from .machine import cores
 
-WORTH_COMPILING = 5_000_000  # images in all
-
 
 @dataclass(frozen=True)
 class DevicePlan:
@@ -64,11 +62,6 @@ def has_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return device.type == "cpu" and any(getattr(torch.cpu, test, lambda: False)() for test in tests)
-
-
-def pays_to_compile(device: torch.device, images: int) -> bool:
-    """Whether compiling the network, about a minute, is won back in training on some images."""
-    return device.type == "cuda" and images >= WORTH_COMPILING
 
 
 def repeat_bit_for_bit() -> None:
