@@ -125,8 +125,14 @@ def draw(result: dict[str, Any]) -> Figure:
     for (name, found), colour in zip(result["programs"].items(), COLOURS, strict=False):
         seconds, accuracies = zip(*found["runs"], strict=True)
         axes.plot(seconds, [100 * a for a in accuracies], "o", color=colour, label=name)
-    axes.set(xlim=(0, None), xlabel="seconds of training", ylabel="test accuracy, %")
-    axes.legend(loc="lower right")
+    runs = [run for found in result["programs"].values() for run in found["runs"]]
+    seconds, accuracies = zip(*runs, strict=True)
+    # Half a point around: what seeds differ by is no landscape.
+    axes.set_ylim(100 * min(accuracies) - 0.5, 100 * max(accuracies) + 0.5)
+    axes.set_xlim(0, 1.2 * max(seconds))
+    axes.set(xlabel="seconds of training and of the look at the test images")
+    axes.set(ylabel="test accuracy, %")
+    axes.legend(loc="lower left")
     return figure
 
 

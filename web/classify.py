@@ -19,7 +19,8 @@ MOST_PILLS = 12  # classes that have room as buttons; more become a list to choo
 
 PICKER = """
 <div class="picker" data-limit="{limit}" data-zone="{zone}" data-live="{live}">
-  <input id="{file}" type="file" accept="image/*" aria-label="Picture file" tabindex="-1">
+  <input id="{file}" type="file" accept="image/*,.heic,.heif" aria-label="Picture file"
+    tabindex="-1">
   <div class="camera" hidden>
     <video playsinline muted autoplay aria-label="Camera"></video>
     <div class="row">

@@ -28,8 +28,8 @@ HELP = (
 )
 DROPPER = f"""
 <div class="dropper picker" data-limit="{MAX_UPLOAD}" data-most="{archive.MOST_PICTURES}">
-  <input id="many-input" type="file" multiple accept="image/*,.zip" aria-label="Picture files"
-    tabindex="-1">
+  <input id="many-input" type="file" multiple accept="image/*,.heic,.heif,.zip"
+    aria-label="Picture files" tabindex="-1">
   <label class="stage empty" for="many-input"><span><b>Drop pictures or a zip here</b>
     <span>or click to choose them</span></span></label>
   <div class="row"><button type="button" class="choose primary">Choose files</button></div>

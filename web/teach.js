@@ -65,7 +65,7 @@ document.addEventListener("click", async (event) => {
       if (window.confirm("Delete all classes, pictures and the model?")) trigger("forget");
     },
     drop: () => trigger("dropped", { of: number }),
-    files: () => choose(number, "image/*,.zip"),
+    files: () => choose(number, "image/*,.heic,.heif,.zip"),
     paste: async () => { const file = await pasted(); if (file) send([file], number); },
     camera: async () => {
       [to, opener] = [number, button];

@@ -33,8 +33,8 @@ INTRO = (
 )
 TOOLS = f"""
 <div class="picker" data-limit="{MAX_UPLOAD}">
-  <input id="lesson-files" type="file" multiple accept="image/*,.zip" aria-label="Pictures or zips"
-    tabindex="-1">
+  <input id="lesson-files" type="file" multiple accept="image/*,.heic,.heif,.zip"
+    aria-label="Pictures or zips" tabindex="-1">
   <div class="camera" hidden>
     <p class="for"></p>
     <video playsinline muted autoplay aria-label="Camera"></video>
