@@ -76,7 +76,7 @@ def load(args: argparse.Namespace) -> tuple[Classifier, data.ImageDataset]:
     if args.count < 1:
         raise ConfigError(f"--count {args.count} is too few: name at least 1.")
     classifier = Classifier.from_pretrained(args.model)
-    if classifier.calibration.detector is None:
+    if classifier.calibration.known is None:
         raise ConfigError(f"{args.model} knows no limits: train it with validation images.")
     return classifier, data.open_dataset(dataset_name(args), image_size=classifier.image_size)
 

@@ -23,14 +23,13 @@ from benchmarks.outliers import outliers
 from model import hub
 from model.data import HELD_OUT, open_dataset, train_validation_split
 from model.evaluation import style
-from model.inference import ood
+from model.inference.calibration import TARGET_TPR, energy
 from model.inference.classifier import Classifier
-from model.inference.logits import predict
+from model.inference.logits import both_views, predict
 from model.utils.errors import exit_on_error
 from model.utils.images import Pixels
 
-METHOD = "energy and feature distance"
-Look = tuple[Tensor, Tensor]
+METHOD = "energy"  # what classifiers use
 
 
 def main() -> None:
@@ -41,7 +40,7 @@ def main() -> None:
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
-        known = classifier.calibration.detector
+        known = classifier.calibration.known
         assert known is not None  # load() saw to it
         recipe = hub.read_config(args.model)["cifarnet"]["recipe"]
         train, test = source.splits["train"], source.splits["test"].load().images
@@ -50,9 +49,8 @@ def main() -> None:
         near = held_out(args.near, classifier.image_size) if args.near else {}
     foreign = outliers(args.count, test)
 
-    def look(images: Tensor) -> Look:
-        logits, features = predict(classifier.network, images, ood.logits_and_features)
-        return logits, features  # (N, C), (N, D)
+    def look(images: Tensor) -> Tensor:
+        return predict(classifier.network, images, both_views)[0]  # (N, C)
 
     squares = {
         kind: torch.stack([classifier.preprocess(one) for one in some])  # (N, 3, S, S)
@@ -60,19 +58,18 @@ def main() -> None:
     }
     inside, unseen = look(test), look(held_back)
     seen = {kind: look(images) for kind, images in squares.items()}
-    mean, std = torch.tensor(known.mean), torch.tensor(known.std)
-    methods: dict[str, Callable[[Look], Tensor]] = {
-        "energy": lambda look: ood.energy(look[0]),
+    methods: dict[str, Callable[[Tensor], Tensor]] = {
+        METHOD: energy,
         # Hendrycks et al., ICML 2022, arXiv:1911.11132
-        "maximum logit": lambda look: look[0].double().amax(dim=1),
-        "feature distance": lambda look: -ood.distance(look[1], mean, std),
-        METHOD: lambda look: known(*look),
+        "maximum logit": lambda logits: logits.double().amax(dim=1),
+        # Hendrycks and Gimpel, ICLR 2017, arXiv:1610.02136
+        "largest probability": lambda logits: classifier.calibration.probabilities(logits).amax(1),
     }
     found = {}
     for name, score in methods.items():
-        threshold = float(score(unseen).quantile(1 - ood.TARGET_TPR))
+        threshold = float(score(unseen).quantile(1 - TARGET_TPR))
         if name == METHOD:
-            threshold = known.threshold  # the one that classifiers use
+            threshold = known  # the one that classifiers use
         values = {kind: score(look) for kind, look in seen.items()}
         found[name] = measure(score(inside), score(unseen), values, threshold)
         print(f"{name}: AUROC {found[name]['mean_auroc']:.4f}", found[name]["kinds"])
@@ -81,7 +78,7 @@ def main() -> None:
     best = found[METHOD]
     content = {
         "method": METHOD,
-        "threshold": known.threshold,
+        "threshold": known,
         "kept": best["kept"],
         "images": {"inside": len(test), "each kind": args.count},
         **{key: best[key] for key in ("kinds", "mean_auroc", "mean_accepted")},
@@ -91,7 +88,7 @@ def main() -> None:
     if near:
         score = methods[METHOD]
         values = {"near": score(look(near["images"]))}
-        row = measure(score(inside), score(unseen), values, known.threshold)["kinds"]["near"]
+        row = measure(score(inside), score(unseen), values, known)["kinds"]["near"]
         sent = answered(classifier, [*near["images"].permute(0, 2, 3, 1).numpy()])
         about = {key: near[key] for key in ("dataset", "classes")}
         content["near"] = about | {"images": len(near["images"])} | row | sent

@@ -74,7 +74,7 @@ def test_a_large_picture_is_answered_by_the_mean_of_three_looks(classify: Classi
     x = torch.stack([classify.preprocess(image, box) for box in boxes])  # (3, 3, 24, 24)
     logits = (classify.logits(x) + classify.logits(x.flip(-1))).double() / 2
     answer = classify(image)
-    expected = logits.softmax(1).mean(0).tolist()
+    expected = logits.mean(0).softmax(0).tolist()
     found = [answer.probabilities[name] for name in NAMES]
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert answer.box == boxes[0]

@@ -12,11 +12,10 @@ from test_classifier import NAMES, SIZE, make_network, pixels
 from torch import nn
 
 from model.hub import save_pretrained
-from model.inference import crops, ood
+from model.inference import classifier, crops
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
 from model.inference.crops import Picture
-from model.inference.ood import OODDetector
 from model.utils.errors import ConfigError, ImageError
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -31,22 +30,15 @@ class Colours(nn.Module):
         self.num_classes = 2
         self.stages = nn.Sequential(nn.Conv2d(3, 2, 1))
 
-    def forward_intermediates(self, x: torch.Tensor, **_: Any) -> Any:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         share = (x[:, :2] > 0.9) & (x[:, 2:] < -0.9) & (x[:, :2].sum(1, keepdim=True) < 0.5)
-        maps = 10 * share.float()  # (N, 2, S, S)
-        return maps, [maps]
-
-    def forward_head(self, maps: torch.Tensor) -> torch.Tensor:
-        return maps.mean(dim=(2, 3))  # (N, 2)
+        return 10 * share.float().mean(dim=(2, 3))  # (N, 2)
 
 
 @pytest.fixture
 def seer() -> Classifier:
     """Confident from a probability of 0.9; none of the two below an energy of 4."""
-    known = OODDetector(
-        mean=(0.0, 0.0), std=(1.0, 1.0), energy=(0.0, 1.0), distance=(0.0, 1e9), threshold=4.0
-    )
-    return Classifier(Colours(), ["rose", "elm"], Calibration(confident=0.9, detector=known))
+    return Classifier(Colours(), ["rose", "elm"], Calibration(confident=0.9, known=4.0))
 
 
 def canvas(*spots: tuple[tuple[int, int, int, int], tuple[int, int, int]]) -> Image.Image:
@@ -86,10 +78,7 @@ def test_a_part_must_be_surer_than_a_whole(seer: Classifier) -> None:
 
     Either is above this classifier's 0.6, but of a part 0.98 is asked.
     """
-    known = OODDetector(
-        mean=(0.0, 0.0), std=(1.0, 1.0), energy=(0.0, 1.0), distance=(0.0, 1e9), threshold=2.0
-    )
-    seer.calibration = Calibration(confident=0.6, detector=known)
+    seer.calibration = Calibration(confident=0.6, known=2.0)
     assert seer(canvas(((120, 120, 180, 180), RED))).verdict == "none"
     found = seer(canvas(((120, 120, 186, 186), RED)))
     assert (found.verdict, found.box) == ("unsure", (100, 100, 200, 200))
@@ -154,20 +143,19 @@ def test_doubtful_pictures_are_looked_at_together(
     seer: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sixteen white pictures: two batches of three looks at each, five of their 16 x 9 parts."""
-    sizes, look = [], ood.logits_and_features
+    sizes, look = [], classifier.both_views
 
     def counted(network: nn.Module, x: torch.Tensor) -> Any:
         sizes.append(len(x))
         return look(network, x)
 
-    monkeypatch.setattr(ood, "logits_and_features", counted)
+    monkeypatch.setattr(classifier, "both_views", counted)
     seer([canvas()] * 16)
     assert sizes == [32, 16, *[32] * 4, 16]
 
 
 def test_limits_travel_with_the_model(tmp_path: Path) -> None:
-    scope = OODDetector((0.0,) * 8, (1.0,) * 8, (0.0, 1.0), (0.0, 1.0), 1e6)
-    known = Calibration(temperature=0.25, confident=0.6, detector=scope)
+    known = Calibration(temperature=0.25, confident=0.6, known=1e6)
     save_pretrained(make_network(), tmp_path, label_names=NAMES, extra={"doubt": known.to_dict()})
     loaded = Classifier.from_pretrained(tmp_path)
     assert loaded.calibration == known
@@ -180,12 +168,16 @@ def test_limits_travel_with_the_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(list(answer.probabilities.values()), sharp / sharp.sum(), rtol=1e-5)
 
 
-def test_limits_of_another_network_are_a_message(tmp_path: Path) -> None:
-    scope = OODDetector((0.0,) * 3, (1.0,) * 3, (0.0, 1.0), (0.0, 1.0), 0.0)
-    content = Calibration(detector=scope).to_dict()
-    save_pretrained(make_network(), tmp_path, label_names=NAMES, extra={"doubt": content})
-    with pytest.raises(ConfigError, match="has 3 features, the network 8"):
-        Classifier.from_pretrained(tmp_path)
+def test_looks_are_averaged_before_they_become_probabilities(seer: Classifier) -> None:
+    """A sure look and one that sees nothing: the mean of the logits, not of the probabilities."""
+    red = canvas(((0, 0, 200, 200), RED))
+    whole, nothing = (0, 0, 200, 200), (0, 0, 20, 20)
+    red.paste("white", nothing)
+    (found,) = seer._look([(Picture(red, red.size), [nothing, (100, 100, 200, 200)])])
+    assert found.probability == pytest.approx(1 / (1 + np.exp(-5)))
+    assert found.scope == pytest.approx((np.log(2) + np.log(np.exp(10) + 1)) / 2)
+    (alone,) = seer._look([(Picture(red, red.size), [whole])])
+    assert alone.probability > found.probability
 
 
 def test_explanation() -> None:

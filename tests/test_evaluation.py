@@ -17,7 +17,7 @@ from model.data import LabelledImages
 from model.evaluation.report import evaluate_split, report
 from model.inference import logits as logits_module
 from model.inference.calibration import Calibration
-from model.inference.logits import predict, predict_logits, six_views
+from model.inference.logits import both_views, predict, predict_logits, six_views
 from model.utils.errors import DataError, WeightsError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -78,6 +78,8 @@ def test_plain_logits_and_those_of_six_views_follow_the_definition() -> None:
     torch.testing.assert_close(plain.double(), expected, rtol=1e-4, atol=1e-5)
     both = (expected + flipped) / 2
     torch.testing.assert_close(mirrored.double(), both, rtol=1e-4, atol=1e-5)
+    (two,) = predict(network, images, both_views)
+    torch.testing.assert_close(two.double(), both, rtol=1e-4, atol=1e-5)
     views = both / 2
     for by in (1, -1):
         for view in (shift(images, by), shift(images, by).flip(-1)):

@@ -18,7 +18,6 @@ from model.hub import from_pretrained, save_pretrained, snapshot
 from model.hub.snapshot import default_model
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
-from model.inference.ood import OODDetector
 
 NAMES = ["100% wool", "bee", "cat", "dog", "elk", "fox", "gnu"]
 ROOT = Path(model.__file__).parent.parent
@@ -52,10 +51,7 @@ def test_what_is_none_of_the_classes_is_only_close_to_them(
     saved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = from_pretrained(saved)
-    scope = OODDetector(
-        (0.0,) * 8, (1.0,) * 8, energy=(0.0, 1.0), distance=(0.0, 1.0), threshold=1e9
-    )
-    extra = {"doubt": Calibration(detector=scope).to_dict()}
+    extra = {"doubt": Calibration(known=1e5).to_dict()}
     save_pretrained(network, "strict", label_names=NAMES, extra=extra)
     program.main(["a.png", "--model", "strict", "--top", "1"])
     line = r"a\.png: None of the 7 classes\. \(closest: [\w% ]+ \d+\.\d %\)\n"

@@ -54,7 +54,7 @@ def test_a_trained_network_goes_on_with_other_classes(
     # Ten steps, from what was learned of three shapes: chance would be a half.
     assert json.loads((run / "results.json").read_text())["test"]["plain"]["accuracy"] > 0.8
     # Though only 13 images were held back, it can answer that it does not know.
-    assert Classifier.from_pretrained(run).calibration.detector is not None
+    assert Classifier.from_pretrained(run).calibration.known is not None
 
 
 def test_the_same_classes_keep_their_classifier(

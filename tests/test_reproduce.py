@@ -16,8 +16,7 @@ from model.checkpoint import save_checkpoint
 from model.evaluation import __main__ as reproduce
 from model.evaluation.report import evaluate_split
 from model.inference.calibration import Calibration
-from model.inference.logits import predict
-from model.inference.ood import logits_and_features
+from model.inference.logits import both_views, predict
 from model.recipe import Recipe
 from model.utils import files
 
@@ -102,8 +101,8 @@ def trained(pictures: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
     }
     validation = source.splits["train"].load(held_back)
-    logits, features = predict(network, validation.images, logits_and_features)
-    calibration = Calibration.fit(logits, features, validation.labels)
+    logits = predict(network, validation.images, both_views)[0]  # (N, C)
+    calibration = Calibration.fit(logits, validation.labels)
     extra["doubt"] = calibration.to_dict()
     hub.save_pretrained(network, directory, label_names=names, extra=extra)
     results = {

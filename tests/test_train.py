@@ -98,7 +98,7 @@ def test_a_run_knows_its_limits(trained: Path) -> None:
     assert found["confident"]["threshold"] == pytest.approx(
         classifier.calibration.confident, abs=1e-6
     )
-    assert classifier.calibration.detector is not None  # from 30 images, each in several ways
+    assert classifier.calibration.known is not None  # from 30 images, each in several ways
     assert "temperature of" in (trained / "README.md").read_text()
 
 

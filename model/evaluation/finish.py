@@ -9,9 +9,8 @@ from torch import nn
 
 from .. import distort, hub
 from ..data import TrainingData
-from ..inference.calibration import Calibration
-from ..inference.logits import predict
-from ..inference.ood import FEWEST, logits_and_features
+from ..inference.calibration import FEWEST, Calibration
+from ..inference.logits import both_views, predict
 from ..recipe import RECIPES, DataOptions, Recipe
 from ..utils.files import public_name
 from . import figures
@@ -110,15 +109,15 @@ def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | Non
     if data.validation is None or len(data.validation.labels) == 0:
         return None
     images = data.validation.images  # (N, 3, S, S)
-    logits, features = predict(network, images, logits_and_features)
+    logits = predict(network, images, both_views)[0]  # (N, C)
     # As photographs might be, whatever the recipe trained for: people will bring some. Of few
     # images, each in many ways.
     shares = distort.shares_of(RECIPES["robust"])
     random = torch.Generator(images.device).manual_seed(0)
     copies = images.repeat(-(-FEWEST // len(images)), 1, 1, 1)  # (k * N, 3, S, S)
     parts = [distort.distort(part, shares, random).round().byte() for part in copies.split(1000)]
-    worse, seen = predict(network, torch.cat(parts), logits_and_features)
-    return Calibration.fit(logits, features, data.validation.labels.cpu(), (worse, seen))
+    worse = predict(network, torch.cat(parts), both_views)[0]  # (k * N, C)
+    return Calibration.fit(logits, data.validation.labels.cpu(), worse)
 
 
 def _calibration(

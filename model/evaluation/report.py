@@ -43,7 +43,7 @@ def evaluate_split(
         {"plain": REPORT, "tta": REPORT}, each as `report` makes it, and with a calibration
         "calibrated": the report on a classifier's answers, from the mean logits of image and mirror
         image. Its key "confident" holds the share of confident answers and how many of those are
-        right, without regard to the OOD detector.
+        right, whether or not they are called "none".
 
     Raises:
         DataError: If there are no images, or the labels do not fit the network.

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from ..utils.errors import ConfigError
-from .ood import FEWEST, OODDetector
 
 LOWEST, HIGHEST = 0.01, 100.0  # temperatures
 HALVINGS = 60
-SURE = 0.98  # share of the confident answers that should be right
+SURE = 0.985  # share of the confident answers that should be right
+TARGET_TPR = 0.95  # true positive rate: share of known pictures that are not called "none"
+FEWEST = 100  # images to fit to: fitted to fewer, "none" turns many known pictures away
 Verdict = Literal["confident", "unsure", "none"]
 
 
@@ -30,7 +31,8 @@ class Calibration:
     Attributes:
         temperature: Divides the logits before softmax, above 0.
         confident: Probability, 0 to 1, from which an answer counts as sure.
-        detector: Tells pictures of none of the classes; None: no picture is taken for one.
+        known: Energy below which a picture shows none of the classes; None: no picture is taken
+            for one.
 
     Raises:
         ValueError: If a number is out of range.
@@ -38,47 +40,40 @@ class Calibration:
 
     temperature: float = 1.0
     confident: float = 0.75
-    detector: OODDetector | None = None
+    known: float | None = None
 
     def __post_init__(self) -> None:
-        for name, low, high in (("temperature", 1e-3, 1e3), ("confident", 0.0, 1.0)):
+        limits = [("temperature", 1e-3, 1e3), ("confident", 0.0, 1.0)]
+        if self.known is not None:
+            limits.append(("known", -1e6, 1e6))
+        for name, low, high in limits:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not low <= value <= high:
                 raise ValueError(f"{name} is {value!r:.80}, not a number from {low:g} to {high:g}")
 
     @classmethod
-    def fit(
-        cls,
-        logits: Tensor,
-        features: Tensor,
-        labels: Tensor,
-        distorted: tuple[Tensor, Tensor] | None = None,
-    ) -> "Calibration":
-        """Fits everything to the validation images; with fewer than `FEWEST` in all, no detector.
+    def fit(cls, logits: Tensor, labels: Tensor, distorted: Tensor | None = None) -> "Calibration":
+        """Fits everything to the validation images; with fewer than `FEWEST` in all, no "none".
 
         Args:
-            logits: As `ood.logits_and_features` gives them, (N, C).
-            features: As `ood.logits_and_features` gives them, (N, D).
+            logits: As `logits.both_views` gives them, (N, C).
             labels: True classes, int64 (N,).
-            distorted: Logits and features of the same images after `distort`, once or several
-                times over, (k * N, C) and (k * N, D). From which probability on answers are sure
-                is fitted to these as well: on clean images alone, a network is surer than it may
-                be of photographs. So is all else where there are fewer than `FEWEST` images.
+            distorted: Logits of the same images after `distort`, once or several times over,
+                (k * N, C). From which probability on answers are sure is fitted to these as well:
+                on clean images alone, a network is surer than it may be of photographs. So is all
+                else where there are fewer than `FEWEST` images.
 
         Raises:
             ValueError: If there are no images.
         """
-        every, seen = logits, features
-        if distorted is not None:
-            every = torch.cat((logits, distorted[0]))  # (M, C)
-            seen = torch.cat((features, distorted[1]))  # (M, D)
-        known = (logits, features) if len(labels) >= FEWEST else (every, seen)
-        temperature = fit_temperature(known[0], labels.repeat(len(known[0]) // len(labels)))
+        every = logits if distorted is None else torch.cat((logits, distorted))  # (M, C)
+        known = logits if len(labels) >= FEWEST else every
+        temperature = fit_temperature(known, labels.repeat(len(known) // len(labels)))
         best, predicted = (every.double() / temperature).softmax(dim=1).max(dim=1)  # (M,), (M,)
         return cls(
             temperature=temperature,
             confident=_confident(best, predicted == labels.repeat(len(every) // len(labels))),
-            detector=OODDetector.fit(*known) if len(known[0]) >= FEWEST else None,
+            known=_known(known),
         )
 
     @classmethod
@@ -91,12 +86,9 @@ class Calibration:
         if content is None:
             return cls()
         try:
-            scope, detector = content["scope"], None
-            if scope is not None:
-                lists = {name: tuple(scope[name]) for name in ("mean", "std", "energy", "distance")}
-                detector = OODDetector(**lists, threshold=scope["threshold"])
-            return cls(content["temperature"], content["confident"], detector)
-        except (KeyError, OverflowError, TypeError, ValueError) as error:
+            # Cards of before kept another score here, of which nothing is left.
+            return cls(content["temperature"], content["confident"], content.get("known"))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{where}: cifarnet.doubt is damaged, {type(error).__name__}: {error}; restore the "
                 "file."
@@ -104,27 +96,35 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """The entry `cifarnet.doubt` of config.json."""
-        return {
-            "temperature": self.temperature,
-            "confident": self.confident,
-            "scope": self.detector and asdict(self.detector),
-        }
+        return asdict(self)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Calibrated probabilities, float64 (N, C), from logits (N, C)."""
         return (logits.double() / self.temperature).softmax(dim=1)
 
-    def scores(self, logits: Tensor, features: Tensor) -> Tensor:
-        """Scores of the detector, float64 (N,), high for known pictures; all 0 without one."""
-        if self.detector is None:
-            return torch.zeros(len(logits), dtype=torch.float64)
-        return self.detector(logits, features)
-
-    def verdict(self, probability: float, score: float) -> Verdict:
-        """Judges one picture by the probability of its best class and the detector's score."""
-        if self.detector is not None and score < self.detector.threshold:
+    def verdict(self, probability: float, energy: float) -> Verdict:
+        """Judges one picture by the probability of its best class and by its energy."""
+        if self.known is not None and energy < self.known:
             return "none"
         return "confident" if probability >= self.confident else "unsure"
+
+
+def energy(logits: Tensor) -> Tensor:
+    """Logarithm of the summed exponentials of the logits: float64 (N,) from (N, C).
+
+    Is this a picture of one of the classes at all? The higher, the more it is like those that were
+    trained on. `benchmarks/out_of_scope.py` compares it with other scores. Source: Liu et al.,
+    "Energy-based out-of-distribution detection", NeurIPS 2020, arXiv:2010.03759, with the sign that
+    makes known pictures high.
+    """
+    return logits.double().logsumexp(dim=1)
+
+
+def _known(logits: Tensor) -> float | None:
+    """The energy that the share `TARGET_TPR` of known pictures exceeds."""
+    if len(logits) < FEWEST:
+        return None
+    return round(float(energy(logits).quantile(1 - TARGET_TPR)), 6)
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:

@@ -14,9 +14,10 @@ from ..hub import config
 from ..hub.pretrained import unwrapped
 from ..utils.errors import ConfigError, ImageError
 from ..utils.images import MAX_PIXELS, Pixels
-from . import crops, ood
-from .calibration import Calibration
+from . import crops
+from .calibration import Calibration, energy
 from .crops import Box, Picture
+from .logits import both_views
 from .optimize import optimize_for_inference
 from .prediction import Explanation, Prediction, sentence
 
@@ -94,15 +95,7 @@ class Classifier:
         model = model or hub.snapshot.default_model()
         network, content = hub.load(model, revision=revision, device=device)
         ours = content.get(config.KEY) or {}
-        features: Any = network.feature_info
-        calibration = Calibration.from_dict(ours.get("doubt"), str(model))
-        detector, channels = calibration.detector, features[0]["num_chs"]
-        if detector and len(detector.mean) != channels:
-            raise ConfigError(
-                f"{model}: cifarnet.doubt.scope has {len(detector.mean)} features, the network "
-                f"{channels}; restore the file."
-            )
-        return cls(network, calibration=calibration)
+        return cls(network, calibration=Calibration.from_dict(ours.get("doubt"), str(model)))
 
     @property
     def temperature(self) -> float:
@@ -237,7 +230,7 @@ class Classifier:
             return self._look([(one, [crops.centre(*one.size)]) for one in pictures])
         size = self.image_size
         found = self._look([(one, crops.looks(*one.size, size)) for one in pictures])
-        if self.calibration.detector is None:
+        if self.calibration.known is None:
             return found
         parts = [
             (i, box)
@@ -258,23 +251,20 @@ class Classifier:
 
     @torch.inference_mode()
     def _look(self, asked: list[tuple[Picture, list[Box]]]) -> list[Prediction]:
-        """Predictions for pictures, each the mean over its boxes, in batches."""
+        """Predictions for pictures, each by the mean of the logits of its boxes, in batches."""
         squares = [(picture, box) for picture, boxes in asked for box in boxes]
-        scores, shares = [torch.empty(0)], [torch.empty(0, len(self.label_names))]
+        logits = [torch.empty(0, len(self.label_names))]
         for start in range(0, len(squares), BATCH_SIZE):
             some = squares[start : start + BATCH_SIZE]
             x = self._normalized(torch.stack([self._crop(*one) for one in some]))  # (N, 3, S, S)
-            logits, features = ood.logits_and_features(self._fast, x)
-            logits, features = logits.cpu(), features.cpu()  # (N, C), (N, D)
-            scores.append(self.calibration.scores(logits, features))  # (N,)
-            shares.append(self.calibration.probabilities(logits))  # (N, C)
+            logits.append(both_views(self._fast, x)[0].cpu())  # (N, C)
         counts = [len(boxes) for _, boxes in asked]
-        groups = zip(asked, *(torch.cat(x).split(counts) for x in (scores, shares)), strict=True)
         found = []
-        for (_, boxes), score, share in groups:  # (k,), (k, C)
-            values, order = share.mean(0).sort(descending=True, stable=True)  # (C,), (C,)
+        for (_, boxes), seen in zip(asked, torch.cat(logits).split(counts), strict=True):  # (k, C)
+            share = self.calibration.probabilities(seen.mean(0, keepdim=True))[0]  # (C,)
+            values, order = share.sort(descending=True, stable=True)  # (C,), (C,)
             names = [self.label_names[c] for c in order.tolist()]
-            best, scope = float(values[0]), float(score.mean())
+            best, scope = float(values[0]), float(energy(seen).mean())
             verdict = self.calibration.verdict(best, scope)
             found.append(
                 Prediction(

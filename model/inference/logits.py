@@ -33,7 +33,7 @@ def predict(
     Args:
         network: On any device, in any mode; its `pretrained_cfg` holds mean and std.
         images: uint8 (N, 3, S, S).
-        answer: Such as `six_views` or `ood.logits_and_features`.
+        answer: Such as `six_views` or `both_views`.
         progress: Called with the number of images just done, such as a tqdm bar's `update`.
 
     Returns:
@@ -58,6 +58,12 @@ def predict(
             "training diverged. Download the weights again, or train with a lower learning rate."
         )
     return found
+
+
+def both_views(run: nn.Module, x: Tensor) -> tuple[Tensor]:
+    """The mean of the logits of images and their mirror images, (n, C), from (n, 3, S, S)."""
+    logits = run(torch.cat((x, x.flip(-1)))).float()  # (2 n, C)
+    return (logits.unflatten(0, (2, -1)).mean(0),)  # (n, C)
 
 
 def six_views(run: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

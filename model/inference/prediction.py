@@ -20,8 +20,7 @@ class Prediction:
         probabilities: Of all classes, the most probable first; they sum to 1.
         verdict: "confident", "unsure", or "none" for a picture of none of the classes.
         sentence: The verdict in words.
-        scope: Score of the OOD detector, the higher the more the picture is like those of the
-            classes; 0 where the model has none.
+        scope: Energy of the picture, the higher the more it is like those of the classes.
         box: Left, top, right and bottom of the part that the answer rests on, in pixels of the
             original upright picture, however many of them were decoded; where several looks at the
             whole were averaged, of its largest centred square.
