@@ -135,12 +135,6 @@ class Run:
         begin: Any = None
         if self.options.init_from and not values:
             begin = hub.from_pretrained(self.options.init_from)
-            known = begin.pretrained_cfg.get("label_names")
-            if self.recipe.init_share and known != tuple(dataset.label_names):
-                raise ConfigError(
-                    f"--init-share {self.recipe.init_share:g}: {self.options.init_from} knows "
-                    "other classes, whose weights cannot be mixed in; leave out --init-share."
-                )
         self.trainer = build_trainer(
             self.recipe, self.data, self.accelerator, begin=begin, compiled=asked.compile
         )
@@ -326,10 +320,6 @@ class Run:
         """Measures on the test split, now and not before; saves model, results, figures, card."""
         if self.main:
             self._write_log()  # a run killed in its last save has a log one row short
-            if self.recipe.init_share:
-                device, name = self.accelerator.device, str(self.options.init_from)
-                begin = hub.from_pretrained(name, device=device)
-                self.trainer.mix_in(begin, self.recipe.init_share)
             network = self.trainer.ema_or_model  # of a run without an average, the network itself
             results = finish.measure_and_save(
                 network,

@@ -78,11 +78,6 @@ def parse(arguments: list[str] | None = None) -> Options:
     recipe = dataclasses.replace(recipe, **fields)
     named = args.recipe or args.from_config or data.name == SYNTHETIC
     small = None if named else dataclasses.replace(RECIPES["small"], **fields)
-    if recipe.init_share and not data.init_from:
-        raise ConfigError(
-            f"--init-share {recipe.init_share:g} needs a model that training begins with: name one "
-            "by --init-from."
-        )
     if not 24 <= data.image_size <= 96:
         raise ConfigError(f"--image-size {data.image_size} is out of range: 24 to 96 pixels.")
     if data.max_bad_images < 0:

@@ -96,10 +96,6 @@ class Recipe:
         BELOW_1,
     )
 
-    init_share: float = option(
-        0.0, "Share of the weights of --init-from in those that are saved at the end.", 0, 1
-    )
-
     # Augmentation: model/augment.py, then model/distort.py.
     flip: bool = option(True, "Mirror each image in every other epoch.")
     translate: int = option(2, "Largest shift in pixels each way; 0: none.", 0)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import timm
@@ -23,7 +22,6 @@ from .utils.device import plan_for
 from .utils.errors import TrainingError
 from .utils.graphs import GraphedStep
 
-MEASURED = 10  # batches from which normalisation statistics are measured again
 CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it to arrive
 # Outlier exposure (Hendrycks et al., ICLR 2019, arXiv:1812.04606) gives outliers half the weight of
 # the images, over all; here a quarter as many count twice, which costs less time.
@@ -357,36 +355,6 @@ class Trainer:
                 f"(half of {self.recipe.learning_rate:g}), a longer --warmup, or "
                 "--mixed-precision no."
             )
-
-    @torch.no_grad()
-    def mix_in(self, begin: nn.Module, share: float) -> None:
-        """Mixes the weights that training began with into those that it ended with.
-
-        What was known before and what was learned lie in one valley of the loss, so that their mean
-        keeps most of both: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022,
-        arXiv:2109.01903. Normalisation statistics are no weights: they are measured again.
-
-        Args:
-            begin: The network as it was, of the same classes; on the same device.
-            share: Of its weights, 0 to 1.
-        """
-        network = self.ema_or_model
-        for mine, theirs in zip(network.parameters(), begin.parameters(), strict=True):
-            mine.lerp_(theirs, share)
-        norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the mean of all batches counts, not of the latest
-        network.train()
-        batches = self.batches.epoch(self.epochs_done)
-        for step, (images, _, _) in enumerate(islice(batches, MEASURED)):
-            self._seed(step, 0)
-            # Every other batch as it is: the network will meet clean pictures and others.
-            plain = augment.normalize(images, self.mean, self.std)  # (N, 3, S, S)
-            network(self._augment(images, images.shape[-1]) if step % 2 else plain)
-        for norm in norms:
-            norm.momentum = 0.1
-        network.eval()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that the next epoch depends on: tensors on the CPU, and plain values."""

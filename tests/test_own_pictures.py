@@ -60,8 +60,8 @@ def test_a_trained_network_goes_on_with_other_classes(
 def test_the_same_classes_keep_their_classifier(
     shapes: Path, trained: Path, train_here: Here, tmp_path: Path
 ) -> None:
-    run, still = tmp_path / "run", ["--init-share", "1", "--bias-learning-rate", "0"]
-    still += ["--head-learning-rate", "0", "--epochs", "1", "--ema-decay", "0"]
+    run = tmp_path / "run"
+    still = ["--head-learning-rate", "0", "--epochs", "1", "--ema-decay", "0"]
     code, _, errors = train_here(
         "--dataset", shapes, "--init-from", trained, "--output", run, *still
     )
@@ -99,12 +99,6 @@ def test_another_network_than_the_saved_one_is_refused(
     code, _, said = train_here("--init-from", trained, "--network", "cifarnet_base")
     assert code == 2
     assert "is a cifarnet_nano; leave out --network or --init-from" in said
-    code, _, said = train_here("--dataset", two, "--init-from", trained, "--init-share", "0.5")
-    assert code == 2
-    assert "knows other classes, whose weights cannot be mixed in" in said
-    code, _, said = train_here("--dataset", two, "--init-share", "0.5")
-    assert code == 2
-    assert "name one by --init-from" in said
     code, _, said = train_here("--init-from", trained / "nothing")
     assert code == 2
     assert "nothing" in said

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import model  # noqa: F401  (registers the networks)
-from model import augment
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.data import Loader
 from model.recipe import Recipe
@@ -304,30 +303,6 @@ def test_distortions_are_repeated_bit_for_bit_and_change_the_result() -> None:
     first = finished(trainer(recipe, dark_stripes(1)))
     assert same(first, finished(trainer(recipe, dark_stripes(1))))
     assert not same(first, finished(trainer(dataclasses.replace(RECIPE, epochs=1))))
-
-
-def test_what_it_began_with_is_mixed_in_and_its_statistics_are_measured_again() -> None:
-    began: Any = timm.create_model("cifarnet_nano", num_classes=2)
-    run = trainer()
-    finished(run)
-    network: Any = run.ema_or_model
-    before = {name: value.clone() for name, value in network.named_parameters()}
-    run.mix_in(began, 0.25)
-    for name, value in network.named_parameters():
-        there = began.get_parameter(name)
-        torch.testing.assert_close(value, 0.75 * before[name] + 0.25 * there)
-    norm = network.stages[0].norms[0]
-    assert (norm.momentum, network.training) == (0.1, False)
-    # Of all four batches, of which every other one is augmented.
-    seen = []
-    network.stages[0].pool.register_forward_hook(lambda *of: seen.append(of[2]))
-    for step, (images, _, _) in enumerate(run.batches.epoch(run.epochs_done)):
-        run._seed(step, 0)
-        with torch.no_grad():
-            plain = augment.normalize(images, run.mean, run.std)
-            network(run._augment(images, 32) if step % 2 else plain)
-    mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
-    torch.testing.assert_close(norm.running_mean, mean, rtol=1e-3, atol=1e-4)
 
 
 def test_no_step_waits_for_the_device() -> None:
