@@ -109,5 +109,5 @@ def test_malformed_and_huge_config_cards(tmp_path: Path) -> None:
 
 def test_the_released_card_is_accepted() -> None:
     content = read_config(ROOT)
-    assert content["architecture"] == "cifarnet_small"
+    assert content["architecture"] == "cifarnet_base"
     assert {"recipe", "data", "doubt"} <= content["cifarnet"].keys()

@@ -40,7 +40,7 @@ def _prediction(**changes: Any) -> Prediction:
     return Prediction("cat", 0.9, names, **(values | changes))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("names", [["cifarnet_small"], ["gone"]])
+@pytest.mark.parametrize("names", [["cifarnet_base"], ["gone"]])
 def test_the_verdict_comes_first_and_the_explanation_after_it(
     desk: classify.Desk, names: list[str]
 ) -> None:
@@ -164,7 +164,7 @@ def test_no_answer_waits_for_examples(site: Site, monkeypatch: pytest.MonkeyPatc
 
 def test_models_have_different_names(trained: Path) -> None:
     models = Models([trained, trained, "."])
-    assert models.names == ["trained", "trained (2)", "cifarnet_small"]
+    assert models.names == ["trained", "trained (2)", "cifarnet_base"]
     assert models.classifier().label_names == ("cross", "ring", "stripes")
     assert (models.results() or {})["dataset"]["label_names"] == ["cross", "ring", "stripes"]
     assert models.classifier("gone") is models.classifier()

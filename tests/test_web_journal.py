@@ -103,7 +103,7 @@ def test_the_page_tells_how_it_is_doing_and_forgets_who_asked(
         with urllib.request.urlopen(f"{url}metrics") as answer:
             assert answer.headers["Content-Type"].startswith("text/plain")
             numbers = _numbers(answer.read().decode())
-    assert health == {"status": "ok", "waiting": 0, "models": ["cifarnet_small"]}
+    assert health == {"status": "ok", "waiting": 0, "models": ["cifarnet_base"]}
     assert numbers[f'cifarnet_pictures_total{{verdict="{found["verdict"]}"}}'] == 4
     assert numbers['cifarnet_questions_total{error="ImageError",kind="classify"}'] == 1
     assert numbers["process_resident_memory_bytes"] > 10**8

@@ -164,8 +164,8 @@ def test_two_models_are_compared_on_the_same_picture(shapes_page: Page) -> None:
     page = shapes_page
     page.get_by_role("button", name="Test image: ring").click()
     expect(page.locator("#answer .answer")).to_have_count(2)
-    expect(page.locator("#answer")).to_contain_text("cifarnet_small")
+    expect(page.locator("#answer")).to_contain_text("cifarnet_base")
     expect(page.locator("#compared figure")).to_have_count(2)
-    page.get_by_label("cifarnet_small").uncheck()
+    page.get_by_label("cifarnet_base").uncheck()
     expect(page.locator("#answer .answer")).to_have_count(1)
     expect(page.locator("#compared figure")).to_have_count(0)
