@@ -75,6 +75,7 @@ def tab(site: Site) -> None:
     school = School(site, site.lessons)
     key = gr.Textbox(visible="hidden", label="Lesson")  # which the browser remembers
     looked_at = gr.Textbox(visible="hidden", label="Picture to try")
+    told = gr.Textbox(visible="hidden", label="What became of files")
     html(f"<p>{escape(INTRO)}</p><h3>1. Give it pictures</h3>", styles="charts.css")
     tools = html(TOOLS, "lesson-tools", script="camera.js teach.js")
     board = html("", "lesson")
@@ -104,6 +105,8 @@ def tab(site: Site) -> None:
     view = [shown, start, stop, clock, use, taken]
     all_of_them: dict[str, Any] = dict(QUIET, trigger_mode="multiple")
     latest: dict[str, Any] = dict(QUIET, trigger_mode="always_last")
+    # Whoever does two things at once sees what came of both: no older board comes after a newer.
+    in_turn: dict[str, Any] = dict(concurrency_id="board", concurrency_limit=1)
 
     def opened(event: gr.EventData) -> tuple[Any, ...]:
         own = str(said_by(event, "key"))
@@ -115,8 +118,10 @@ def tab(site: Site) -> None:
 
         return run
 
-    def given(key: str, event: gr.EventData) -> Iterator[Any]:
-        yield from school.take(key, said_by(event, "to"), checked(said_by(event, "files")))
+    def given(key: str, event: gr.EventData) -> Iterator[tuple[str, str]]:
+        files = checked(said_by(event, "files"))
+        for said in school.take(key, said_by(event, "to"), files):
+            yield said, school.board(key, said)
 
     def begin(key: str, source: str) -> tuple[Any, ...]:
         school.begin(key, source)
@@ -134,11 +139,13 @@ def tab(site: Site) -> None:
     def pick(key: str, event: gr.EventData) -> Iterator[tuple[Any, ...]]:
         yield from school.try_it(key, str(said_by(event, "path")))
 
-    tools.opened(opened, None, [key, board, *view], **QUIET)
+    tools.opened(opened, None, [key, board, *view], **QUIET, **in_turn)
     for name, act in ACTS.items():
-        getattr(tools, name)(changed(act), key, board, **all_of_them)
-    tools.given(given, key, board, **all_of_them)
-    tools.forget(forget, key, [looked_at, board, *view, stage, answer, why], **QUIET)
+        getattr(tools, name)(changed(act), key, board, **all_of_them, **in_turn)
+    # Files take long, and wait for nobody: the board is looked at again when they are all there.
+    taken_all = tools.given(given, key, [told, board], **all_of_them)
+    taken_all.then(school.board, [key, told], board, **all_of_them, **in_turn)
+    tools.forget(forget, key, [looked_at, board, *view, stage, answer, why], **QUIET, **in_turn)
     start.click(begin, [key, source], view, **QUIET)
     stop.click(end, key, view, **QUIET)
     clock.tick(school.look, key, view, **QUIET)
@@ -180,6 +187,9 @@ class School:
             key: Of the visitor.
             number: Of the class; None takes the names of the folders that pictures lie in.
             sent: Names to show, and where the uploads lie.
+
+        Yields:
+            How far it is, and at last what was taken and what was not.
         """
         kept, refused = 0, list[str]()
         try:
@@ -194,7 +204,7 @@ class School:
                         self.lessons.add(lesson, to, content)
                         kept += 1
                         if kept % ENOUGH == 0:
-                            yield board(lesson, f"{kept} pictures taken …")
+                            yield f"{kept} pictures taken …"
                     except CifarnetError as error:
                         refused.append(f"{name[-60:]}: {error}")
         except CifarnetError as error:
@@ -202,7 +212,7 @@ class School:
         counted = f"{kept} {'picture' if kept == 1 else 'pictures'} taken."
         more = f" and {len(refused) - TOLD} more" if len(refused) > TOLD else ""
         left = f" Not taken: {' '.join(refused[:TOLD])}{more}" if refused else ""
-        yield self.board(key, counted + left)
+        yield counted + left
 
     def begin(self, key: str, source: str) -> None:
         """Puts a visitor's training into the queue."""
