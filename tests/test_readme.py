@@ -110,6 +110,7 @@ def filled_in(command: str, shapes: Path, trained: Path, tmp_path: Path) -> str:
     put_in = {
         "my_photos": shapes / "train",  # nothing but a folder for each class
         "DIR_OR_ID": shapes,
+        "uoft-cs/cifar100": "synthetic",
         "runs/NAME": trained,
         "runs/mine": trained,
         "DIR": tmp_path / "copy",
