@@ -150,7 +150,7 @@ def draw(found: dict[str, dict[str, Any]]) -> Figure:
     note = "AUROC against test images, by kind of foreign picture; 1: always told apart"
     figure = style.headed_figure(7.5, 4.4, title, note)
     axes = figure.subplots()
-    for (name, row), mark in zip(found.items(), ("s", "^", "v", "o"), strict=True):
+    for (name, row), mark in zip(found.items(), ("o", "^", "v"), strict=True):
         axes.plot(
             [one["auroc"] for one in row["kinds"].values()],
             list(row["kinds"]),
