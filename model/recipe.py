@@ -237,6 +237,7 @@ RECIPES = {
             "release",
             "cifarnet_base",
             epochs=150,
+            val_size=2500,
             **PHOTOGRAPHS | dict(cutmix=0.3, ema_decay=0.998),
         ),
         # 20 to 2,000 images, with --init-from or without: many small steps.

@@ -52,7 +52,7 @@ def test_fine_tuning_for_five_classes(ship: torch.Tensor) -> None:
     torch.manual_seed(0)
     network: Any = timm.create_model(f"local-dir:{ROOT}", pretrained=True, num_classes=5)
     assert torch.equal(network.stem.conv.weight, ours.stem.conv.weight)
-    assert network.get_classifier().weight.shape == (5, 256)
+    assert network.get_classifier().weight.shape == (5, ours.num_features)
     images, labels = torch.randn(10, 3, 32, 32), torch.arange(10) % 5  # (10, 3, 32, 32), (10,)
     optimizer = torch.optim.SGD(network.get_classifier().parameters(), lr=0.05)
     losses = []
