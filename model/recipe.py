@@ -243,7 +243,7 @@ RECIPES = {
         # 20 to 2,000 images, with --init-from or without: many small steps.
         Recipe(
             "small",
-            epochs=40,
+            epochs=30,
             **PHOTOGRAPHS
             | dict(
                 batch_size=50,
