@@ -43,6 +43,10 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
         "| `slowest` | 94.10% | 90.00% ± 0.11 | 2,345 | 1.17 | 4,000 MiB | 3, 1 timed |",
         "| baseline | 94.01% | | 2,000 | 1 | | |",
     ]
+    trained = {"seconds": 2.345, "accuracy_tta": 0.94, "accuracy_tta_stdev": None, "runs": [[]] * 5}
+    gpu = {"recipe": "quick", "gpu": "Some GPU", "programs": {"quick": trained}}
+    last = told(tmp_path, gpu=gpu)["recipes"].split("\n\n")[-1]
+    assert last.startswith("On one Some GPU, `quick` trains in 2.35 s to 94.00%\n")
 
 
 def test_sentences_of_what_was_measured_and_no_others(tmp_path: Path) -> None:
