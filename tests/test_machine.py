@@ -32,9 +32,12 @@ def test_freed_memory_is_kept_where_the_c_library_can() -> None:
         "for _ in range(8): before = faults(); torch.ones(2**25); fresh.append(faults() - before)\n"
         "print(kept, min(fresh))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    kept, faults = done.stdout.split()
+    fewest = []
+    for _ in range(3):  # where the system put a library right above the heap, that cannot grow
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        kept, faults = done.stdout.split()
+        fewest.append(int(faults))
     # 128 MiB are 32,768 pages of 4 KiB, fresh in every round where memory is not kept. Where it is,
     # a round may still need other ones, as the heap lies; not all eight.
     if kept == "True":
-        assert int(faults) < 1000
+        assert min(fewest) < 1000
