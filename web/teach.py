@@ -75,7 +75,6 @@ def tab(site: Site) -> None:
     school = School(site, site.lessons)
     key = gr.Textbox(visible="hidden", label="Lesson")  # which the browser remembers
     looked_at = gr.Textbox(visible="hidden", label="Picture to try")
-    told = gr.Textbox(visible="hidden", label="What became of files")
     html(f"<p>{escape(INTRO)}</p><h3>1. Give it pictures</h3>", styles="charts.css")
     tools = html(TOOLS, "lesson-tools", script="camera.js teach.js")
     board = html("", "lesson")
@@ -110,7 +109,7 @@ def tab(site: Site) -> None:
 
     def opened(event: gr.EventData) -> tuple[Any, ...]:
         own = str(said_by(event, "key"))
-        return own, school.board(own), *school.look(own)
+        return own, school.board(own, ""), *school.look(own)
 
     def changed(act: Act) -> Callable[..., str]:
         def run(key: str, event: gr.EventData) -> str:
@@ -118,10 +117,8 @@ def tab(site: Site) -> None:
 
         return run
 
-    def given(key: str, event: gr.EventData) -> Iterator[tuple[str, str]]:
-        files = checked(said_by(event, "files"))
-        for said in school.take(key, said_by(event, "to"), files):
-            yield said, school.board(key, said)
+    def given(key: str, event: gr.EventData) -> Iterator[str]:
+        yield from school.take(key, said_by(event, "to"), checked(said_by(event, "files")))
 
     def begin(key: str, source: str) -> tuple[Any, ...]:
         school.begin(key, source)
@@ -134,7 +131,7 @@ def tab(site: Site) -> None:
     def forget(key: str) -> tuple[Any, ...]:
         school.lessons.forget(key)
         start_over = (cards.empty_stage(FILE), cards.empty_answer(), gr.update(visible="hidden"))
-        return "", school.board(key), *school.look(key), *start_over
+        return "", school.board(key, ""), *school.look(key), *start_over
 
     def pick(key: str, event: gr.EventData) -> Iterator[tuple[Any, ...]]:
         yield from school.try_it(key, str(said_by(event, "path")))
@@ -142,9 +139,9 @@ def tab(site: Site) -> None:
     tools.opened(opened, None, [key, board, *view], **QUIET, **in_turn)
     for name, act in ACTS.items():
         getattr(tools, name)(changed(act), key, board, **all_of_them, **in_turn)
-    # Files take long, and wait for nobody: the board is looked at again when they are all there.
-    taken_all = tools.given(given, key, [told, board], **all_of_them)
-    taken_all.then(school.board, [key, told], board, **all_of_them, **in_turn)
+    # Files take long, and wait for nobody: the board is made again when they are all there.
+    all_there = tools.given(given, key, board, **all_of_them)
+    all_there.then(school.board, key, board, **all_of_them, **in_turn)
     tools.forget(forget, key, [looked_at, board, *view, stage, answer, why], **QUIET, **in_turn)
     start.click(begin, [key, source], view, **QUIET)
     stop.click(end, key, view, **QUIET)
@@ -164,10 +161,13 @@ class School:
     def __init__(self, site: Site, every: Lessons) -> None:
         self.lessons, self._journal = every, site.journal
 
-    def board(self, key: str, said: str = "") -> str:
-        """A visitor's classes as the page shows them."""
+    def board(self, key: str, said: str | None = None) -> str:
+        """A visitor's classes as the page shows them, and what is said; None says it again."""
         try:
-            return board(self.lessons.open(key), said)
+            lesson = self.lessons.open(key)
+            if said is not None:
+                lesson.said = said
+            return board(lesson)
         except CifarnetError as error:
             return f'<p class="help">{escape(str(error))}</p>'
 
@@ -189,7 +189,7 @@ class School:
             sent: Names to show, and where the uploads lie.
 
         Yields:
-            How far it is, and at last what was taken and what was not.
+            The visitor's classes, and how far it is; at last what was taken and what was not.
         """
         kept, refused = 0, list[str]()
         try:
@@ -204,7 +204,7 @@ class School:
                         self.lessons.add(lesson, to, content)
                         kept += 1
                         if kept % ENOUGH == 0:
-                            yield f"{kept} pictures taken …"
+                            yield self.board(key, f"{kept} pictures taken …")
                     except CifarnetError as error:
                         refused.append(f"{name[-60:]}: {error}")
         except CifarnetError as error:
@@ -212,7 +212,7 @@ class School:
         counted = f"{kept} {'picture' if kept == 1 else 'pictures'} taken."
         more = f" and {len(refused) - TOLD} more" if len(refused) > TOLD else ""
         left = f" Not taken: {' '.join(refused[:TOLD])}{more}" if refused else ""
-        yield counted + left
+        yield self.board(key, counted + left)
 
     def begin(self, key: str, source: str) -> None:
         """Puts a visitor's training into the queue."""
@@ -277,13 +277,13 @@ class School:
             return cards.empty_stage(FILE)
 
 
-def board(lesson: Lesson, said: str = "") -> str:
+def board(lesson: Lesson) -> str:
     """A card for each class, and what can be done with all of them."""
     with lesson.lock:
         shown = "".join(_card(lesson, number, one) for number, one in lesson.subjects.items())
         counted = f"{lesson.count} pictures in {len(lesson.subjects)} classes."
     return (
-        f'<p class="status" role="status">{escape(said or counted)}</p>'
+        f'<p class="status" role="status">{escape(lesson.said or counted)}</p>'
         f'<ul class="classes">{shown}</ul>'
         '<div class="row"><button type="button" data-act="new">Add a class</button>'
         '<button type="button" data-act="zip">Open a zip of class folders</button>'
