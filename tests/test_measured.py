@@ -43,7 +43,8 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
         "| `slowest` | 94.10% | 90.00% ± 0.11 | 2,345 | 1.17 | 4,000 MiB | 3, 1 timed |",
         "| baseline | 94.01% | | 2,000 | 1 | | |",
     ]
-    trained = {"seconds": 2.345, "accuracy_tta": 0.94, "accuracy_tta_stdev": None, "runs": [[]] * 5}
+    trained: dict[str, Any] = {"seconds": 2.345, "runs": [[2.3, 0.94]] * 5}
+    trained |= {"accuracy_tta": 0.94, "accuracy_tta_stdev": None}
     gpu = {"recipe": "quick", "gpu": "Some GPU", "programs": {"quick": trained}}
     last = told(tmp_path, gpu=gpu)["recipes"].split("\n\n")[-1]
     assert last.startswith("On one Some GPU, `quick` trains in 2.35 s to 94.00%\n")
