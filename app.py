@@ -191,7 +191,11 @@ def _listen(host: str, port: int | None) -> socket.socket:
         try:
             found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
             both = host == "::" and socket.has_dualstack_ipv6()  # IPv4 as well
-            return socket.create_server(found[4], family=found[0], dualstack_ipv6=both)
+            listener = socket.create_server(found[4], family=found[0], dualstack_ipv6=both)
+            # Which asyncio does itself for sockets made otherwise: each answer is several small
+            # messages, and would wait up to 40 ms for word that the first one has arrived.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+            return listener
         except (OSError, UnicodeError) as error:  # no name of a host may hold ".."
             refused, reason = number, getattr(error, "strerror", None) or error
             if getattr(error, "errno", None) != errno.EADDRINUSE:

@@ -181,6 +181,15 @@ def test_it_listens_where_it_is_told_and_says_where(
             app._listen(options.host, options.port)
 
 
+def test_small_messages_wait_for_nothing() -> None:
+    with (
+        app._listen("127.0.0.1", None) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as asked,
+    ):
+        assert asked.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_the_first_free_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
