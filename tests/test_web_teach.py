@@ -39,20 +39,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def act(site: Site, name: str, *data: Any, **event: Any) -> str:
     """What comes of an event of the tab, as its browser sends it."""
-    config = json.loads(site.ask("GET", "/config")[1])
-    function = next(
-        one["id"]
-        for one in config["dependencies"]
-        if name in [target[1] for target in one["targets"]]
-    )
     session = secrets.token_hex(8)
-    body = {"data": data, "fn_index": function, "session_hash": session, "event_data": event}
+    body = {"data": data, "fn_index": _function(site, name), "session_hash": session}
+    body |= {"event_data": event}
     status, text = site.json("/gradio_api/queue/join", body)
     assert status == 200, text
     said = site.ask("GET", f"/gradio_api/queue/data?session_hash={session}")[1]
     for word in TELLTALE:
         assert word not in said
     return said.replace('\\"', '"')
+
+
+def _function(site: Site, name: str) -> int:
+    """The number of what an event calls."""
+    config = json.loads(site.ask("GET", "/config")[1])
+    return next(
+        one["id"]
+        for one in config["dependencies"]
+        if name in [target[1] for target in one["targets"]]
+    )
 
 
 def give(site: Site, key: str, name: str, content: bytes, to: int | None = None) -> str:
@@ -140,6 +145,19 @@ def test_files_that_were_not_uploaded_are_not_taken(site: Site) -> None:
         assert "0 pictures taken" in said
     for files in (None, "x", [None], {"a": 1}):
         assert "0 pictures taken" in act(site, "given", key, to=1, files=files)
+
+
+def test_no_board_comes_after_a_newer_one(site: Site) -> None:
+    add = _function(site, "added")
+    for _ in range(10):  # one alone is often lucky
+        key, session = secrets.token_hex(16), secrets.token_hex(8)
+        act(site, "opened", key=key)
+        body = {"data": [key], "fn_index": add, "session_hash": session}
+        with ThreadPoolExecutor(18) as hands:  # of a visitor, who adds so many classes at once
+            list(hands.map(lambda body: site.json("/gradio_api/queue/join", body), [body] * 18))
+        said = site.ask("GET", f"/gradio_api/queue/data?session_hash={session}")[1]
+        boards = [line for line in said.splitlines() if "process_completed" in line]
+        assert [board.count("data-class") for board in boards] == list(range(3, 21))
 
 
 def test_a_training_is_only_of_what_is_offered(site: Site) -> None:

@@ -79,6 +79,8 @@ class Lesson:
         self.training: Training | None = None
         self.model: Path | None = None
         """Folder of the latest model."""
+        self.said = ""
+        """What the visitor was told last."""
         self.lock = threading.RLock()
         self._numbers = itertools.count(1)
         folder.mkdir()

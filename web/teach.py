@@ -104,10 +104,12 @@ def tab(site: Site) -> None:
     view = [shown, start, stop, clock, use, taken]
     all_of_them: dict[str, Any] = dict(QUIET, trigger_mode="multiple")
     latest: dict[str, Any] = dict(QUIET, trigger_mode="always_last")
+    # Whoever does two things at once sees what came of both: no older board comes after a newer.
+    in_turn: dict[str, Any] = dict(concurrency_id="board", concurrency_limit=1)
 
     def opened(event: gr.EventData) -> tuple[Any, ...]:
         own = str(said_by(event, "key"))
-        return own, school.board(own), *school.look(own)
+        return own, school.board(own, ""), *school.look(own)
 
     def changed(act: Act) -> Callable[..., str]:
         def run(key: str, event: gr.EventData) -> str:
@@ -115,7 +117,7 @@ def tab(site: Site) -> None:
 
         return run
 
-    def given(key: str, event: gr.EventData) -> Iterator[Any]:
+    def given(key: str, event: gr.EventData) -> Iterator[str]:
         yield from school.take(key, said_by(event, "to"), checked(said_by(event, "files")))
 
     def begin(key: str, source: str) -> tuple[Any, ...]:
@@ -129,16 +131,18 @@ def tab(site: Site) -> None:
     def forget(key: str) -> tuple[Any, ...]:
         school.lessons.forget(key)
         start_over = (cards.empty_stage(FILE), cards.empty_answer(), gr.update(visible="hidden"))
-        return "", school.board(key), *school.look(key), *start_over
+        return "", school.board(key, ""), *school.look(key), *start_over
 
     def pick(key: str, event: gr.EventData) -> Iterator[tuple[Any, ...]]:
         yield from school.try_it(key, str(said_by(event, "path")))
 
-    tools.opened(opened, None, [key, board, *view], **QUIET)
+    tools.opened(opened, None, [key, board, *view], **QUIET, **in_turn)
     for name, act in ACTS.items():
-        getattr(tools, name)(changed(act), key, board, **all_of_them)
-    tools.given(given, key, board, **all_of_them)
-    tools.forget(forget, key, [looked_at, board, *view, stage, answer, why], **QUIET)
+        getattr(tools, name)(changed(act), key, board, **all_of_them, **in_turn)
+    # Files take long, and wait for nobody: the board is made again when they are all there.
+    all_there = tools.given(given, key, board, **all_of_them)
+    all_there.then(school.board, key, board, **all_of_them, **in_turn)
+    tools.forget(forget, key, [looked_at, board, *view, stage, answer, why], **QUIET, **in_turn)
     start.click(begin, [key, source], view, **QUIET)
     stop.click(end, key, view, **QUIET)
     clock.tick(school.look, key, view, **QUIET)
@@ -157,10 +161,13 @@ class School:
     def __init__(self, site: Site, every: Lessons) -> None:
         self.lessons, self._journal = every, site.journal
 
-    def board(self, key: str, said: str = "") -> str:
-        """A visitor's classes as the page shows them."""
+    def board(self, key: str, said: str | None = None) -> str:
+        """A visitor's classes as the page shows them, and what is said; None says it again."""
         try:
-            return board(self.lessons.open(key), said)
+            lesson = self.lessons.open(key)
+            if said is not None:
+                lesson.said = said
+            return board(lesson)
         except CifarnetError as error:
             return f'<p class="help">{escape(str(error))}</p>'
 
@@ -180,6 +187,9 @@ class School:
             key: Of the visitor.
             number: Of the class; None takes the names of the folders that pictures lie in.
             sent: Names to show, and where the uploads lie.
+
+        Yields:
+            The visitor's classes, and how far it is; at last what was taken and what was not.
         """
         kept, refused = 0, list[str]()
         try:
@@ -194,7 +204,7 @@ class School:
                         self.lessons.add(lesson, to, content)
                         kept += 1
                         if kept % ENOUGH == 0:
-                            yield board(lesson, f"{kept} pictures taken …")
+                            yield self.board(key, f"{kept} pictures taken …")
                     except CifarnetError as error:
                         refused.append(f"{name[-60:]}: {error}")
         except CifarnetError as error:
@@ -267,13 +277,13 @@ class School:
             return cards.empty_stage(FILE)
 
 
-def board(lesson: Lesson, said: str = "") -> str:
+def board(lesson: Lesson) -> str:
     """A card for each class, and what can be done with all of them."""
     with lesson.lock:
         shown = "".join(_card(lesson, number, one) for number, one in lesson.subjects.items())
         counted = f"{lesson.count} pictures in {len(lesson.subjects)} classes."
     return (
-        f'<p class="status" role="status">{escape(said or counted)}</p>'
+        f'<p class="status" role="status">{escape(lesson.said or counted)}</p>'
         f'<ul class="classes">{shown}</ul>'
         '<div class="row"><button type="button" data-act="new">Add a class</button>'
         '<button type="button" data-act="zip">Open a zip of class folders</button>'
