@@ -104,7 +104,7 @@ def filled_in(command: str, shapes: Path, trained: Path, tmp_path: Path) -> str:
     if command.startswith("accelerate launch"):
         if "--dataset" not in command:
             command += f" --dataset {shapes} --network cifarnet_nano --batch-size 40"
-            command += " --gradient-accumulation-steps 1"
+            command += " --gradient-accumulation-steps 1 --val-size -1"
         command += f" --epochs 1 --output {tmp_path / 'run'}"
     command = command.replace("model.evaluation .", f"model.evaluation {trained}")
     put_in = {
