@@ -220,6 +220,8 @@ class Run:
             # A checkpoint is written beside the last one; weights and figures take less than it.
             tensors = self.trainer.state()[0].values()
             folder.check_space(self.directory, 3 * sum(tensor.nbytes for tensor in tensors))
+        if self.trainer.epochs_done < self.recipe.epochs:  # else another one trained
+            self.machine = machine(self.accelerator.device)
         if not self.trainer.epochs_done:
             self.save()  # from here on the run can be resumed
         self.say(
@@ -236,7 +238,6 @@ class Run:
                 began = time.perf_counter()
                 progress.start(self.trainer.epochs_done)
                 report = self.trainer.train_epoch(progress.update)
-                self.machine = machine(self.accelerator.device)
                 # Validation is only reported, it chooses nothing; calibration uses its images.
                 saving = self._time_to_save()
                 checked = self._validate() if saving else (None, None)

@@ -28,6 +28,7 @@ from benchmarks._pixels import SIDE
 from model import Classifier
 from model.data import open_dataset
 from model.evaluation import style
+from model.inference.logits import both_views
 from model.utils import files
 from model.utils.errors import exit_on_error
 
@@ -201,8 +202,7 @@ def main() -> None:
         split = spread(test, args.images or len(test.labels))
 
     def mirrored(x: Tensor) -> Tensor:
-        """The mean answer to pictures and their mirror images."""
-        return (classifier.logits(x) + classifier.logits(x.flip(-1))) / 2  # (n, C)
+        return both_views(classifier.logits, x)[0]  # (n, C)
 
     asked, images = classifier.logits if args.once else mirrored, split.images
     result = measure(asked, images, split.labels, seed=args.seed, workers=args.workers)

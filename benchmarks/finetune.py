@@ -33,6 +33,7 @@ from model import augment
 from model.data import HELD_OUT, ImageDataset, open_dataset
 from model.evaluation import style
 from model.evaluation.metrics import measure
+from model.inference.logits import both_views
 from model.utils.errors import exit_on_error
 
 CLASSES = ("apple", "bicycle", "castle", "fox", "orchid")
@@ -96,8 +97,7 @@ def rival(data: Path, seed: int, epochs: int = 40, batch_size: int = 50) -> Scor
     seconds = time.perf_counter() - began
     network.eval()
     with torch.inference_mode():
-        both = [network(pixels(x)) for x in (test.images, test.images.flip(-1))]  # (n, 5) each
-    logits = (both[0] + both[1]) / 2  # (n, 5)
+        logits = both_views(network, pixels(test.images))[0]  # (n, 5)
     found = measure(logits.numpy(), test.labels.numpy())
     return {"accuracy": found["accuracy"], "ece": found["ece"], "seconds": seconds}
 

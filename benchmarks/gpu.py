@@ -130,8 +130,8 @@ def draw(result: dict[str, Any]) -> Figure:
     # Half a point around: what seeds differ by is no landscape.
     axes.set_ylim(100 * min(accuracies) - 0.5, 100 * max(accuracies) + 0.5)
     axes.set_xlim(0, 1.2 * max(seconds))
-    axes.set(xlabel="seconds of training and of the look at the test images")
-    axes.set(ylabel="test accuracy, %")
+    axes.set_xlabel("seconds of training and of the look at the test images")
+    axes.set_ylabel("test accuracy, %")
     axes.legend(loc="lower left")
     return figure
 

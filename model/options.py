@@ -59,8 +59,9 @@ def parse(arguments: list[str] | None = None) -> Options:
     given = {k: v for k, v in vars(args).items() if v is not None}
     if args.threads is not None and args.threads < 1:
         raise ConfigError(f"--threads {args.threads} is out of range: at least 1.")
+    here = {name: given[name] for name in HERE & given.keys()}
     if args.resume:
-        return _resumed(args, given)
+        return _resumed(args, given, here)
     recipe, data = _base(args)
     names = {field.name for field in dataclasses.fields(Recipe)} - {"name"}
     fields = {k: v for k, v in given.items() if k in names}
@@ -94,7 +95,6 @@ def parse(arguments: list[str] | None = None) -> Options:
     if args.cache_limit is not None:
         data = dataclasses.replace(data, cached=None)
     output = args.output or new_name(recipe.network)
-    here = {name: given[name] for name in HERE & given.keys()}
     return Options(recipe, small, data, limit, output, check_data=bool(args.check_data), **here)
 
 
@@ -165,7 +165,7 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
     return DataOptions(**kept)
 
 
-def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Options:
+def _resumed(args: argparse.Namespace, given: dict[str, Any], here: dict[str, Any]) -> Options:
     """A resumed run has its options in its checkpoint; only those of this machine may change."""
     fixed = sorted(given.keys() - HERE - {"max_bad_images"})
     if fixed:
@@ -173,7 +173,6 @@ def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> Options:
         raise ConfigError(f"--resume goes on with the run's own options: leave out {flags}.")
     # Placeholders: train.py takes recipe and data from the checkpoint.
     data = DataOptions(DEFAULT_DATASET, max_bad_images=given.get("max_bad_images", 0))
-    here = {name: given[name] for name in HERE & given.keys()}
     return Options(Recipe(), None, data, CACHE_LIMIT, args.resume, **here)
 
 

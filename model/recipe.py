@@ -229,7 +229,7 @@ RECIPES = {
         Recipe("flash", "cifarnet_nano", epochs=6, **GENTLE | {"resolution": SMALL_FIRST}),
         # 95.1 %, 22 minutes.
         Recipe("long", "cifarnet_base", epochs=13, resolution=((0.4, 0.75), (1.0, 1.0))),
-        # For photographs, best with --outliers; the more epochs, the better.
+        # For photographs, best with --outliers.
         Recipe("robust", epochs=16, **PHOTOGRAPHS),
         # The default weights, with CIFAR-100 as --outliers: 79 seconds on a GPU. Patches of other
         # images pay in so many epochs, and cost accuracy in few.

@@ -67,13 +67,13 @@ class Calibration:
             ValueError: If there are no images.
         """
         every = logits if distorted is None else torch.cat((logits, distorted))  # (M, C)
-        known = logits if len(labels) >= FEWEST else every
-        temperature = fit_temperature(known, labels.repeat(len(known) // len(labels)))
+        enough = logits if len(labels) >= FEWEST else every
+        temperature = fit_temperature(enough, labels.repeat(len(enough) // len(labels)))
         best, predicted = (every.double() / temperature).softmax(dim=1).max(dim=1)  # (M,), (M,)
         return cls(
             temperature=temperature,
             confident=_confident(best, predicted == labels.repeat(len(every) // len(labels))),
-            known=_known(known),
+            known=_least_energy(enough),
         )
 
     @classmethod
@@ -120,8 +120,8 @@ def energy(logits: Tensor) -> Tensor:
     return logits.double().logsumexp(dim=1)
 
 
-def _known(logits: Tensor) -> float | None:
-    """The energy that the share `TARGET_TPR` of known pictures exceeds."""
+def _least_energy(logits: Tensor) -> float | None:
+    """The energy that the share `TARGET_TPR` of known pictures exceeds; None of too few."""
     if len(logits) < FEWEST:
         return None
     return round(float(energy(logits).quantile(1 - TARGET_TPR)), 6)

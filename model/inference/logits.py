@@ -60,7 +60,7 @@ def predict(
     return found
 
 
-def both_views(run: nn.Module, x: Tensor) -> tuple[Tensor]:
+def both_views(run: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor]:
     """The mean of the logits of images and their mirror images, (n, C), from (n, 3, S, S)."""
     logits = run(torch.cat((x, x.flip(-1)))).float()  # (2 n, C)
     return (logits.unflatten(0, (2, -1)).mean(0),)  # (n, C)
