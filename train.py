@@ -18,7 +18,6 @@ if __name__ == "__main__":  # --help and mistakes need not wait for the librarie
     with exit_on_error():
         options.parse()
 
-import timm
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -90,15 +89,12 @@ class Run:
             self.options = DataOptions(**values["data"])
             bad = max(self.options.max_bad_images, asked.data.max_bad_images)
             self.options = dataclasses.replace(self.options, max_bad_images=bad)
-        if recipe.network not in (known := timm.list_models("cifarnet_*")):
-            raise ConfigError(
-                f"--network {recipe.network} is unknown: choose from {', '.join(known)}."
-            )
         self.say(f"Reading {self.options.name} ...")
         dataset = open_for_training(self.options)
         images = len(dataset.labels("train"))
-        if (chosen := asked.recipe_for(images)) is asked.small:
-            recipe = chosen
+        if not values:
+            recipe, self.options = asked.plan_for(images)
+        if recipe.name == "small" != asked.recipe.name:
             self.say(f"{images:,} images are few: the recipe is {recipe.name} (see --recipe).")
         # "auto" is decided once: after a break on another machine, numbers are still of one kind.
         precision = resolve_mixed_precision(recipe.mixed_precision, state.device)
@@ -138,6 +134,7 @@ class Run:
         self.trainer = build_trainer(
             self.recipe, self.data, self.accelerator, begin=begin, compiled=asked.compile
         )
+        hub.pretrained.config_of(self.trainer.network)  # what cannot be saved need not be trained
         if values:
             self.trainer.load_state(tensors, values["trainer"])
         if self.trainer.epochs_done == self.recipe.epochs:
@@ -376,7 +373,7 @@ def main(arguments: list[str] | None = None) -> None:
         asked = options.parse(arguments)
         if asked.check_data:
             dataset = open_for_training(asked.data)
-            recipe = asked.recipe_for(len(dataset.labels("train")))
+            recipe, _ = asked.plan_for(len(dataset.labels("train")))
             report, problem = check_data(dataset, recipe)
             print(f"{report}\n", flush=True)
             if problem:

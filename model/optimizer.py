@@ -4,15 +4,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from timm.optim import param_groups_weight_decay
 from timm.optim.muon import zeropower_via_newtonschulz
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
+from .network import CifarNet
 from .recipe import Recipe
 from .utils.device import has_bf16
 
 REFERENCE_BATCH = 1000  # images a step, for which recipes give SGD's rates and decay
 NEWTON_SCHULZ = [(3.4445, -4.7750, 2.0315)]
+HEAD_ALONE = 100.0  # times the classifier's rate, where it alone is trained
+TIMM_RATE, TIMM_DECAY = 0.02, 0.05  # share of Muon's rate that AdamW has, and its decay
 
 
 class Muon(Optimizer):
@@ -90,13 +94,17 @@ def orthogonal(gradient: Tensor, steps: int, dtype: torch.dtype = torch.float32)
 
 
 def build_optimizers(
-    network: nn.Module, recipe: Recipe, rates_on_device: bool = False
-) -> tuple[Muon, SGD]:
+    network: Any, recipe: Recipe, rates_on_device: bool = False
+) -> tuple[Optimizer, ...]:
     """Sorts a network's trained parameters: filters to Muon; biases and the classifier to SGD.
 
     SGD's rates and decay grow in proportion to the batch; Muon's do not, because its update has the
-    same size whatever the gradient's.
+    same size whatever the gradient's. Networks of timm's that are not ours get AdamW, which most of
+    them were made with: Muon's fixed norms would break those that normalise not every filter.
     """
+    if not isinstance(network, CifarNet):
+        groups = param_groups_weight_decay(network, TIMM_DECAY)
+        return (AdamW(groups, TIMM_RATE * recipe.learning_rate),)
     # Three groups, because three things are learned: what to look for (filters), from how much on
     # (biases of stem and normalisation, at a rate thousands of times higher), and what it is.
     filters: list[nn.Parameter] = []
@@ -104,24 +112,29 @@ def build_optimizers(
     heads: list[nn.Parameter] = []
     for name, param in network.named_parameters():
         if param.requires_grad:
-            group = filters if param.ndim == 4 else heads if name.startswith("head.") else biases
-            group.append(param)
-    muon = Muon(filters, recipe.learning_rate, recipe.momentum, recipe.newton_schulz_steps)
+            kind = filters if param.ndim == 4 else heads if name.startswith("head.") else biases
+            kind.append(param)
+    optimizers: list[Optimizer] = []
+    if filters:  # else they are frozen
+        steps = recipe.newton_schulz_steps
+        optimizers.append(Muon(filters, recipe.learning_rate, recipe.momentum, steps))
     scale = recipe.batch_size / REFERENCE_BATCH
-    rates = (scale * recipe.bias_learning_rate, scale * recipe.head_learning_rate)
+    head_rate = scale * recipe.head_learning_rate * (HEAD_ALONE if recipe.freeze else 1.0)
+    rates = (scale * recipe.bias_learning_rate, head_rate)
     decay = scale * recipe.weight_decay
-    groups: list[dict[str, Any]] = [
+    groups = [
         # SGD multiplies decay by the rate: divide, so that the recipe's is a share of the weight.
         dict(params=params, lr=rate, weight_decay=decay / rate if rate else 0.0)
         for params, rate in zip((biases, heads), rates, strict=True)
+        if params
     ]
     nesterov = recipe.sgd_momentum > 0
     fused = rates_on_device or None  # the only kind that reads its rate on the device
-    sgd = SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov, fused=fused)
+    optimizers.append(SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov, fused=fused))
     if rates_on_device:  # a recorded step reads them there, a number would be recorded with it
-        for settings in (*muon.param_groups, *sgd.param_groups):
-            settings["lr"] = torch.tensor(settings["lr"], device=filters[0].device)
-    return muon, sgd
+        for group in (group for one in optimizers for group in one.param_groups):
+            group["lr"] = torch.tensor(group["lr"], device=heads[0].device)
+    return tuple(optimizers)
 
 
 def linear_warmup_decay(step: int, steps: int, warmup: float, final: float = 0.0) -> float:

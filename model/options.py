@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .recipe import RECIPES, SMALL, DataOptions, Recipe
+from .recipe import OURS, RECIPES, SMALL, SYNTHETIC, DataOptions, Recipe, for_few_images
 from .utils import files
 from .utils.errors import ConfigError, TrainingError
 from .utils.folder import new_name
 
 DEFAULT_DATASET = "uoft-cs/cifar10"
-SYNTHETIC = "synthetic"
 CACHE_LIMIT = 4.0  # GiB
+IMAGE_SIZES = (24, 96)  # pixels
 # Options of this machine and hour: none changes what a run computes, and none is saved with it.
 HERE = {"track", "threads", "resume", "push_to_hub", "compile", "deterministic"}
 
@@ -25,8 +25,8 @@ class Options:
     """Everything that was asked for on the command line."""
 
     recipe: Recipe
-    small: Recipe | None
-    """What is done instead where there are few training images; None where a recipe was named."""
+    asked: dict[str, Any] | None
+    """Fields that hold also for few training images; None where a recipe was named."""
     data: DataOptions
     cache_limit: float
     """GiB."""
@@ -42,9 +42,11 @@ class Options:
     check_data: bool = False
     """Whether the dataset is only looked through."""
 
-    def recipe_for(self, images: int) -> Recipe:
-        """What is done with so many training images."""
-        return self.small if self.small and images <= SMALL else self.recipe
+    def plan_for(self, images: int) -> tuple[Recipe, DataOptions]:
+        """What is done with so many training images, and with which data."""
+        if self.asked is None or images > SMALL:
+            return self.recipe, self.data
+        return for_few_images(images, self.data, **self.asked)
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -77,10 +79,22 @@ def parse(arguments: list[str] | None = None) -> Options:
         if args.image_size is None:
             data = dataclasses.replace(data, image_size=size)
     recipe = dataclasses.replace(recipe, **fields)
+    if recipe.pretrained and data.init_from:
+        raise ConfigError("--pretrained and --init-from both name weights: give one of them.")
+    if recipe.freeze and not (recipe.pretrained or data.init_from):
+        raise ConfigError(
+            "--freeze keeps trained weights: name some with --init-from or --pretrained."
+        )
+    if not (data.init_from or recipe.network in OURS):
+        own_size = size_for_timm(recipe.network)
+        if args.image_size is None and not args.from_config:
+            data = dataclasses.replace(data, image_size=own_size)
     named = args.recipe or args.from_config or data.name == SYNTHETIC
-    small = None if named else dataclasses.replace(RECIPES["small"], **fields)
-    if not 24 <= data.image_size <= 96:
-        raise ConfigError(f"--image-size {data.image_size} is out of range: 24 to 96 pixels.")
+    low, high = IMAGE_SIZES
+    if not low <= data.image_size <= high:
+        raise ConfigError(
+            f"--image-size {data.image_size} is out of range: {low} to {high} pixels."
+        )
     if data.max_bad_images < 0:
         raise ConfigError(f"--max-bad-images {data.max_bad_images} is out of range: 0 or more.")
     for name in ("translate", "cutout"):
@@ -95,7 +109,27 @@ def parse(arguments: list[str] | None = None) -> Options:
     if args.cache_limit is not None:
         data = dataclasses.replace(data, cached=None)
     output = args.output or new_name(recipe.network)
-    return Options(recipe, small, data, limit, output, check_data=bool(args.check_data), **here)
+    asked = None if named else fields
+    return Options(recipe, asked, data, limit, output, check_data=bool(args.check_data), **here)
+
+
+def size_for_timm(name: str) -> int:
+    """Side of the images for a network that is timm's, not ours: its own, or the largest here.
+
+    Raises:
+        ConfigError: If timm has no such network.
+    """
+    import timm  # brings torch, for which --help need not wait
+
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, [*OURS, *timm.list_models()], 3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise ConfigError(
+            f"--network {name} is unknown: choose {', '.join(OURS)}, or a convolutional network of "
+            f"timm.{hint}"
+        )
+    card = timm.get_pretrained_cfg(name)
+    return min(card.input_size[-1] if card else IMAGE_SIZES[1], IMAGE_SIZES[1])
 
 
 def network_of(model: str) -> tuple[str, int]:
@@ -201,7 +235,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--image-column", help="column of the images (default: found by type)")
     add("--label-column", help="column of the labels (default: found by type and name)")
-    add("--image-size", type=int, help="side the images are scaled to, in pixels (default: 32)")
+    add(
+        "--image-size",
+        type=int,
+        help="side the images are scaled to, in pixels (default: 32, for other networks of timm "
+        "their own, at most 96)",
+    )
     add(
         "--cache-limit",
         type=float,

@@ -8,6 +8,9 @@ from typing import Any
 from .utils.errors import ConfigError
 
 SMALL = 2_000  # training images up to which a dataset is small, and has a recipe of its own
+EPOCH_IMAGES, FEWEST_EPOCHS, GENTLE_RATE = 4_000, 8, 0.02  # see `for_few_images`
+OURS = ("cifarnet_nano", "cifarnet_small", "cifarnet_base")  # networks, see `network`
+SYNTHETIC = "synthetic"  # the dataset that is generated, see `utils.synthetic`
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ class Recipe:
     """
 
     name: str = option("default", "name of the recipe")
-    network: str = option("cifarnet_small", "timm's name of the network.")
+    network: str = option("cifarnet_small", "timm's name of a convolutional network.")
+    pretrained: bool = option(False, "Begin with the weights that timm fetches for the network.")
+    freeze: bool = option(False, "Keep trained weights, and learn the classifier alone.")
     epochs: int = option(9, "Passes over the training images.", 1)
     batch_size: int = option(2000, "Images an optimizer step, over all processes.", 1)
     gradient_accumulation_steps: int = option(
@@ -240,7 +245,7 @@ RECIPES = {
             val_size=2500,
             **PHOTOGRAPHS | dict(cutmix=0.3, ema_decay=0.998),
         ),
-        # 20 to 2,000 images, with --init-from or without: many small steps.
+        # 20 to 2,000 images: many small steps, see `for_few_images`.
         Recipe(
             "small",
             epochs=30,
@@ -262,3 +267,25 @@ RECIPES = {
         ),
     )
 }
+
+
+def for_few_images(images: int, data: DataOptions, **asked: Any) -> tuple[Recipe, DataOptions]:
+    """What is done with few images, and with which data, where nothing else is asked for.
+
+    From trained weights few and small steps suffice, and more make the network forget what it knew:
+    `EPOCH_IMAGES` in all, but `FEWEST_EPOCHS` at least. Generated shapes are the outliers, so that
+    it also learns from so few images what it does not know.
+
+    Args:
+        images: To train on, those that are held back among them.
+        data: As asked for.
+        asked: Fields of the recipe that somebody chose.
+    """
+    recipe = RECIPES["small"]
+    if data.init_from or asked.get("pretrained"):
+        epochs = max(FEWEST_EPOCHS, min(recipe.epochs, EPOCH_IMAGES // images))
+        recipe = dataclasses.replace(recipe, epochs=epochs, learning_rate=GENTLE_RATE)
+    recipe = dataclasses.replace(recipe, **asked)
+    if not data.outliers and data.name != SYNTHETIC:
+        data = dataclasses.replace(data, outliers=SYNTHETIC)
+    return recipe, data

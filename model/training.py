@@ -16,16 +16,18 @@ from torch import Tensor, nn
 
 from . import augment, distort
 from .data import Loader, TrainingData
+from .network import CifarNet
 from .optimizer import build_optimizers, linear_warmup_decay
 from .recipe import Recipe
 from .utils.device import plan_for
-from .utils.errors import TrainingError
+from .utils.errors import ConfigError, TrainingError
 from .utils.graphs import GraphedStep
 
 CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it to arrive
 # Outlier exposure (Hendrycks et al., ICLR 2019, arXiv:1812.04606) gives outliers half the weight of
 # the images, over all; here a quarter as many count twice, which costs less time.
 OUTLIER_SHARE, OUTLIER_WEIGHT = 0.25, 2.0
+OPTIMIZER_STATE = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")  # of a parameter
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,18 @@ def build_trainer(
     torch.manual_seed(recipe.seed)
     names, size = tuple(data.dataset.label_names), data.dataset.image_size
     network: Any = begin
-    mean, std = data.mean, data.std
     if begin is None:
-        network = timm.create_model(recipe.network, num_classes=len(names))
+        network = _new_network(recipe, len(names), size)
+    elif begin.pretrained_cfg.get("label_names") != names:
+        network.reset_classifier(len(names))
+    mean, std = network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
+    if begin is None and isinstance(network, CifarNet):
+        mean, std = data.mean, data.std
         network.init_whitening(augment.normalize(data.sample, mean, std).cpu())
-    else:
-        mean, std = begin.pretrained_cfg["mean"], begin.pretrained_cfg["std"]
-        if begin.pretrained_cfg.get("label_names") != names:
-            network.reset_classifier(len(names))
     network.pretrained_cfg["input_size"] = (3, size, size)
+    if recipe.freeze:
+        network.requires_grad_(False)
+        network.get_classifier().requires_grad_(True)
     return Trainer(
         network,
         recipe,
@@ -101,6 +106,31 @@ def build_trainer(
     )
 
 
+def _new_network(recipe: Recipe, classes: int, size: int) -> Any:
+    """A network with new weights, or those that timm fetches for it.
+
+    Raises:
+        ConfigError: If there are none, or the network cannot be trained on such images.
+    """
+    name = recipe.network
+    try:
+        network = timm.create_model(name, recipe.pretrained, num_classes=classes)
+    except (OSError, RuntimeError) as error:  # no such weights, or no connection
+        raise ConfigError(
+            f"--pretrained: the weights of {name} cannot be had ({error}); check the connection, "
+            "or leave it out."
+        ) from None
+    try:
+        with torch.inference_mode():
+            network.eval()(torch.zeros(2, 3, size, size))  # (2, classes)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"--network {name} takes no images of {size} pixels ({error}); choose another one, or "
+            "another --image-size."
+        ) from None
+    return network
+
+
 class Trainer:
     """A network, its optimizers and its weight average, trained epoch by epoch.
 
@@ -109,7 +139,8 @@ class Trainer:
     evenly, several processes arrive at the gradients of one, but for rounding.
 
     Args:
-        network: Trained in place; its first layer should be whitened.
+        network: Trained in place, where its parameters want gradients; the first layer of one of
+            ours should be whitened.
         recipe: What to do.
         batches: Where images come from.
         mean: Of each channel, in [0, 1].
@@ -137,6 +168,8 @@ class Trainer:
         self.device = accelerator.device
         self.outliers = outliers
         self.epochs_done = 0
+        # Of ours, which is frozen after some epochs; timm's other networks have none.
+        self.stem_bias = network.stem.conv.bias if isinstance(network, CifarNet) else None
         self.stem_frozen = False
         # The order that convolutions compute in, on processors and GPUs: 1.5 times as fast.
         network.to(memory_format=torch.channels_last)
@@ -152,7 +185,12 @@ class Trainer:
         )
         self.mean, self.std = (torch.empty(len(mean), device=self.device) for _ in range(2))  # (3,)
         self._normalize_by(mean, std)
-        self.plan = plan_for(self.device, accelerator.num_processes, bool(accelerator.scaler))
+        self.plan = plan_for(
+            self.device,
+            accelerator.num_processes,
+            # Neither can be recorded: float16's scale, and AdamW's rate.
+            recordable=not accelerator.scaler and isinstance(network, CifarNet),
+        )
         self.optimizers = build_optimizers(self.network, recipe, self.plan.graphs)
         # The schedule scales these; what the optimizers hold is the rate of the moment.
         self.peaks = [[float(group["lr"]) for group in o.param_groups] for o in self.optimizers]
@@ -187,7 +225,8 @@ class Trainer:
         total = torch.zeros((), device=self.device)  # summed there, so that no step waits for it
         images_seen = done = 0
         rate = 0.0
-        self.parallel.train()  # validation left it in evaluation mode
+        # Validation left it in evaluation mode, in which what is frozen stays.
+        self.parallel.train(not self.recipe.freeze)
         self._freeze_stem(epoch)
         for images, labels, indices in self.batches.epoch(epoch):
             rate = self._schedule(epoch * steps + done)
@@ -216,9 +255,11 @@ class Trainer:
         DistributedDataParallel wants the same set of gradients in every step, so there the bias
         keeps its gradient and loses it before the optimizer sees it, to the same effect.
         """
+        if self.stem_bias is None or self.recipe.freeze:
+            return
         self.stem_frozen = epoch >= self.recipe.stem_bias_epochs
         if self.accelerator.num_processes == 1:
-            self.network.stem.conv.bias.requires_grad_(not self.stem_frozen)
+            self.stem_bias.requires_grad_(not self.stem_frozen)
 
     def _schedule(self, step: int) -> float:
         """Sets the learning rates of one step and returns Muon's."""
@@ -332,8 +373,8 @@ class Trainer:
 
         accelerate's own wrapper would change float16's scale between the two optimizers.
         """
-        if self.stem_frozen:
-            self.network.stem.conv.bias.grad = None
+        if self.stem_bias is not None and self.stem_frozen:
+            self.stem_bias.grad = None
         scaler = self.accelerator.scaler
         for optimizer in self.optimizers:
             if scaler:
@@ -362,8 +403,9 @@ class Trainer:
         if self.ema:
             tensors |= {f"average.{k}": v for k, v in self.ema.module.state_dict().items()}
         for name, optimizer, param in self._trained():
-            if (buffer := optimizer.state.get(param, {}).get("momentum_buffer")) is not None:
-                tensors[f"momentum.{name}"] = buffer
+            for key, value in optimizer.state.get(param, {}).items():
+                if isinstance(value, Tensor):
+                    tensors[f"{key}.{name}"] = value
         # channels_last tensors are not contiguous to safetensors
         tensors = {
             k: v.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
@@ -392,15 +434,14 @@ class Trainer:
             self.network.load_state_dict(part("network."))
             if self.ema:
                 self.ema.module.load_state_dict(part("average."))
-            saved = part("momentum.")
             for name, optimizer, param in self._trained():
-                if name in saved:  # SGD without momentum keeps none
-                    kept = optimizer.state[param]
-                    if kept.get("momentum_buffer") is None:
-                        kept["momentum_buffer"] = torch.empty_like(param)
-                    kept["momentum_buffer"].copy_(
-                        saved[name]
-                    )  # in place: a CUDA graph keeps its address
+                kept = optimizer.state[param]
+                for key in OPTIMIZER_STATE:
+                    if (saved := tensors.get(f"{key}.{name}")) is None:
+                        continue  # SGD without momentum keeps none
+                    if kept.get(key) is None:  # as the optimizer would make it, but for "step"
+                        kept[key] = torch.empty_like(param) if saved.ndim else saved.clone()
+                    kept[key].copy_(saved)  # in place: a CUDA graph keeps its address
             self.epochs_done = int(values["epochs_done"])
             # A run that began with a saved model has its mean and std, not the data's.
             self._normalize_by(*values["normalization"])

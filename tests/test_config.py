@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NAN, INFINITE = float("nan"), float("inf")
 # Keys by their path, and values that no card may have.
 WRONG: dict[str, list[Any]] = {
-    "architecture": ["resnet18", "cifarnet_huge", ["cifarnet_nano"], "hf-hub:evil/model", None],
+    "architecture": ["resnet81", "cifarnet_huge", ["cifarnet_nano"], "hf-hub:evil/model", None],
     "num_classes": [0, -5, "5", 5.0, True, 10**12, None],
     "label_names": [{"0": "a"}, "abcde"],
     "cifarnet": [{}, [1], {"version": "1"}],

@@ -191,9 +191,8 @@ def test_diverged_networks_are_not_saved(tmp_path: Path) -> None:
 
 
 def test_foreign_networks_are_not_saved(tmp_path: Path) -> None:
-    for network in (timm.create_model("test_resnet"), torch.nn.Linear(2, 3)):
-        with pytest.raises(ConfigError, match=r"test_resnet|Linear"):
-            save_pretrained(network, tmp_path / "run")
+    with pytest.raises(ConfigError, match="Linear"):
+        save_pretrained(torch.nn.Linear(2, 3), tmp_path / "run")
 
 
 @pytest.mark.parametrize("fails_at", [0, 1])

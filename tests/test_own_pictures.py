@@ -14,7 +14,7 @@ from test_training import RECIPE, Stripes, finished, trainer
 from model import options
 from model.hub import from_pretrained
 from model.inference.classifier import Classifier
-from model.recipe import RECIPES, SMALL
+from model.recipe import RECIPES, SMALL, DataOptions, for_few_images
 
 Here = Callable[..., tuple[int, str, str]]
 SHORT = ["--epochs", "10", "--batch-size", "40"]
@@ -71,12 +71,70 @@ def test_the_same_classes_keep_their_classifier(
     assert torch.equal(before.head.fc.weight, after.head.fc.weight)
 
 
-def test_a_fine_tuning_that_was_interrupted_ends_the_same(
-    two: Path, trained: Path, train_here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_frozen_network_learns_only_its_classifier(
+    two: Path, trained: Path, train_here: Here, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    code, _, errors = train_here(
+        "--dataset", two, "--init-from", trained, "--freeze", "--output", run, *SHORT
+    )
+    assert code == 0, errors
+    before, after = (from_pretrained(model).state_dict() for model in (trained, run))
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert changed == ["head.fc.weight"]
+    assert json.loads((run / "results.json").read_text())["test"]["plain"]["accuracy"] > 0.8
+    code, _, errors = train_here("--dataset", two, "--freeze")
+    assert code == 2
+    assert "--init-from" in errors
+
+
+def test_another_network_of_timm_is_trained_and_used_like_ours(
+    two: Path, train_here: Here, tmp_path: Path
+) -> None:
+    run, further = tmp_path / "run", tmp_path / "further"
+    code, _, errors = train_here(
+        "--dataset", two, "--network", "test_resnet", "--output", run, *SHORT
+    )
+    assert code == 0, errors
+    config = json.loads((run / "config.json").read_text())
+    assert config["architecture"] == "test_resnet"
+    # Its own mean, not the pictures'; its own size, as far as images here may be that large.
+    assert config["pretrained_cfg"]["mean"] == [0.5, 0.5, 0.5]
+    assert config["pretrained_cfg"]["input_size"] == [3, 96, 96]
+    classify = Classifier.from_pretrained(run)
+    picture = next((two / "cross").iterdir())
+    assert classify(picture).label in ("a ring", "cross")
+    assert classify.explain(picture).heat.shape == (96, 96)
+    assert classify.calibration.known is not None
+    again = ("--dataset", two, "--init-from", run, "--output", further, "--epochs", "1")
+    assert train_here(*again)[0] == 0
+    assert json.loads((further / "config.json").read_text())["architecture"] == "test_resnet"
+
+
+def test_a_network_that_does_not_fit_is_told_before_training(two: Path, train_here: Here) -> None:
+    code, _, errors = train_here("--dataset", two, "--network", "resnet81")
+    assert code == 2
+    assert "resnet18" in errors
+    for network, why in (("test_maxvit", "no images of 32 pixels"), ("test_vit", "img_size")):
+        wish = ("--dataset", two, "--network", network, "--image-size", "32")
+        code, said, errors = train_here(*wish)
+        assert code == 2
+        assert why in errors
+        assert "Training" not in said
+
+
+@pytest.mark.parametrize("network", [(), ("--network", "test_resnet", "--image-size", "32")])
+def test_a_training_that_was_interrupted_ends_the_same(
+    two: Path,
+    trained: Path,
+    train_here: Here,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    network: tuple[str, ...],
 ) -> None:
     import train
 
-    arguments = ("--dataset", two, "--init-from", trained, *SHORT)
+    arguments = ("--dataset", two, *(network or ("--init-from", trained)), *SHORT)
     assert train_here(*arguments, "--output", tmp_path / "whole")[0] == 0
     save = train.Run.save
 
@@ -106,11 +164,21 @@ def test_another_network_than_the_saved_one_is_refused(
 
 def test_a_recipe_for_few_images_is_chosen_unless_one_is_named() -> None:
     asked = options.parse(["--dataset", "d", "--epochs", "7"])
-    small, large = asked.recipe_for(SMALL), asked.recipe_for(SMALL + 1)
+    small, large = asked.plan_for(SMALL)[0], asked.plan_for(SMALL + 1)[0]
     assert small == dataclasses.replace(RECIPES["small"], epochs=7)
     assert large == dataclasses.replace(RECIPES["default"], epochs=7)
     for named in (["--recipe", "flash"], ["--dataset", "synthetic"]):
-        assert options.parse(named).recipe_for(10) == options.parse(named).recipe
+        assert options.parse(named).plan_for(10)[0] == options.parse(named).recipe
+
+
+def test_few_images_are_trained_on_longer_than_many_and_beside_generated_ones() -> None:
+    new, mine = DataOptions("d"), DataOptions("d", init_from="m")
+    assert [for_few_images(n, mine)[0].epochs for n in (60, 133, 250, 2_000)] == [30, 30, 16, 8]
+    assert for_few_images(2_000, new)[0].epochs == RECIPES["small"].epochs
+    assert for_few_images(60, mine, epochs=5)[0].epochs == 5
+    assert for_few_images(60, mine)[1].outliers == "synthetic"
+    assert for_few_images(60, DataOptions("d", outliers="o"))[1].outliers == "o"
+    assert for_few_images(60, DataOptions("synthetic"))[1].outliers is None
 
 
 def test_balanced_weights_are_the_gradient_of_balanced_classes() -> None:

@@ -25,7 +25,7 @@ from model.data import load_training_data, open_for_training
 from model.evaluation import finish
 from model.inference.logits import predict_logits
 from model.options import network_of
-from model.recipe import RECIPES, DataOptions
+from model.recipe import RECIPES, DataOptions, for_few_images
 from model.utils.device import resolve_mixed_precision, use_all_cores
 from model.utils.errors import CifarnetError, DataError
 from model.utils.machine import cores, machine, peak_memory_mib
@@ -103,14 +103,18 @@ class TrainingJob:
         accelerator = Accelerator(mixed_precision=precision)
         begin: Any = None
         self.options = DataOptions(self._request["dataset"])
+        asked = {}
         if source := self._request["init_from"]:
             begin = hub.from_pretrained(source)
-            network, size = network_of(source)
-            recipe = dataclasses.replace(recipe, network=network)
+            asked["network"], size = network_of(source)
             self.options = dataclasses.replace(self.options, init_from=source, image_size=size)
+        dataset = open_for_training(self.options)
+        if recipe.name == "small":
+            images = len(dataset.labels("train"))
+            recipe, self.options = for_few_images(images, self.options, **asked)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
         self.data = load_training_data(
-            open_for_training(self.options),
+            dataset,
             self.options,
             self.recipe,
             cache_limit=CACHE_LIMIT,

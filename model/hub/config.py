@@ -12,6 +12,7 @@ import timm
 from timm.models import PretrainedCfg
 
 from .. import network as network  # registers the architectures with timm
+from ..recipe import OURS
 from ..utils import files
 from ..utils.errors import ConfigError
 
@@ -29,7 +30,8 @@ SIZES = f"from {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]}"
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's controls, surrogates and separators of lines
 
 RATES = ("drop_rate", "drop_path_rate", "drop_block_rate")
-ARGUMENTS = {"num_classes", "in_chans", "global_pool", "stem_width", "widths", "depths", *RATES}
+SHAPE = {"stem_width", "widths", "depths"}  # of our networks; timm's others have fixed ones
+ARGUMENTS = {"num_classes", "in_chans", "global_pool", *SHAPE, *RATES}
 PRETRAINED_KEYS = {field.name for field in dataclasses.fields(PretrainedCfg)}
 
 
@@ -65,8 +67,9 @@ def check(content: dict[str, Any], where: str) -> dict[str, Any]:
         content: What the JSON file holds.
         where: Names the card in messages.
     """
-    known = timm.list_models("cifarnet_*")
-    _require("architecture", content, content.get("architecture") in known, known, where)
+    name = content.get("architecture")
+    known = isinstance(name, str) and timm.is_model(name)
+    _require("architecture", content, known, "the name of a network of timm", where)
     classes: Any = content.get("num_classes")
     wanted = f"a whole number from 1 to {MAX_CLASSES}"
     _require("num_classes", content, _is_int(classes, 1, MAX_CLASSES), wanted, where)
@@ -150,7 +153,8 @@ def _check_arguments(content: dict[str, Any], classes: int, where: str) -> None:
     """Checks what goes into the network's constructor, so that building it stays cheap."""
     args = content.get("model_args", {})
     _require("model_args", content, isinstance(args, dict), "an object", where)
-    _refuse_unknown("model_args", args, ARGUMENTS, where)
+    ours = content["architecture"] in OURS
+    _refuse_unknown("model_args", args, ARGUMENTS if ours else ARGUMENTS - SHAPE, where)
     depths = args.get("depths", [1])
     fine = {
         "num_classes": args.get("num_classes", classes) == classes,

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from timm.models._hub import save_config_for_hf
 from torch import Tensor, nn
 
+from ..recipe import OURS
 from ..utils import files
 from ..utils.errors import ConfigError, WeightsError
 from . import card, config, snapshot
@@ -39,7 +40,7 @@ def save_pretrained(
     config card last: on a full disk, what was there before stays.
 
     Args:
-        network: Built by timm from a `cifarnet_*` architecture, or one compiled or wrapped for
+        network: Built by timm, one of ours or another, or one compiled or wrapped for
             several devices by torch; its `pretrained_cfg` holds the mean, std and input_size that
             it was trained with.
         directory: Made if need be.
@@ -59,7 +60,7 @@ def save_pretrained(
         OSError: If a file cannot be written.
     """
     directory, network = Path(directory), unwrapped(network)
-    content = _config_of(network, label_names, extra)
+    content = config_of(network, label_names, extra)
     weights = _weights_of(network, dtype or torch.float32)
     contents = {snapshot.WEIGHTS_NAME: weights}
     if results is not None:
@@ -129,10 +130,16 @@ def read_config(model: str | os.PathLike[str], revision: str | None = None) -> d
     return config.load(snapshot.resolve(model, revision, names=()) / config.NAME)
 
 
-def _config_of(
-    network: nn.Module, label_names: Sequence[str] | None, extra: dict[str, Any] | None
+def config_of(
+    network: nn.Module,
+    label_names: Sequence[str] | None = None,
+    extra: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The config card, as timm writes it, with our key at the end."""
+    """The config card, as timm writes it, with our key at the end; see `save_pretrained`.
+
+    Raises:
+        ConfigError: If the network cannot be saved.
+    """
     if not hasattr(network, "pretrained_cfg"):
         raise ConfigError(
             f"A {type(network).__name__} cannot be saved; build a network by "
@@ -195,7 +202,7 @@ def write_together(directory: Path, contents: dict[str, bytes]) -> None:
 
 
 def _build(content: dict[str, Any], path: Path) -> nn.Module:
-    """An empty network on the meta device: it has shapes, but no values."""
+    """A network whose values are to be replaced; one of ours has shapes only, and costs nothing."""
     pretrained = dict(content["pretrained_cfg"], num_classes=content["num_classes"])
     if content.get("label_names"):
         pretrained["label_names"] = tuple(content["label_names"])
@@ -203,7 +210,8 @@ def _build(content: dict[str, Any], path: Path) -> nn.Module:
         num_classes=content["num_classes"], pretrained_cfg=pretrained
     )
     try:
-        with torch.device("meta"):
+        # Others may have more than their weights, which are read from the file: tables, say.
+        with torch.device("meta" if content["architecture"] in OURS else "cpu"):
             return timm.create_model(content["architecture"], pretrained=False, **args)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(

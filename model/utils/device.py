@@ -21,16 +21,16 @@ class DevicePlan:
     """Seconds between checkpoints, at least; epochs can be shorter than writing one takes."""
 
 
-def plan_for(device: torch.device, processes: int, scaled: bool) -> DevicePlan:
+def plan_for(device: torch.device, processes: int, recordable: bool) -> DevicePlan:
     """How to train on a device.
 
     Args:
         device: Where.
         processes: That share each batch; they talk to each other in ways that graphs cannot hold.
-        scaled: Whether float16 gradients are scaled, which waits for the device in each step.
+        recordable: Whether a step is told to the device without waiting for it.
     """
     cuda = device.type == "cuda"
-    return DevicePlan(cuda, cuda and processes == 1 and not scaled, 10.0 if cuda else 0.0)
+    return DevicePlan(cuda, cuda and processes == 1 and recordable, 10.0 if cuda else 0.0)
 
 
 def resolve_mixed_precision(asked: str, device: torch.device) -> str:
