@@ -41,7 +41,7 @@ from model.inference.logits import predict_logits
 from model.options import Options
 from model.progress import RunProgress, reading_progress
 from model.recipe import DataOptions, Recipe
-from model.training import EpochReport, build_trainer
+from model.training import EpochReport, Trainer, build_trainer
 from model.utils import files, folder
 from model.utils.device import (
     repeat_bit_for_bit,
@@ -69,14 +69,8 @@ class Run:
             CifarnetError: If data, options or checkpoint cannot be used.
         """
         # Who else trains is known before anything is read, so that mistakes are told once.
-        state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+        state = _processes()
         self.main = state.is_main_process
-        started = os.environ.get("WORLD_SIZE", "1")
-        if started != str(state.num_processes):
-            raise TrainingError(
-                f"{started} processes were started, but each would train alone. On a CPU, start "
-                f"them by: ACCELERATE_USE_CPU=true torchrun --nproc_per_node {started} train.py"
-            )
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
         if asked.deterministic:
             repeat_bit_for_bit()
@@ -112,13 +106,13 @@ class Run:
                 f"This run began with {values['processes']} process(es) and goes on with "
                 f"{state.num_processes}: it will end at other weights than without the break."
             )
-        self.data = self._read_data(dataset, asked.cache_limit)
         self.bad_before = set(values.get("bad_images", []))
+        self.data = self._read_data(dataset, asked.cache_limit)
         # What was decided on the way is part of the recipe that is saved: whoever repeats the run
         # on another machine decides the same.
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.val_size)
         # Other images under the same name would make a resumed or repeated run a lie.
-        self.fingerprint = self.data.dataset.splits["train"].fingerprint
+        self.fingerprint = dataset.splits["train"].fingerprint
         began_with = values["fingerprint"] if values else self.options.fingerprint
         if began_with and began_with != self.fingerprint:
             raise DataError(
@@ -128,17 +122,22 @@ class Run:
         self.options = dataclasses.replace(
             self.options, cached=self.data.cached, fingerprint=self.fingerprint
         )
-        begin: Any = None
-        if self.options.init_from and not values:
+        self.trainer = self._build(asked.compile, tensors, values)
+
+    def _build(self, compiled: bool, tensors: dict[str, Any], values: dict[str, Any]) -> Trainer:
+        """The trainer, which begins with new or saved weights, or takes up a checkpoint."""
+        recipe, begin = self.recipe, None
+        if values:  # the checkpoint has all weights, and no others need be fetched
+            recipe = dataclasses.replace(recipe, pretrained=False)
+        elif self.options.init_from:
             begin = hub.from_pretrained(self.options.init_from)
-        self.trainer = build_trainer(
-            self.recipe, self.data, self.accelerator, begin=begin, compiled=asked.compile
-        )
-        hub.pretrained.config_of(self.trainer.network)  # what cannot be saved need not be trained
+        trainer = build_trainer(recipe, self.data, self.accelerator, begin=begin, compiled=compiled)
+        hub.pretrained.config_of(trainer.network)  # what cannot be saved need not be trained
         if values:
-            self.trainer.load_state(tensors, values["trainer"])
-        if self.trainer.epochs_done == self.recipe.epochs:
+            trainer.load_state(tensors, values["trainer"])
+        if trainer.epochs_done == recipe.epochs:
             self.say("All epochs are done; evaluating and saving.")
+        return trainer
 
     def say(self, text: str) -> None:
         """Prints a line, once over all processes."""
@@ -353,6 +352,18 @@ def _hint(run: Run | None, resumed: Path | None) -> str:
     if run is None:
         return advice.how_to_go_on(resumed)
     return advice.how_to_go_on(run.directory, run.saved, run.recipe.epochs)
+
+
+def _processes() -> PartialState:
+    """This process among those that train together."""
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    started = os.environ.get("WORLD_SIZE", "1")
+    if started != str(state.num_processes):
+        raise TrainingError(
+            f"{started} processes were started, but each would train alone. On a CPU, start them "
+            f"by: ACCELERATE_USE_CPU=true torchrun --nproc_per_node {started} train.py"
+        )
+    return state
 
 
 def _hold(asked: Options) -> AbstractContextManager[None]:

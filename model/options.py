@@ -79,17 +79,30 @@ def parse(arguments: list[str] | None = None) -> Options:
         if args.image_size is None:
             data = dataclasses.replace(data, image_size=size)
     recipe = dataclasses.replace(recipe, **fields)
+    if not (data.init_from or recipe.network in OURS):
+        own_size = size_for_timm(recipe.network)
+        if args.image_size is None and not args.from_config:
+            data = dataclasses.replace(data, image_size=own_size)
+    _check(recipe, data)
+    limit = CACHE_LIMIT if args.cache_limit is None else args.cache_limit
+    if not limit >= 0:
+        raise ConfigError(f"--cache-limit {limit} is out of range: 0 GiB or more.")
+    if args.cache_limit is not None:
+        data = dataclasses.replace(data, cached=None)
+    output = args.output or new_name(recipe.network)
+    named = args.recipe or args.from_config or data.name == SYNTHETIC
+    asked = None if named else fields
+    return Options(recipe, asked, data, limit, output, check_data=bool(args.check_data), **here)
+
+
+def _check(recipe: Recipe, data: DataOptions) -> None:
+    """Refuses what is fine alone, but not together, and numbers that are out of range."""
     if recipe.pretrained and data.init_from:
         raise ConfigError("--pretrained and --init-from both name weights: give one of them.")
     if recipe.freeze and not (recipe.pretrained or data.init_from):
         raise ConfigError(
             "--freeze keeps trained weights: name some with --init-from or --pretrained."
         )
-    if not (data.init_from or recipe.network in OURS):
-        own_size = size_for_timm(recipe.network)
-        if args.image_size is None and not args.from_config:
-            data = dataclasses.replace(data, image_size=own_size)
-    named = args.recipe or args.from_config or data.name == SYNTHETIC
     low, high = IMAGE_SIZES
     if not low <= data.image_size <= high:
         raise ConfigError(
@@ -103,14 +116,6 @@ def parse(arguments: list[str] | None = None) -> Options:
                 f"--{name} {getattr(recipe, name)} is out of range: below the images' "
                 f"{data.image_size} pixels."
             )
-    limit = CACHE_LIMIT if args.cache_limit is None else args.cache_limit
-    if not limit >= 0:
-        raise ConfigError(f"--cache-limit {limit} is out of range: 0 GiB or more.")
-    if args.cache_limit is not None:
-        data = dataclasses.replace(data, cached=None)
-    output = args.output or new_name(recipe.network)
-    asked = None if named else fields
-    return Options(recipe, asked, data, limit, output, check_data=bool(args.check_data), **here)
 
 
 def size_for_timm(name: str) -> int:
