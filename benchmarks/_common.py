@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -200,3 +201,15 @@ def bars(
 
 def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def chromium() -> str:
+    """The browser's program.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if found is None:
+        raise ConfigError("Chromium is needed: install it, or name it in CHROMIUM.")
+    return found

@@ -17,6 +17,7 @@ import io
 import json
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -44,12 +45,14 @@ Scores: TypeAlias = dict[str, float]
 """accuracy, ece and seconds, and what `verdicts` gives."""
 
 
-def lay_out(dataset: ImageDataset, each: int, seed: int, folder: Path) -> None:
+def lay_out(
+    dataset: ImageDataset, classes: Sequence[str], each: int, seed: int, folder: Path
+) -> None:
     """Writes class folders: `each` random training pictures of a class, all test pictures."""
-    numbers = [dataset.label_names.index(name) for name in CLASSES]
+    numbers = [dataset.label_names.index(name) for name in classes]
     for kind, split in dataset.splits.items():
         generator = torch.Generator().manual_seed(seed)
-        for name, number in zip(CLASSES, numbers, strict=True):
+        for name, number in zip(classes, numbers, strict=True):
             rows = (split.labels == number).nonzero().flatten()  # (n,)
             if kind == "train":
                 rows = rows[torch.randperm(len(rows), generator=generator)[:each]]
@@ -135,7 +138,7 @@ def main() -> None:
         for seed in tqdm(range(args.seeds), desc=f"{each} of each"):
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
-                lay_out(dataset, each, seed, folder / "data")
+                lay_out(dataset, CLASSES, each, seed, folder / "data")
                 here = folder / "data"
                 for i, (way, flags) in enumerate(WAYS.items()):
                     run = folder / f"run{i}"

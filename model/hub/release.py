@@ -68,7 +68,7 @@ def measured(results: Path) -> dict[str, str]:
     Args:
         results: Folder of the benchmarks' JSON files; what is not there is left out.
     """
-    names = ("speed", "gpu", "inference", "commands", "startup", "scaling", "finetune")
+    names = ("speed", "gpu", "inference", "commands", "startup", "scaling", "finetune", "teach")
     paths = {name: results / f"{name}.json" for name in names}
     values: dict[str, Any] = {
         name: files.read_json(path) for name, path in paths.items() if path.is_file()

@@ -1,0 +1,96 @@
+"""Teaching the page three classes in a real browser: how long it takes, and what it then knows.
+
+    pip install playwright
+    python -m benchmarks.teach --dataset uoft-cs/cifar100
+
+Gives the tab "Teach it" 40 pictures each of three classes that the default weights were never shown
+in any way, presses Train, and asks about a picture as soon as it can. Then downloads the model and
+asks it about 100 other pictures of each class. Needs Chromium. Writes teach.json to
+benchmarks/results.
+"""
+
+import statistics
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks._common import chromium, options, started, write
+from benchmarks.finetune import lay_out
+from model.data import open_dataset
+from model.inference.classifier import Classifier
+from model.utils.errors import exit_on_error
+
+CLASSES = ("apple", "bicycle", "castle")
+EACH = 40
+ANSWERS = 20  # pictures that are tried one after the other
+PATIENCE = 600_000  # milliseconds
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    parser = options(__doc__, model=True)
+    parser.add_argument("--dataset", metavar="DIR_OR_ID", default="uoft-cs/cifar100")
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    with exit_on_error():
+        executable, dataset = chromium(), open_dataset(args.dataset)
+    from playwright.sync_api import sync_playwright  # only benchmarks and tests need it
+
+    line = ["app.py", "--allow-training", "--model", str(args.model)]
+    rounds = []
+    with started(line, r"The page is at (\S+)") as (_, told), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        for seed in range(args.rounds):
+            with tempfile.TemporaryDirectory() as name:
+                lay_out(dataset, CLASSES, EACH, seed, Path(name) / "data")
+                rounds.append(lesson(browser.new_context().new_page(), told[1], Path(name)))
+            print(rounds[-1], flush=True)
+        browser.close()
+    result: dict[str, Any] = {"classes": CLASSES, "each": EACH, "rounds": rounds}
+    for key in rounds[0]:
+        result[key] = round(statistics.fmean(one[key] for one in rounds), 4)
+    write(args, "teach", result)
+
+
+def lesson(page: Any, url: str, folder: Path) -> dict[str, float]:
+    """One visit, from a zip of class folders to a downloaded model."""
+    with zipfile.ZipFile(folder / "pictures.zip", "w") as archive:
+        for path in sorted((folder / "data" / "train").glob("*/*.png")):
+            archive.write(path, f"{path.parent.name}/{path.name}")
+    test = sorted((folder / "data" / "test").glob("*/*.png"))
+    page.set_default_timeout(PATIENCE)
+    page.goto(url)
+    page.get_by_role("tab", name="Teach it").click()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Open a zip").click()
+    chooser.value.set_files(folder / "pictures.zip")
+    page.locator("#lesson .thumbs img").nth(len(CLASSES) * EACH - 1).wait_for()
+    began = time.perf_counter()
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.locator("#training-view").get_by_text("test pictures rightly").first.wait_for()
+    trained = time.perf_counter()
+    asked = []
+    for path in test[:: len(test) // ANSWERS]:
+        asked.append(time.perf_counter())
+        with page.expect_response(lambda one: "/answer" in one.url):
+            page.locator("#try-file").set_input_files(path)
+        asked[-1] = time.perf_counter() - asked[-1]
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the model").click()
+    download.value.save_as(folder / "model.zip")
+    with zipfile.ZipFile(folder / "model.zip") as archive:
+        archive.extractall(folder)
+    (run,) = (path.parent for path in folder.glob("*/config.json"))
+    answers = Classifier.from_pretrained(run)(test)
+    right = [one.label == path.parent.name for one, path in zip(answers, test, strict=True)]
+    return {
+        "seconds": trained - began,  # from Train until it can be tried
+        "answer_seconds": statistics.median(asked),
+        "accuracy": statistics.fmean(right),
+    }
+
+
+if __name__ == "__main__":
+    main()
