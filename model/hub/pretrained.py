@@ -32,12 +32,10 @@ def save_pretrained(
     label_names: Sequence[str] | None = None,
     results: dict[str, Any] | None = None,
     extra: dict[str, Any] | None = None,
-    dtype: torch.dtype | None = None,
 ) -> Path:
     """Writes a network so that `from_pretrained`, timm and the hub can read it.
 
-    All files are written beside their destination first and renamed together at the end, the
-    config card last: on a full disk, what was there before stays.
+    All files are replaced together, the config card last: on a full disk, what was there stays.
 
     Args:
         network: Built by timm, one of ours or another, or one compiled or wrapped for
@@ -48,20 +46,18 @@ def save_pretrained(
         results: Content of results.json; adds that file and the model card README.md, which shows
             what lies in `directory`/figures.
         extra: What else to keep in config.json under "cifarnet", such as the recipe.
-        dtype: Of the stored weights, such as torch.float16; None keeps float32. Weights are float32
-            again once loaded.
 
     Returns:
         The directory.
 
     Raises:
         ConfigError: If label names do not fit the network, or timm did not build it.
-        WeightsError: If a weight is NaN or infinite, also after rounding to `dtype`.
+        WeightsError: If a weight is NaN or infinite.
         OSError: If a file cannot be written.
     """
     directory, network = Path(directory), unwrapped(network)
     content = config_of(network, label_names, extra)
-    weights = _weights_of(network, dtype or torch.float32)
+    weights = _weights_of(network)
     contents = {snapshot.WEIGHTS_NAME: weights}
     if results is not None:
         results = results | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
@@ -69,7 +65,8 @@ def save_pretrained(
         contents[RESULTS_NAME] = _json(results)
         contents[CARD_NAME] = card.model_card(results, content, figures=figures).encode()
     contents[config.NAME] = _json(content)
-    write_together(directory, contents)
+    directory.mkdir(parents=True, exist_ok=True)
+    files.write_together({directory / name: data for name, data in contents.items()})
     return directory
 
 
@@ -163,15 +160,15 @@ def config_of(
     return config.check({**content, config.KEY: ours}, "The network to be saved")
 
 
-def _weights_of(network: nn.Module, dtype: torch.dtype) -> bytes:
+def _weights_of(network: nn.Module) -> bytes:
     tensors = {}
     for name, value in network.state_dict().items():
         if value.is_floating_point():
-            value = value.to(dtype)
+            value = value.float()
             if not value.isfinite().all():
                 raise WeightsError(
-                    f"{name} holds NaN or infinite values as {dtype}; nothing was saved. Training "
-                    "diverged: lower the learning rate."
+                    f"{name} holds NaN or infinite values; nothing was saved. Training diverged: "
+                    "lower the learning rate."
                 )
         # torch.compile may also have wrapped a part of the network.
         tensors[name.replace("_orig_mod.", "")] = value.detach().cpu().contiguous()
@@ -181,24 +178,6 @@ def _weights_of(network: nn.Module, dtype: torch.dtype) -> bytes:
 def _json(content: dict[str, Any]) -> bytes:
     # Not as ASCII, in which names of many scripts would take three times as much.
     return (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
-
-
-def write_together(directory: Path, contents: dict[str, bytes]) -> None:
-    """Writes all files under other names first, so that nothing is replaced before all is safe."""
-    new = {
-        name: (directory / name).with_name(f".{Path(name).name}{files.UNFINISHED}")
-        for name in contents
-    }
-    try:
-        for name, data in contents.items():
-            new[name].parent.mkdir(parents=True, exist_ok=True)
-            files.write_bytes(new[name], data)
-        for name, path in new.items():
-            os.replace(path, directory / name)
-    except BaseException:
-        for path in new.values():
-            path.unlink(missing_ok=True)
-        raise
 
 
 def _build(content: dict[str, Any], path: Path) -> nn.Module:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from ..utils import files
 from ..utils.errors import ConfigError
 from . import config, snapshot
 from .card import FIGURES
-from .pretrained import CARD_NAME, RESULTS_NAME, load, write_together
+from .pretrained import CARD_NAME, RESULTS_NAME, load
 
 OTHERS = (RESULTS_NAME, CARD_NAME, *(f"figures/{name}" for name in FIGURES))
 
@@ -47,12 +48,14 @@ def pull(
     # The config card comes last: a folder without it is not yet a model.
     others = [name for name in OTHERS if name in there]
     found = {
-        name: snapshot.fetch(repo_id, name, source.name).read_bytes()
+        directory / name: snapshot.fetch(repo_id, name, source.name).read_bytes()
         for name in (snapshot.WEIGHTS_NAME, *others, config.NAME)
     }
     new = not directory.exists()
     try:
-        write_together(directory, found)
+        for path in found:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_together(found)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         if not new:  # it was empty

@@ -143,12 +143,12 @@ def send(
     """
     sizes = {name: len(data) for name, data in sorted(content.items())}
     repo: dict[str, Any] = dict(repo_id=repo_id, repo_type=kind)
+    sdk = "gradio" if kind == "space" else None
     with asking(f"Sending to {repo_id} failed"):
         _check_id(repo_id)
         if dry_run:
             return Pushed(repo_id, sizes)
         api = HfApi(library_name="cifarnet")
-        sdk = "gradio" if kind == "space" else None
         api.create_repo(**repo, private=private, space_sdk=sdk, exist_ok=True)
         before = api.repo_info(**repo)
         if private and not before.private:
@@ -162,24 +162,20 @@ def send(
             )
         there = [name for name in api.list_repo_files(**repo) if name not in content]
         gone = [name for name in there if any(fnmatch(name, one) for one in stale)]
+        operations: list[Any] = [CommitOperationAdd(path, data) for path, data in content.items()]
+        operations += map(CommitOperationDelete, gone)
+        if api.endpoint != "https://huggingface.co":
+            constants.HF_HUB_DISABLE_XET = True  # a hub of one's own may have no such store
         # A commit that somebody else made meanwhile is not mixed with this one.
         asked: Any = dict(commit_message=message, parent_commit=before.sha)
-        try:
-            commit = api.create_commit(**repo, operations=_operations(content, gone), **asked).oid
-        except ConnectionError:  # of the Xet client: a hub of one's own may have no such store
-            if constants.HF_HUB_DISABLE_XET or constants.HF_HUB_OFFLINE:
-                raise
-            constants.HF_HUB_DISABLE_XET = True
-            commit = api.create_commit(**repo, operations=_operations(content, gone), **asked).oid
+        made = api.create_commit(**repo, operations=operations, **asked)
     if tag:
         with asking(
-            f"{repo_id} holds the files, in commit {commit}, but not the tag {tag!r} on it; push "
+            f"{repo_id} holds the files, in commit {made.oid}, but not the tag {tag!r} on it; push "
             "again to set it"
         ):
-            api.create_tag(**repo, tag=tag, revision=commit)
-    place = repo_id if kind == "model" else f"{kind}s/{repo_id}"
-    url = f"{api.endpoint}/{place}/commit/{commit}"
-    return Pushed(repo_id, sizes, commit, url, new=commit != before.sha)
+            api.create_tag(**repo, tag=tag, revision=made.oid)
+    return Pushed(repo_id, sizes, made.oid, made.commit_url, new=made.oid != before.sha)
 
 
 def model_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -242,8 +238,3 @@ def _check_id(repo_id: str) -> None:
     validate_repo_id(repo_id)
     if "/" not in repo_id:
         raise HubError(f"{repo_id!r} is not a hub id: those read owner/name, as in you/{repo_id}.")
-
-
-def _operations(content: dict[str, bytes], gone: list[str]) -> list[Any]:
-    added = [CommitOperationAdd(path, data) for path, data in content.items()]
-    return [*added, *map(CommitOperationDelete, gone)]

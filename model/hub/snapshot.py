@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -112,24 +111,22 @@ def fetch(model: str, name: str, revision: str | None, *, refresh: bool = False)
         if isinstance(cached, str) and _intact(Path(cached)):
             return Path(cached)
         url = hf_hub_url(model, name, revision=revision, endpoint=constants.ENDPOINT)
-        get = partial(hf_hub_download, model, name, revision=revision, library_name="cifarnet")
-        for again in (False, True):  # what was damaged on the way may come well once more
-            known = get_hf_file_metadata(url, library_name="cifarnet")
-            most = MAX_BYTES if name == WEIGHTS_NAME else MAX_BYTES // 8
-            if known.size is not None and known.size > most:
-                raise HubError(
-                    f"{at} has {known.size:,} bytes, at most {most:,} are fetched; it is not "
-                    "a model that train.py wrote."
-                )
-            path = Path(get(force_download=again))
-            if _intact(path, known.etag):
-                return path
-            if path.is_symlink():  # to the content, which other repositories do not share
-                (path.parent / os.readlink(path)).unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+        known = get_hf_file_metadata(url, library_name="cifarnet")
+        most = MAX_BYTES if name == WEIGHTS_NAME else MAX_BYTES // 8
+        if known.size is not None and known.size > most:
+            raise HubError(
+                f"{at} has {known.size:,} bytes, at most {most:,} are fetched; it is not a model "
+                "that train.py wrote."
+            )
+        damaged = isinstance(cached, str)
+        path = Path(hf_hub_download(model, name, revision=revision, force_download=damaged))
+        if _intact(path, known.etag):
+            return path
+        path.resolve().unlink()  # the content, which other repositories do not share
+        path.unlink(missing_ok=True)
     raise HubError(
-        f"{at} is not the file that the hub announced: it was damaged or changed on the way, "
-        "twice. It was not kept; do not use this model or this connection if it stays so."
+        f"{at} is not the file that the hub announced: it was damaged or changed on the way. It "
+        "was not kept: try again, and do not use this model or this connection if it stays so."
     )
 
 

@@ -13,25 +13,33 @@ UNFINISHED = ".tmp"  # ends the names of files that are still being written
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Writes a file beside its destination, flushes it to disk and renames it into place.
+    """Writes a file as `write_together` does."""
+    write_together({Path(path): data})
+
+
+def write_together(contents: dict[Path, bytes]) -> None:
+    """Writes files beside their destinations, flushes them to disk, then renames them into place.
 
     Args:
-        path: Destination; an existing file is replaced in one step.
-        data: The whole content.
+        contents: The whole content of each, by its destination; the files are replaced in this
+            order, once all of them are safe.
 
     Raises:
-        OSError: If the disk is full or the folder cannot be written; nothing is left behind.
+        OSError: If the disk is full or a folder cannot be written; nothing is left behind.
     """
-    path = Path(path)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+    ending = f".{secrets.token_hex(4)}{UNFINISHED}"
+    new = {path: path.with_name(f".{path.name}{ending}") for path in contents}
     try:
-        with open(new, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        for path, data in contents.items():
+            with open(new[path], "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for path in contents:
+            os.replace(new[path], path)
     except BaseException:
-        new.unlink(missing_ok=True)
+        for path in new.values():
+            path.unlink(missing_ok=True)
         raise
 
 
