@@ -1,7 +1,6 @@
 """The model card README.md: `card.md.jinja`, filled from results.json and config.json."""
 
 import functools
-import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from .snapshot import HUB_ID
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATE = "card.md.jinja"
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 KIND: dict[str, Any] = {
     "library_name": "timm",
     "license": "apache-2.0",
@@ -49,8 +49,7 @@ def model_card(
         repo_id: Where the model is on the hub, if it is.
         block: Only this part of the card: "summary" or "body".
     """
-    name = results and results["dataset"]["name"]
-    known = results and hub_id(results)
+    name, known = dataset_names(results) if results else (None, None)
     values = {
         "config": config,
         "results": results,
@@ -59,7 +58,7 @@ def model_card(
         "size": config["pretrained_cfg"]["input_size"][-1],
         "dataset": {
             "id": known,
-            "name": results and dataset_name(results),
+            "name": name,
             "argument": known or ("synthetic" if name == "synthetic" else "DATASET_FOLDER"),
         },
         "front_matter": (front_matter(results) if results else ModelCardData(**KIND)).to_yaml(),
@@ -110,7 +109,7 @@ def _environment() -> "Environment":
 
 def front_matter(results: dict[str, Any]) -> ModelCardData:
     """The metadata at the head of the card, which the hub reads."""
-    dataset, known, test = dataset_name(results), hub_id(results), results["test"]
+    (dataset, known), test = dataset_names(results), results["test"]
     measured = [
         ("accuracy", "Accuracy", test["plain"]["accuracy"]),
         ("accuracy", "Accuracy with test-time augmentation", test["tta"]["accuracy"]),
@@ -142,13 +141,9 @@ def front_matter(results: dict[str, Any]) -> ModelCardData:
     )
 
 
-def hub_id(results: dict[str, Any]) -> str | None:
-    """The dataset's id on the hub; None for a local folder and for generated data."""
+def dataset_names(results: dict[str, Any]) -> tuple[str, str | None]:
+    """The dataset's name to show, of a local folder only the last part; and its id on the hub."""
     name = results["dataset"]["name"]
-    return name if HUB_ID.fullmatch(name) and not Path(name).exists() else None
-
-
-def dataset_name(results: dict[str, Any]) -> str:
-    """A name to show: of a local folder only the last part, since paths are private."""
-    name = results["dataset"]["name"]
-    return hub_id(results) or Path(name).name or name
+    if HUB_ID.fullmatch(name) and not Path(name).exists():
+        return name, name
+    return Path(name).name or name, None

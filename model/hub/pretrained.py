@@ -192,7 +192,7 @@ def _build(content: dict[str, Any], path: Path) -> nn.Module:
         # Others may have more than their weights, which are read from the file: tables, say.
         with torch.device("meta" if content["architecture"] in OURS else "cpu"):
             return timm.create_model(content["architecture"], pretrained=False, **args)
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{path} describes a network that cannot be built ({error}); restore the file or "
             "download it again."
