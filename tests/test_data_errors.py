@@ -106,8 +106,9 @@ def test_names_that_lead_nowhere(tmp_path: Path) -> None:
     for name in ("nowhere", "empty", "file"):
         with pytest.raises(DataError, match=name):
             open_dataset(str(tmp_path / name))
-    with pytest.raises(DataError, match="--dataset"):
-        open_dataset("")
+    for name in ("", "~/nowhere", "./nowhere", "caf\udce9"):
+        with pytest.raises(DataError, match=rf"no folder {name!r} .*--dataset"):
+            open_dataset(name)
 
 
 def test_a_damaged_file_is_one_message(
@@ -143,7 +144,7 @@ def test_several_configurations_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("empty", "no dataset nobody/nothing on the hub"),
+        ("empty", "no folder 'nobody/nothing' here, and no dataset of that name on the hub"),
         ("refusing", "cannot be reached"),
         ("mute", "cannot be reached"),
         ("offline", "HF_HUB_OFFLINE"),

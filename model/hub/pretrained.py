@@ -200,38 +200,33 @@ def _build(content: dict[str, Any], path: Path) -> nn.Module:
 
 
 def _read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Reads weights as float32, after checking that they are those of this network."""
+    """Reads weights as float32; no value is read that is not one of this network's."""
+    other = f"; it belongs to another network than the {config.NAME} beside it."
+    tensors = {}
     try:
         with safe_open(path, framework="pt") as file:
-            _check_header(path, file, expected)
-            tensors = {name: file.get_tensor(name) for name in expected}
+            if wrong := sorted(expected.keys() ^ set(file.keys())):
+                some = f"{', '.join(wrong[:3])}, {len(wrong)} in all"
+                raise WeightsError(f"{path} lacks weights or has unknown ones ({some}){other}")
+            for name, tensor in expected.items():
+                header, shape = file.get_slice(name), tuple(tensor.shape)
+                found, kind = tuple(header.get_shape()), header.get_dtype()
+                allowed = DTYPES if tensor.is_floating_point() else INTEGER_DTYPES
+                if found != shape or kind not in allowed:
+                    raise WeightsError(
+                        f"{path} holds {name} as {kind} of shape {found} in the place of "
+                        f"{' or '.join(allowed)} of shape {shape}{other}"
+                    )
+                value = file.get_tensor(name)
+                if not value.isfinite().all():
+                    raise WeightsError(
+                        f"{path}: {name} holds NaN or infinite values; do not use this file."
+                    )
+                # A copy: what was read still lies in the mapped file, which might change on disk.
+                tensors[name] = value.to(tensor.dtype, copy=True)
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path} is not a complete safetensors file ({error}); copy or download it again. "
             "Pickled weights are never read."
         ) from None
-    for name, value in tensors.items():
-        if not value.isfinite().all():
-            raise WeightsError(
-                f"{path}: {name} holds NaN or infinite values; do not use this file."
-            )
-    # Copies: what was read still lies in the mapped file, which might change on disk.
-    return {name: value.to(expected[name].dtype, copy=True) for name, value in tensors.items()}
-
-
-def _check_header(path: Path, file: Any, expected: dict[str, Tensor]) -> None:
-    """Refuses names, shapes and types that are not the network's, before any value is read."""
-    found, problem = set(file.keys()), ""
-    if wrong := sorted(expected.keys() ^ found):
-        problem = f"lacks weights or has unknown ones ({', '.join(wrong[:3])}, {len(wrong)} in all)"
-    for name, tensor in expected.items() if not wrong else ():
-        header, shape = file.get_slice(name), tuple(tensor.shape)
-        allowed = DTYPES if tensor.is_floating_point() else INTEGER_DTYPES
-        if tuple(header.get_shape()) != shape:
-            problem = f"holds {name} of shape {tuple(header.get_shape())} in the place of {shape}"
-        elif header.get_dtype() not in allowed:
-            problem = f"holds {name} as {header.get_dtype()} in the place of {' or '.join(allowed)}"
-    if problem:
-        raise WeightsError(
-            f"{path} {problem}; it belongs to another network than the {config.NAME} beside it."
-        )
+    return tensors

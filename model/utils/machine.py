@@ -9,7 +9,10 @@ from pathlib import Path
 
 import torch
 
-LIBRARIES = "torch timm datasets accelerate evaluate safetensors huggingface_hub numpy".split()
+LIBRARIES = (
+    "torch", "timm", "datasets", "accelerate",
+    "evaluate", "safetensors", "huggingface_hub", "numpy",
+)  # fmt: skip
 
 
 def machine(device: str | torch.device = "cpu") -> dict[str, str | int | float | None]:

@@ -57,16 +57,9 @@ def find_streams(name: str) -> Found:
     Raises:
         DataError: If there is none, or it cannot be read or reached.
     """
-    folder = Path(name)
-    if not name.strip():
-        raise DataError(f"--dataset names nothing. {LOCAL_COPY}")
-    if folder.is_file():
+    if os.path.isfile(name):
         raise DataError(f"{name} is a file; name the folder that holds the dataset.")
-    if name != name.encode(errors="replace").decode():
-        raise DataError(f"{name!a} is not in UTF-8; rename that folder.")
-    local = folder.is_dir()
-    if not local and (name.startswith((".", "/", "~", os.sep)) or name.count("/") > 1):
-        raise DataError(f"The folder {name} does not exist; check the path in --dataset.")
+    local = os.path.isdir(name)
     with _quiet():
         path = os.path.abspath(name) if local else _download(name)
         with clear_errors(name, "holds no dataset that can be read"):
@@ -81,8 +74,9 @@ def _download(name: str) -> str:
         return huggingface_hub.snapshot_download(name, repo_type="dataset", revision=revision)
     except (HFValidationError, RepositoryNotFoundError):
         raise DataError(
-            f"There is no dataset {name} on the hub that you can read, and no such folder here. "
-            f"Check the spelling; for a private one, log in with `hf auth login`. {LOCAL_COPY}"
+            f"There is no folder {name!r} here, and no dataset of that name on the hub that you "
+            "can read. Check the spelling; for a private one, log in with `hf auth login`. "
+            f"{LOCAL_COPY}"
         ) from None
     except (OSError, HTTPError) as error:
         if isinstance(error, OSError) and error.filename:  # of this machine, not of the network
@@ -218,9 +212,9 @@ def _read_table(path: str, within: str | None) -> tuple[Dataset, list[str]] | No
             lines = text.splitlines() if kind == ".jsonl" else []
             rows = [json.loads(one) for one in lines if one.strip()] if lines else json.loads(text)
             table = pa.Table.from_pylist(rows)
+        found = Dataset(table)
     except (AttributeError, LookupError, TypeError, ValueError):  # no table at all
         return None
-    found = Dataset(table)
     for column, kind_of in found.features.items():
         if getattr(kind_of, "dtype", "") != "string" or not len(found):
             continue
