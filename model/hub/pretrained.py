@@ -1,7 +1,6 @@
 """Saving and loading a model: config.json and model.safetensors, never a pickle."""
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -61,10 +60,9 @@ def save_pretrained(
     contents = {snapshot.WEIGHTS_NAME: weights}
     if results is not None:
         results = results | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
-        figures = [path.name for path in public_figures(directory)]
-        contents[RESULTS_NAME] = _json(results)
-        contents[CARD_NAME] = card.model_card(results, content, figures=figures).encode()
-    contents[config.NAME] = _json(content)
+        text = card.model_card(results, content, figures=public_figures(directory))
+        contents |= {RESULTS_NAME: files.as_json(results), CARD_NAME: text.encode()}
+    contents[config.NAME] = files.as_json(content)
     directory.mkdir(parents=True, exist_ok=True)
     files.write_together({directory / name: data for name, data in contents.items()})
     return directory
@@ -117,9 +115,9 @@ def unwrapped(network: Any) -> Any:
     return network
 
 
-def public_figures(directory: Path) -> list[Path]:
-    """The figures beside a model that may be published."""
-    return [path for name in card.FIGURES if (path := directory / "figures" / name).is_file()]
+def public_figures(directory: Path) -> list[str]:
+    """The figures beside a model that may be published, by their paths from its folder on."""
+    return [name for name in card.FIGURES if (directory / name).is_file()]
 
 
 def read_config(model: str | os.PathLike[str], revision: str | None = None) -> dict[str, Any]:
@@ -173,11 +171,6 @@ def _weights_of(network: nn.Module) -> bytes:
         # torch.compile may also have wrapped a part of the network.
         tensors[name.replace("_orig_mod.", "")] = value.detach().cpu().contiguous()
     return safetensors.torch.save(tensors, {"format": "pt"})
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    # Not as ASCII, in which names of many scripts would take three times as much.
-    return (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def _build(content: dict[str, Any], path: Path) -> nn.Module:

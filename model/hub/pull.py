@@ -12,7 +12,7 @@ from . import config, snapshot
 from .card import FIGURES
 from .pretrained import CARD_NAME, RESULTS_NAME, load
 
-OTHERS = (RESULTS_NAME, CARD_NAME, *(f"figures/{name}" for name in FIGURES))
+OTHERS = (RESULTS_NAME, CARD_NAME, *FIGURES)
 
 
 def pull(

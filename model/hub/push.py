@@ -191,10 +191,10 @@ def model_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
             "fetched by `python -m model.hub pull`."
         )
     _, settings = load(folder)
-    paths = [folder / name for name in (config.NAME, WEIGHTS_NAME)]
-    paths += [path for path in [folder / RESULTS_NAME] if path.is_file()]
-    paths += public_figures(folder)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}, settings
+    names = [config.NAME, WEIGHTS_NAME, *public_figures(folder)]
+    if (folder / RESULTS_NAME).is_file():
+        names.append(RESULTS_NAME)
+    return {name: (folder / name).read_bytes() for name in names}, settings
 
 
 @contextmanager
@@ -225,7 +225,7 @@ def _contents(folder: Path, repo_id: str) -> dict[str, bytes]:
     """The files of a model, and a card that names its place on the hub, by path."""
     found, settings = model_files(folder)
     if RESULTS_NAME in found:
-        figures = [path.name for path in public_figures(folder)]
+        figures = public_figures(folder)
         with own_results(folder, settings) as results:
             text = card.model_card(results, settings, figures=figures, repo_id=repo_id)
     else:

@@ -48,20 +48,20 @@ def unfinished(directory: Path) -> set[Path]:
     return set(directory.glob(f".*{UNFINISHED}"))
 
 
-def remove_unfinished(directory: Path) -> None:
-    """Removes what `unfinished` finds."""
-    for path in unfinished(directory):
-        path.unlink(missing_ok=True)
-
-
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes UTF-8 text as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Writes indented JSON as `write_bytes` does; NaN and infinity are refused (not JSON)."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    """Writes `as_json` as `write_bytes` does."""
+    write_bytes(path, as_json(content))
+
+
+def as_json(content: Any) -> bytes:
+    """Indented JSON; NaN and infinity are refused (not JSON)."""
+    # Not as ASCII, in which names of many scripts would take three times as much.
+    return (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
