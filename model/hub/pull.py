@@ -8,6 +8,7 @@ from huggingface_hub import HfApi
 
 from ..utils import files
 from ..utils.errors import ConfigError
+from ..utils.hub import asking
 from . import config, snapshot
 from .card import FIGURES
 from .pretrained import CARD_NAME, RESULTS_NAME, load
@@ -43,7 +44,7 @@ def pull(
         raise ConfigError(f"{directory} holds something already; name a new folder.")
     source = snapshot.resolve(repo_id, revision, refresh=True)
     load(source)  # what cannot be loaded stays away
-    with snapshot.asking(f"Listing the files of {repo_id} failed"):
+    with asking(f"Listing the files of {repo_id} failed"):
         there = HfApi().list_repo_files(repo_id, revision=source.name)
     # The config card comes last: a folder without it is not yet a model.
     others = [name for name in OTHERS if name in there]

@@ -17,9 +17,10 @@ from torch import nn
 
 from ..utils import files
 from ..utils.errors import ConfigError, HubError
+from ..utils.hub import LOG_IN, asking
 from . import card, config
 from .pretrained import CARD_NAME, RESULTS_NAME, load, public_figures, save_pretrained
-from .snapshot import LOG_IN, WEIGHTS_NAME, asking
+from .snapshot import WEIGHTS_NAME
 
 MESSAGE = "Send a model trained with cifarnet"
 

@@ -18,12 +18,12 @@ import huggingface_hub
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Value
 from datasets.exceptions import DatasetsError
-from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 from pyarrow import csv
 from pyarrow.dataset import ParquetFragmentScanOptions
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from .errors import DataError, ImageError
+from .errors import DataError, HubError, ImageError
+from .hub import asking
 from .listing import DAMAGED_ZIP, SPLIT_OF, Listing, is_picture, list_folder
 
 HUB_TIMEOUT = 10.0  # seconds until a hub that does not answer counts as out of reach
@@ -69,27 +69,12 @@ def find_streams(name: str) -> Found:
 def _download(name: str) -> str:
     """The folder of the hub's cache that a dataset was downloaded to."""
     try:
-        # Asked once: a download alone would try again and again before it gives up on the hub.
-        revision = huggingface_hub.HfApi().dataset_info(name, timeout=HUB_TIMEOUT).sha
-        return huggingface_hub.snapshot_download(name, repo_type="dataset", revision=revision)
-    except (HFValidationError, RepositoryNotFoundError):
-        raise DataError(
-            f"There is no folder {name!r} here, and no dataset of that name on the hub that you "
-            "can read. Check the spelling; for a private one, log in with `hf auth login`. "
-            f"{LOCAL_COPY}"
-        ) from None
-    except (OSError, HTTPError) as error:
-        if isinstance(error, OSError) and error.filename:  # of this machine, not of the network
-            raise DataError(
-                f"The download cache {huggingface_hub.constants.HF_HUB_CACHE} cannot be written "
-                f"({error.strerror}); set HF_HOME to a folder that can be, and has room."
-            ) from None
-        offline = huggingface_hub.constants.HF_HUB_OFFLINE
-        remedy = "Unset HF_HUB_OFFLINE." if offline else "Check the network connection."
-        raise DataError(
-            f"The hub cannot be reached to read {name} ({type(error).__name__}). {remedy} "
-            f"{LOCAL_COPY}"
-        ) from None
+        with asking(f"There is no folder {name!r} here, and fetching such a dataset failed"):
+            # Asked once: a download alone would try again and again before it gives up on the hub.
+            revision = huggingface_hub.HfApi().dataset_info(name, timeout=HUB_TIMEOUT).sha
+            return huggingface_hub.snapshot_download(name, repo_type="dataset", revision=revision)
+    except HubError as error:
+        raise DataError(f"{error} {LOCAL_COPY}") from None
 
 
 def _open(name: str, folder: str, local: bool) -> Found:
