@@ -54,11 +54,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{path} has {path.stat().st_size:,} bytes, at most {MAX_BYTES:,} are read; it is not "
             "the config card of a model."
         )
-    try:
-        content = files.read_json(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
-    return check(content, str(path))
+    return check(files.read_json(path), str(path))
 
 
 def check(content: dict[str, Any], where: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Fetching a model from a hub into a folder, whole or not at all."""
 
 import os
-import shutil
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -25,7 +24,7 @@ def pull(
 
     Args:
         repo_id: "owner/name" on the hub.
-        directory: Where to put them; must be empty, or not exist.
+        directory: Where to put them; must hold no file, or not exist.
         revision: Branch, tag or commit; None is the main branch.
 
     Returns:
@@ -40,7 +39,7 @@ def pull(
     directory = Path(directory).expanduser().resolve()
     if Path(repo_id).is_dir():
         raise ConfigError(f"{repo_id} is a folder here, which needs no fetching; just use it.")
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.is_file() or any(path.is_file() for path in directory.rglob("*")):
         raise ConfigError(f"{directory} holds something already; name a new folder.")
     source = snapshot.resolve(repo_id, revision, refresh=True)
     load(source)  # what cannot be loaded stays away
@@ -52,14 +51,7 @@ def pull(
         directory / name: snapshot.fetch(repo_id, name, source.name).read_bytes()
         for name in (snapshot.WEIGHTS_NAME, *others, config.NAME)
     }
-    new = not directory.exists()
-    try:
-        for path in found:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_together(found)
-    except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
-        if not new:  # it was empty
-            directory.mkdir()
-        raise
+    for path in found:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_together(found)
     return directory, source.name

@@ -68,12 +68,14 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        ConfigError: If the file is missing, is not JSON, or is not an object.
+        ConfigError: If the file is missing, cannot be read, is not JSON, or is not an object.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; name a folder that holds it.") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); name a folder that holds it."
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path} is not valid JSON ({error}); restore it or download it again."

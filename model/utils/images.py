@@ -200,13 +200,11 @@ def _decode(
     full = image.size
     _check_size(full, name, MAX_PIXELS)
     in_rows = _in_rows(image)
+    if at_least:
+        image.draft(None, (at_least, at_least))  # does nothing but for JPEG files
+    _check_size(image.size if in_rows else full, name, max_pixels)
     try:
-        if at_least:
-            image.draft(None, (at_least, at_least))  # does nothing but for JPEG files
-        _check_size(image.size if in_rows else full, name, max_pixels)
         image.load()
-    except ImageError:
-        raise
     except Exception as error:  # damaged files raise errors of every kind
         raise ImageError(f"{name} is damaged ({error}); save or download it again.") from None
     orientation = _orientation(image)

@@ -335,22 +335,18 @@ def find_classes(
         with clear_errors(name):
             for table in train.select_columns([column]).with_format("arrow").iter(4096):
                 values.update(table[column].unique().to_pylist())
-        fraction = next((v for v in values if isinstance(v, float) and v % 1), None)
-        if fraction is not None:
+        problem = f"{len(values):,} different values" if len(values) > MOST_CLASSES else ""
+        problem = next((str(v) for v in values if isinstance(v, float) and v % 1), problem)
+        if problem:
             raise DataError(
-                f"The column {column!r} of {name} holds {fraction}, which is no class; name the "
-                "right one with --label-column."
+                f"The column {column!r} of {name} holds {problem}, which cannot be classes; name "
+                "the right one with --label-column."
             )
         # Below zero means "not known" wherever labels are numbers, and becomes an error when read.
         known = sorted(v for v in values if v is not None and (isinstance(v, str) or v >= 0))
         numbers = {value: i for i, value in enumerate(known)}
         names = [str(int(v)) if isinstance(v, float) else str(v) for v in known]
         to_label = lambda value: numbers.get(value, -1)  # noqa: E731
-    if len(names) > MOST_CLASSES and not isinstance(kind, ClassLabel):
-        raise DataError(
-            f"The column {column!r} of {name} has {len(names):,} different values, too many for "
-            "classes; name the right one with --label-column."
-        )
     if len(names) < 2:
         raise DataError(
             f"The column {column!r} of {name} has only the class {', '.join(names)}; a classifier "
