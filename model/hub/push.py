@@ -199,18 +199,16 @@ def model_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
 
 
 @contextmanager
-def own_results(folder: Path, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def own_results(folder: Path) -> Iterator[dict[str, Any]]:
     """The results.json of a folder, while something is written from it.
 
     Raises:
         ConfigError: If it tells of other weights than the folder's, or lacks something.
     """
     path = folder / RESULTS_NAME
-    results, here = files.read_json(path), files.sha256(folder / WEIGHTS_NAME)
+    results = files.read_json(path)
     try:
-        about = (results["model"]["architecture"], results["dataset"]["label_names"])
-        same_kind = about == (settings["architecture"], settings.get("label_names"))
-        if results.get("weights_sha256", here) != here or not same_kind:
+        if results["weights_sha256"] != files.sha256(folder / WEIGHTS_NAME):
             raise ConfigError(
                 f"The {RESULTS_NAME} in {folder} tells of other weights than those beside it; "
                 "remove it, or measure the model again."
@@ -227,7 +225,7 @@ def _contents(folder: Path, repo_id: str) -> dict[str, bytes]:
     found, settings = model_files(folder)
     if RESULTS_NAME in found:
         figures = public_figures(folder)
-        with own_results(folder, settings) as results:
+        with own_results(folder) as results:
             text = card.model_card(results, settings, figures=figures, repo_id=repo_id)
     else:
         text = card.model_card(None, settings, repo_id=repo_id)
