@@ -6,7 +6,6 @@ Without a run, only the measured parts of README.md are written again.
 import argparse
 import re
 from pathlib import Path
-from typing import Any
 
 from ..utils import files
 from ..utils.errors import ConfigError, exit_on_error
@@ -65,11 +64,7 @@ def measured(results: Path) -> dict[str, str]:
     Args:
         results: Folder of the benchmarks' JSON files; what is not there is left out.
     """
-    names = ("speed", "gpu", "inference", "commands", "startup", "scaling", "finetune")
-    paths = {name: results / f"{name}.json" for name in names}
-    values: dict[str, Any] = {
-        name: files.read_json(path) for name, path in paths.items() if path.is_file()
-    }
+    values = {path.stem: files.read_json(path) for path in results.glob("*.json")}
     texts = {"speed": card.render(TEMPLATE, values, "sentences")}
     for place, source in (("recipes", "speed"), ("finetune", "finetune")):
         if source in values:

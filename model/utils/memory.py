@@ -43,9 +43,7 @@ def give_back() -> bool:
 
 def _set(options: dict[int, int]) -> bool:
     mallopt = _function("mallopt")
-    if mallopt is None:
-        return False
-    return all([mallopt(name, value) == 1 for name, value in options.items()])
+    return mallopt is not None and all([mallopt(*option) == 1 for option in options.items()])
 
 
 def _function(name: str) -> Any:
