@@ -35,5 +35,6 @@ def asking(what: str) -> Iterator[None]:
             f"{re.sub('//[^/]*@', '//', constants.ENDPOINT)}, then try again."
         )
         if isinstance(error, OSError) and error.errno is not None:
-            remedy = f"Free space in {constants.HF_HUB_CACHE}, or set HF_HOME to another disk."
+            where = constants.HF_HUB_CACHE
+            remedy = f"Free space in {where}, make it writable, or set HF_HOME to another folder."
         raise HubError(f"{what}: {text[:400].rstrip('.')}. {remedy}") from None
