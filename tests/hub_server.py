@@ -229,7 +229,8 @@ class _Handler(BaseHTTPRequestHandler):
             elif entry["key"] == "deletedFile":
                 files.pop(value["path"], None)
         sha = repo.commit(files, message, revision)
-        url = f"{self.hub.endpoint}/{name}/commit/{sha}"
+        place = name if kind == "model" else f"{kind}s/{name}"
+        url = f"{self.hub.endpoint}/{place}/commit/{sha}"
         self._json({"success": True, "commitUrl": url, "commitOid": sha, "hookOutput": ""})
 
     def tag(self, kind: str, name: str, revision: str) -> None:

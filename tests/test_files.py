@@ -76,7 +76,7 @@ def test_broken_json_is_named(content: bytes, part: str, tmp_path: Path) -> None
 
 
 def test_missing_json_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"gone\.json does not exist"):
+    with pytest.raises(ConfigError, match=r"gone\.json cannot be read \(No such file"):
         files.read_json(tmp_path / "gone.json")
 
 

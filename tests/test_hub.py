@@ -105,18 +105,16 @@ def test_memory_format_and_mode_do_not_matter(tmp_path: Path, saved: Path) -> No
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_on_disk(dtype: torch.dtype, saved: Path, tmp_path: Path) -> None:
-    folder = save_pretrained(make_network(), tmp_path / "half", label_names=NAMES, dtype=dtype)
-    sizes = [(path / "model.safetensors").stat().st_size for path in (folder, saved)]
-    assert sizes[0] < 0.65 * sizes[1]  # the header stays as long
-    loaded = from_pretrained(folder)
+def test_half_precision_on_disk(dtype: torch.dtype, saved: Path) -> None:
+    def halve(tensors: dict[str, torch.Tensor]) -> None:
+        tensors |= {k: v.to(dtype) for k, v in tensors.items() if v.is_floating_point()}
+
+    change_weights(saved, halve)
+    loaded = from_pretrained(saved)
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
-    expected = make_network()
-    for name, value in expected.state_dict().items():
+    for name, value in make_network().state_dict().items():
         if value.is_floating_point():
             assert torch.equal(loaded.state_dict()[name], value.to(dtype).float())
-    theirs = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-    assert torch.equal(logits_of(theirs), logits_of(loaded))
 
 
 def test_loading_leaves_random_numbers_alone(saved: Path) -> None:
@@ -183,10 +181,6 @@ def test_diverged_networks_are_not_saved(tmp_path: Path) -> None:
         network.head.fc.weight[0, 0] = float("nan")
     with pytest.raises(WeightsError, match=r"head\.fc\.weight holds NaN"):
         save_pretrained(network, tmp_path / "run")
-    with torch.no_grad():
-        network.head.fc.weight[0, 0] = 1e6
-    with pytest.raises(WeightsError, match=r"infinite values as torch\.float16"):
-        save_pretrained(network, tmp_path / "run", dtype=torch.float16)
     assert not (tmp_path / "run").exists()
 
 
@@ -200,19 +194,18 @@ def test_full_disk_keeps_the_old_pair(
     fails_at: int, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {path.name: path.read_bytes() for path in saved.iterdir()}
-    written: list[Any] = []
-    write = files.write_bytes
+    written: list[int] = []
 
-    def full(path: Path, data: bytes) -> None:
+    def full(number: int) -> None:
         if len(written) == fails_at:
             raise OSError(28, "No space left on device")
-        written.append(path)
-        write(path, data)
+        written.append(number)
 
-    monkeypatch.setattr(files, "write_bytes", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         save_pretrained(make_network(num_classes=2), saved)
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+    assert len(written) == fails_at
 
 
 def test_config_card_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,9 +218,7 @@ def test_config_card_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(os, "replace", recording)
     save_pretrained(make_network(), tmp_path)
-    arrived = [name for name in order if not name.startswith(".")]
-    assert arrived == ["model.safetensors", "config.json"]
-    assert all(name.startswith(".") for name in order[:2])
+    assert order == ["model.safetensors", "config.json"]
 
 
 def poison(name: str, value: float) -> Change:

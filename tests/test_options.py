@@ -108,7 +108,7 @@ def test_from_config_takes_path_and_fingerprint_from_the_checkpoint(tmp_path: Pa
         ("--resume runs/a --threads 0", "--threads 0"),
         ("--resume runs/a --cache-limit 0", "leave out --cache-limit"),
         ("--recipe flash --from-config x.json", "give one of them"),
-        ("--from-config missing.json", "does not exist"),
+        ("--from-config missing.json", "missing.json cannot be read"),
     ],
 )
 def test_mistakes_are_named(line: str, named: str) -> None:

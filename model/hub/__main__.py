@@ -26,10 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: with code 2 and one message if the hub refuses, or something is wrong here.
     """
-    options = _parser().parse_args(arguments)
+    options = vars(_parser().parse_args(arguments))
     logging.set_verbosity_error()  # our own messages say it
     with exit_on_error():
-        print(options.run(options))
+        print(options.pop("run")(**options))
     return 0
 
 
@@ -41,14 +41,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     push = commands.add_parser("push", help="send a trained model, in one commit")
     space = commands.add_parser("push-space", help="send the web page as a Space, with a model")
-    for command in (push, space):
+    for command, run in ((push, _push), (space, _push_space)):
         add = command.add_argument
         add("model", metavar="DIR", type=Path, help="folder of a trained model; . is the default")
         add("repo_id", metavar="ID", help="owner/name; made if need be")
         add("--private", action="store_true", help="make the repository a private one")
         add("--message", metavar="TEXT", help="of the commit")
         add("--dry-run", action="store_true", help="only say what would be sent")
-        command.set_defaults(run=_push)
+        command.set_defaults(run=run)
     push.add_argument("--revision", metavar="TAG", help="tag the commit, such as v1")
     get = commands.add_parser("pull", help="fetch a model into a folder")
     get.add_argument("repo_id", metavar="ID", help="owner/name")
@@ -56,30 +56,29 @@ def _parser() -> argparse.ArgumentParser:
     get.set_defaults(run=_pull)
     export = commands.add_parser("export-onnx", help="write a model as an ONNX file")
     export.add_argument("model", metavar="DIR_OR_ID", help="folder of a trained model, or hub id")
-    export.add_argument("file", metavar="FILE", type=Path, help="to write, such as model.onnx")
+    export.add_argument("path", metavar="FILE", type=Path, help="to write, such as model.onnx")
     export.set_defaults(run=_export)
     for command in (get, export):
         command.add_argument("--revision", metavar="REVISION", help="branch, tag or commit")
     return parser
 
 
-def _push(options: argparse.Namespace) -> str:
-    names = ("model", "repo_id", "private", "message", "dry_run")
-    asked: dict[str, Any] = {name: getattr(options, name) for name in names}
-    if "revision" not in options:
-        return _summary(push_space(**asked))
-    pushed = push_to_hub(**asked, revision=options.revision)
-    tagged = f", tagged {options.revision}" if options.revision and pushed.commit else ""
-    return _summary(pushed) + tagged
+def _push(revision: str | None, **asked: Any) -> str:
+    pushed = push_to_hub(**asked, revision=revision)
+    return _summary(pushed) + (f", tagged {revision}" if revision and pushed.commit else "")
 
 
-def _pull(options: argparse.Namespace) -> str:
-    folder, commit = pull(options.repo_id, options.directory, revision=options.revision)
-    return f"{options.repo_id} at {commit} is in {folder}"
+def _push_space(**asked: Any) -> str:
+    return _summary(push_space(**asked))
 
 
-def _export(options: argparse.Namespace) -> str:
-    path = export_onnx(options.model, options.file, revision=options.revision)
+def _pull(repo_id: str, **asked: Any) -> str:
+    folder, commit = pull(repo_id, **asked)
+    return f"{repo_id} at {commit} is in {folder}"
+
+
+def _export(**asked: Any) -> str:
+    path = export_onnx(**asked)
     return f"{path} ({path.stat().st_size / 2**20:,.1f} MiB)"
 
 

@@ -1,7 +1,6 @@
 """The model card README.md: `card.md.jinja`, filled from results.json and config.json."""
 
 import functools
-import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from .snapshot import HUB_ID
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATE = "card.md.jinja"
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 KIND: dict[str, Any] = {
     "library_name": "timm",
     "license": "apache-2.0",
@@ -21,14 +21,14 @@ KIND: dict[str, Any] = {
     "tags": ["image-classification", "timm", "pytorch", "safetensors", "cifarnet"],
 }
 FIGURES = {  # that may be published, with their titles, in the card's order
-    "learning_curves.png": "Learning curves",
-    "confusion_matrix.png": "Confusion matrix of the test split",
-    "reliability.png": "Stated probability against actual accuracy, as the network comes",
-    "reliability_calibrated.png": "The same as the classifier answers, calibrated",
-    "corruptions.png": "Accuracy on damaged pictures",
-    "out_of_scope.png": "How well pictures of something else are told from test images",
-    "explanations.png": "Deletion and insertion curves of the maps",
-    "per_class.png": "Accuracy of each class",
+    "figures/learning_curves.png": "Learning curves",
+    "figures/confusion_matrix.png": "Confusion matrix of the test split",
+    "figures/reliability.png": "Stated probability against actual accuracy, as the network comes",
+    "figures/reliability_calibrated.png": "The same as the classifier answers, calibrated",
+    "figures/corruptions.png": "Accuracy on damaged pictures",
+    "figures/out_of_scope.png": "How well pictures of something else are told from test images",
+    "figures/explanations.png": "Deletion and insertion curves of the maps",
+    "figures/per_class.png": "Accuracy of each class",
 }
 
 
@@ -45,7 +45,7 @@ def model_card(
     Args:
         results: Content of results.json; None gives a card that claims nothing.
         config: Content of config.json.
-        figures: Names of the PNG files in the folder `figures` beside the card.
+        figures: Those of `FIGURES` that lie beside the card.
         repo_id: Where the model is on the hub, if it is.
         block: Only this part of the card: "summary" or "body".
     """
@@ -59,11 +59,11 @@ def model_card(
         "size": config["pretrained_cfg"]["input_size"][-1],
         "dataset": {
             "id": known,
-            "name": results and dataset_name(results),
+            "name": name,
             "argument": known or ("synthetic" if name == "synthetic" else "DATASET_FOLDER"),
         },
         "front_matter": (front_matter(results) if results else ModelCardData(**KIND)).to_yaml(),
-        "figures": [(name, title) for name, title in FIGURES.items() if name in figures],
+        "figures": [(name, FIGURES[name]) for name in figures],
     }
     return render(TEMPLATE, values, block)
 
@@ -110,7 +110,7 @@ def _environment() -> "Environment":
 
 def front_matter(results: dict[str, Any]) -> ModelCardData:
     """The metadata at the head of the card, which the hub reads."""
-    dataset, known, test = dataset_name(results), hub_id(results), results["test"]
+    dataset, known, test = results["dataset"]["name"], hub_id(results), results["test"]
     measured = [
         ("accuracy", "Accuracy", test["plain"]["accuracy"]),
         ("accuracy", "Accuracy with test-time augmentation", test["tta"]["accuracy"]),
@@ -143,12 +143,6 @@ def front_matter(results: dict[str, Any]) -> ModelCardData:
 
 
 def hub_id(results: dict[str, Any]) -> str | None:
-    """The dataset's id on the hub; None for a local folder and for generated data."""
+    """The dataset's id on the hub; None for a local folder, of which only its own name is told."""
     name = results["dataset"]["name"]
-    return name if HUB_ID.fullmatch(name) and not Path(name).exists() else None
-
-
-def dataset_name(results: dict[str, Any]) -> str:
-    """A name to show: of a local folder only the last part, since paths are private."""
-    name = results["dataset"]["name"]
-    return hub_id(results) or Path(name).name or name
+    return name if HUB_ID.fullmatch(name) else None

@@ -1,10 +1,11 @@
 """config.json: timm's hub schema and one key of our own, checked before anything is built."""
 
 import dataclasses
+import functools
 import math
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ SIZES = f"from {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]}"
 
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's controls, surrogates and separators of lines
 
-RATES = ("drop_rate", "drop_path_rate", "drop_block_rate")
 SHAPE = {"stem_width", "widths", "depths"}  # of our networks; timm's others have fixed ones
-ARGUMENTS = {"num_classes", "in_chans", "global_pool", *SHAPE, *RATES}
+RATES = {"drop_rate", "drop_path_rate", "drop_block_rate"}
+ARGUMENTS = {"num_classes", "in_chans", "global_pool"} | SHAPE | RATES
 PRETRAINED_KEYS = {field.name for field in dataclasses.fields(PretrainedCfg)}
 
 
@@ -53,11 +54,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{path} has {path.stat().st_size:,} bytes, at most {MAX_BYTES:,} are read; it is not "
             "the config card of a model."
         )
-    try:
-        content = files.read_json(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
-    return check(content, str(path))
+    return check(files.read_json(path), str(path))
 
 
 def check(content: dict[str, Any], where: str) -> dict[str, Any]:
@@ -67,18 +64,54 @@ def check(content: dict[str, Any], where: str) -> dict[str, Any]:
         content: What the JSON file holds.
         where: Names the card in messages.
     """
-    name = content.get("architecture")
-    known = isinstance(name, str) and timm.is_model(name)
-    _require("architecture", content, known, "the name of a network of timm", where)
-    classes: Any = content.get("num_classes")
-    wanted = f"a whole number from 1 to {MAX_CLASSES}"
-    _require("num_classes", content, _is_int(classes, 1, MAX_CLASSES), wanted, where)
+    for path, (missing, fits, wanted) in _rules(content.get("num_classes")).items():
+        *above, key = path.split(".")
+        place = functools.reduce(lambda place, name: place.get(name) or {}, above, content)
+        if not fits(value := place.get(key, missing)):
+            raise ConfigError(f"{where}: {path} is {_short(value)}; {wanted} was expected.")
+    arguments = ARGUMENTS if content["architecture"] in OURS else ARGUMENTS - SHAPE
+    for key, known in (("model_args", arguments), ("pretrained_cfg", PRETRAINED_KEYS)):
+        if unknown := sorted(content.get(key, {}).keys() - known):
+            raise ConfigError(
+                f"{where}: {key} has unknown keys {', '.join(unknown)[:80]}; known are "
+                f"{', '.join(sorted(known))}."
+            )
     if (names := content.get("label_names")) is not None:
-        _require("label_names", content, isinstance(names, list), "a list of names", where)
-        check_label_names(names, classes, where)
-    _check_ours(content, where)
-    _check_arguments(content, classes, where)
-    return {**content, "pretrained_cfg": _check_pretrained(content, where)}
+        check_label_names(names, content["num_classes"], where)
+    cfg = {k: tuple(v) if isinstance(v, list) else v for k, v in content["pretrained_cfg"].items()}
+    return {**content, "pretrained_cfg": cfg}
+
+
+def _rules(classes: Any) -> dict[str, tuple[Any, Callable[[Any], bool], str]]:
+    """Of each key, by its path: what it is if left out, whether a value fits, and what would.
+
+    Arguments of the network's constructor have limits so that building it stays cheap.
+    """
+    whole, usable = f"a whole number from 1 to {MAX_CLASSES}", "what a network here can have"
+    known, version = "the name of a network of timm", f"{VERSION}, or a newer cifarnet to read it,"
+    an_object: Any = ({}, lambda v: isinstance(v, dict), "an object")
+    numbers = "a list of three finite numbers"
+    return {
+        "architecture": (None, lambda v: isinstance(v, str) and timm.is_model(v), known),
+        "num_classes": (None, lambda v: _is_int(v, 1, MAX_CLASSES), whole),
+        "label_names": (None, lambda v: v is None or isinstance(v, list), "a list of names"),
+        KEY: (None, lambda v: v is None or isinstance(v, dict), "an object"),
+        f"{KEY}.version": (1, lambda v: _is_int(v, 1, VERSION), version),
+        f"{KEY}.recipe": an_object,
+        f"{KEY}.data": an_object,
+        f"{KEY}.data.name": ("", lambda v: isinstance(v, str), "a text"),
+        f"{KEY}.data.image_size": (32, _is_side, f"a whole number {SIZES}"),
+        "model_args": an_object,
+        "model_args.num_classes": (classes, lambda v: v == classes, usable),
+        "model_args.in_chans": (3, lambda v: v == 3, usable),
+        "model_args.stem_width": (1, lambda v: _is_int(v, 1, MAX_WIDTH), usable),
+        "model_args.widths": ([1], lambda v: _are_ints(v, MAX_WIDTH), usable),
+        "model_args.depths": ([1], lambda v: _are_ints(v) and sum(v) <= MAX_DEPTH, usable),
+        "pretrained_cfg": (None, lambda v: isinstance(v, dict), "an object"),
+        "pretrained_cfg.input_size": (None, _is_size, f"[3, S, S], S {SIZES},"),
+        "pretrained_cfg.mean": (None, _are_finite, numbers),
+        "pretrained_cfg.std": (None, lambda v: _are_finite(v) and min(v) > 0, f"{numbers} above 0"),
+    }
 
 
 def check_label_names(
@@ -109,9 +142,8 @@ def check_label_names(
         elif name in seen:
             problem = "stands for two classes"
         if problem:
-            shown = repr(name) if len(repr(name)) <= 80 else f"{repr(name)[:77]}..."
             raise ConfigError(
-                f"{where}: the label name {shown} {problem}; give each class its own."
+                f"{where}: the label name {_short(name)} {problem}; give each class its own."
             )
         seen.add(name)
     if classes not in (None, len(seen)):
@@ -120,86 +152,28 @@ def check_label_names(
         )
 
 
-def _require(key: str, content: dict[str, Any], good: bool, wanted: Any, where: str) -> None:
-    """Refuses the value of a key, which may be a path such as "cifarnet.data.name"."""
-    if good:
-        return
-    value = content.get(key.rpartition(".")[2])
-    text = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
-    wanted = wanted if isinstance(wanted, str) else f"one of {', '.join(wanted)}"
-    raise ConfigError(f"{where}: {key} is {text}; {wanted} was expected.")
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _check_ours(content: dict[str, Any], where: str) -> None:
-    ours = content.get(KEY)
-    if ours is None:
-        return
-    numbered = isinstance(ours, dict) and _is_int(ours.get("version"), 1, 10**6)
-    _require(KEY, content, numbered, "an object with a version number", where)
-    if ours["version"] > VERSION:
-        raise ConfigError(
-            f"{where}: {KEY}.version is {ours['version']}, this code reads up to {VERSION}; "
-            "install a newer cifarnet."
-        )
-    for key in ("recipe", "data"):
-        _require(f"{KEY}.{key}", ours, isinstance(ours.get(key, {}), dict), "an object", where)
-    data = ours.get("data", {})
-    _require(f"{KEY}.data.name", data, isinstance(data.get("name", ""), str), "a text", where)
-    fits = _is_int(data.get("image_size", 32), IMAGE_SIZES[0], IMAGE_SIZES[-1])
-    _require(f"{KEY}.data.image_size", data, fits, f"a whole number {SIZES}", where)
+def _is_side(value: Any) -> bool:
+    return _is_int(value, IMAGE_SIZES[0], IMAGE_SIZES[-1])
 
 
-def _check_arguments(content: dict[str, Any], classes: int, where: str) -> None:
-    """Checks what goes into the network's constructor, so that building it stays cheap."""
-    args = content.get("model_args", {})
-    _require("model_args", content, isinstance(args, dict), "an object", where)
-    ours = content["architecture"] in OURS
-    _refuse_unknown("model_args", args, ARGUMENTS if ours else ARGUMENTS - SHAPE, where)
-    depths = args.get("depths", [1])
-    fine = {
-        "num_classes": args.get("num_classes", classes) == classes,
-        "in_chans": args.get("in_chans", 3) == 3,
-        "global_pool": isinstance(args.get("global_pool", "max"), str),
-        "stem_width": _is_int(args.get("stem_width", 1), 1, MAX_WIDTH),
-        "widths": _are_ints(args.get("widths", [1]), MAX_WIDTH),
-        "depths": _are_ints(depths, MAX_DEPTH) and sum(depths) <= MAX_DEPTH,
-        **{key: isinstance(r := args.get(key, 0), int | float) and 0 <= r <= 1 for key in RATES},
-    }
-    for key, good in fine.items():
-        _require(f"model_args.{key}", args, good, "what a network here can have", where)
-
-
-def _check_pretrained(content: dict[str, Any], where: str) -> dict[str, Any]:
-    cfg: Any = content.get("pretrained_cfg")
-    _require("pretrained_cfg", content, isinstance(cfg, dict), "an object", where)
-    _refuse_unknown("pretrained_cfg", cfg, PRETRAINED_KEYS, where)  # as timm does
-    size = cfg.get("input_size")
-    square = _are_ints(size, IMAGE_SIZES[-1]) and len(size) == 3 and size[1] == size[2]
-    fits = square and size[0] == 3 and size[1] in IMAGE_SIZES
-    _require("pretrained_cfg.input_size", cfg, fits, f"[3, S, S], S {SIZES},", where)
-    for key, low in (("mean", -math.inf), ("std", 0)):
-        values = cfg.get(key)
-        finite = (
-            isinstance(values, list | tuple)
-            and len(values) == 3
-            and all(isinstance(v, int | float) and math.isfinite(v) and v > low for v in values)
-        )
-        wanted = f"a list of three finite numbers{' above 0' if key == 'std' else ''}"
-        _require(f"pretrained_cfg.{key}", cfg, finite, wanted, where)
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in cfg.items()}
-
-
-def _refuse_unknown(key: str, content: dict[str, Any], known: set[str], where: str) -> None:
-    if unknown := sorted(content.keys() - known):
-        raise ConfigError(
-            f"{where}: {key} has unknown keys {', '.join(unknown)[:80]}; known are "
-            f"{', '.join(sorted(known))}."
-        )
+def _is_size(value: Any) -> bool:
+    square = _are_ints(value) and len(value) == 3 and value[1] == value[2]
+    return square and value[0] == 3 and _is_side(value[1])
 
 
 def _is_int(value: Any, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _are_ints(values: Any, high: int) -> bool:
+def _are_ints(values: Any, high: int = 10**6) -> bool:
     return isinstance(values, list | tuple) and all(_is_int(value, 1, high) for value in values)
+
+
+def _are_finite(values: Any) -> bool:
+    whole = isinstance(values, list | tuple) and len(values) == 3
+    return whole and all(isinstance(v, int | float) and math.isfinite(v) for v in values)

@@ -54,10 +54,10 @@ def export_onnx(
         raise ConfigError(
             f"Writing ONNX needs {' and '.join(missing)}: pip install {' '.join(NEEDED)}"
         )
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder; name the file to write, such as model.onnx.")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path} cannot be written; name a file in a folder that exists.")
+    if path.is_dir() or not path.parent.is_dir():
+        raise ConfigError(
+            f"{path} cannot be written; name a file in a folder that exists, such as model.onnx."
+        )
     network, settings = load(model, revision=revision)
     card = settings["pretrained_cfg"]
     whole = _Normalised(network, card["mean"], card["std"]).eval()

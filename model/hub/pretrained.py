@@ -1,7 +1,6 @@
 """Saving and loading a model: config.json and model.safetensors, never a pickle."""
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -32,12 +31,10 @@ def save_pretrained(
     label_names: Sequence[str] | None = None,
     results: dict[str, Any] | None = None,
     extra: dict[str, Any] | None = None,
-    dtype: torch.dtype | None = None,
 ) -> Path:
     """Writes a network so that `from_pretrained`, timm and the hub can read it.
 
-    All files are written beside their destination first and renamed together at the end, the
-    config card last: on a full disk, what was there before stays.
+    All files are replaced together, the config card last: on a full disk, what was there stays.
 
     Args:
         network: Built by timm, one of ours or another, or one compiled or wrapped for
@@ -48,28 +45,26 @@ def save_pretrained(
         results: Content of results.json; adds that file and the model card README.md, which shows
             what lies in `directory`/figures.
         extra: What else to keep in config.json under "cifarnet", such as the recipe.
-        dtype: Of the stored weights, such as torch.float16; None keeps float32. Weights are float32
-            again once loaded.
 
     Returns:
         The directory.
 
     Raises:
         ConfigError: If label names do not fit the network, or timm did not build it.
-        WeightsError: If a weight is NaN or infinite, also after rounding to `dtype`.
+        WeightsError: If a weight is NaN or infinite.
         OSError: If a file cannot be written.
     """
     directory, network = Path(directory), unwrapped(network)
     content = config_of(network, label_names, extra)
-    weights = _weights_of(network, dtype or torch.float32)
+    weights = _weights_of(network)
     contents = {snapshot.WEIGHTS_NAME: weights}
     if results is not None:
         results = results | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
-        figures = [path.name for path in public_figures(directory)]
-        contents[RESULTS_NAME] = _json(results)
-        contents[CARD_NAME] = card.model_card(results, content, figures=figures).encode()
-    contents[config.NAME] = _json(content)
-    write_together(directory, contents)
+        text = card.model_card(results, content, figures=public_figures(directory))
+        contents |= {RESULTS_NAME: files.as_json(results), CARD_NAME: text.encode()}
+    contents[config.NAME] = files.as_json(content)
+    directory.mkdir(parents=True, exist_ok=True)
+    files.write_together({directory / name: data for name, data in contents.items()})
     return directory
 
 
@@ -120,9 +115,9 @@ def unwrapped(network: Any) -> Any:
     return network
 
 
-def public_figures(directory: Path) -> list[Path]:
-    """The figures beside a model that may be published."""
-    return [path for name in card.FIGURES if (path := directory / "figures" / name).is_file()]
+def public_figures(directory: Path) -> list[str]:
+    """The figures beside a model that may be published, by their paths from its folder on."""
+    return [name for name in card.FIGURES if (directory / name).is_file()]
 
 
 def read_config(model: str | os.PathLike[str], revision: str | None = None) -> dict[str, Any]:
@@ -163,42 +158,19 @@ def config_of(
     return config.check({**content, config.KEY: ours}, "The network to be saved")
 
 
-def _weights_of(network: nn.Module, dtype: torch.dtype) -> bytes:
+def _weights_of(network: nn.Module) -> bytes:
     tensors = {}
     for name, value in network.state_dict().items():
         if value.is_floating_point():
-            value = value.to(dtype)
+            value = value.float()
             if not value.isfinite().all():
                 raise WeightsError(
-                    f"{name} holds NaN or infinite values as {dtype}; nothing was saved. Training "
-                    "diverged: lower the learning rate."
+                    f"{name} holds NaN or infinite values; nothing was saved. Training diverged: "
+                    "lower the learning rate."
                 )
         # torch.compile may also have wrapped a part of the network.
         tensors[name.replace("_orig_mod.", "")] = value.detach().cpu().contiguous()
     return safetensors.torch.save(tensors, {"format": "pt"})
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    # Not as ASCII, in which names of many scripts would take three times as much.
-    return (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
-
-
-def write_together(directory: Path, contents: dict[str, bytes]) -> None:
-    """Writes all files under other names first, so that nothing is replaced before all is safe."""
-    new = {
-        name: (directory / name).with_name(f".{Path(name).name}{files.UNFINISHED}")
-        for name in contents
-    }
-    try:
-        for name, data in contents.items():
-            new[name].parent.mkdir(parents=True, exist_ok=True)
-            files.write_bytes(new[name], data)
-        for name, path in new.items():
-            os.replace(path, directory / name)
-    except BaseException:
-        for path in new.values():
-            path.unlink(missing_ok=True)
-        raise
 
 
 def _build(content: dict[str, Any], path: Path) -> nn.Module:
@@ -213,7 +185,7 @@ def _build(content: dict[str, Any], path: Path) -> nn.Module:
         # Others may have more than their weights, which are read from the file: tables, say.
         with torch.device("meta" if content["architecture"] in OURS else "cpu"):
             return timm.create_model(content["architecture"], pretrained=False, **args)
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{path} describes a network that cannot be built ({error}); restore the file or "
             "download it again."
@@ -221,38 +193,33 @@ def _build(content: dict[str, Any], path: Path) -> nn.Module:
 
 
 def _read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Reads weights as float32, after checking that they are those of this network."""
+    """Reads weights as float32; no value is read that is not one of this network's."""
+    other = f"; it belongs to another network than the {config.NAME} beside it."
+    tensors = {}
     try:
         with safe_open(path, framework="pt") as file:
-            _check_header(path, file, expected)
-            tensors = {name: file.get_tensor(name) for name in expected}
+            if wrong := sorted(expected.keys() ^ set(file.keys())):
+                some = f"{', '.join(wrong[:3])}, {len(wrong)} in all"
+                raise WeightsError(f"{path} lacks weights or has unknown ones ({some}){other}")
+            for name, tensor in expected.items():
+                header, shape = file.get_slice(name), tuple(tensor.shape)
+                found, kind = tuple(header.get_shape()), header.get_dtype()
+                allowed = DTYPES if tensor.is_floating_point() else INTEGER_DTYPES
+                if found != shape or kind not in allowed:
+                    raise WeightsError(
+                        f"{path} holds {name} as {kind} of shape {found} in the place of "
+                        f"{' or '.join(allowed)} of shape {shape}{other}"
+                    )
+                value = file.get_tensor(name)
+                if not value.isfinite().all():
+                    raise WeightsError(
+                        f"{path}: {name} holds NaN or infinite values; do not use this file."
+                    )
+                # A copy: what was read still lies in the mapped file, which might change on disk.
+                tensors[name] = value.to(tensor.dtype, copy=True)
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path} is not a complete safetensors file ({error}); copy or download it again. "
             "Pickled weights are never read."
         ) from None
-    for name, value in tensors.items():
-        if not value.isfinite().all():
-            raise WeightsError(
-                f"{path}: {name} holds NaN or infinite values; do not use this file."
-            )
-    # Copies: what was read still lies in the mapped file, which might change on disk.
-    return {name: value.to(expected[name].dtype, copy=True) for name, value in tensors.items()}
-
-
-def _check_header(path: Path, file: Any, expected: dict[str, Tensor]) -> None:
-    """Refuses names, shapes and types that are not the network's, before any value is read."""
-    found, problem = set(file.keys()), ""
-    if wrong := sorted(expected.keys() ^ found):
-        problem = f"lacks weights or has unknown ones ({', '.join(wrong[:3])}, {len(wrong)} in all)"
-    for name, tensor in expected.items() if not wrong else ():
-        header, shape = file.get_slice(name), tuple(tensor.shape)
-        allowed = DTYPES if tensor.is_floating_point() else INTEGER_DTYPES
-        if tuple(header.get_shape()) != shape:
-            problem = f"holds {name} of shape {tuple(header.get_shape())} in the place of {shape}"
-        elif header.get_dtype() not in allowed:
-            problem = f"holds {name} as {header.get_dtype()} in the place of {' or '.join(allowed)}"
-    if problem:
-        raise WeightsError(
-            f"{path} {problem}; it belongs to another network than the {config.NAME} beside it."
-        )
+    return tensors

@@ -1,17 +1,18 @@
 """Fetching a model from a hub into a folder, whole or not at all."""
 
 import os
-import shutil
 from pathlib import Path
 
 from huggingface_hub import HfApi
 
+from ..utils import files
 from ..utils.errors import ConfigError
+from ..utils.hub import asking
 from . import config, snapshot
 from .card import FIGURES
-from .pretrained import CARD_NAME, RESULTS_NAME, load, write_together
+from .pretrained import CARD_NAME, RESULTS_NAME, load
 
-OTHERS = (RESULTS_NAME, CARD_NAME, *(f"figures/{name}" for name in FIGURES))
+OTHERS = (RESULTS_NAME, CARD_NAME, *FIGURES)
 
 
 def pull(
@@ -23,7 +24,7 @@ def pull(
 
     Args:
         repo_id: "owner/name" on the hub.
-        directory: Where to put them; must be empty, or not exist.
+        directory: Where to put them; must hold no file, or not exist.
         revision: Branch, tag or commit; None is the main branch.
 
     Returns:
@@ -38,24 +39,19 @@ def pull(
     directory = Path(directory).expanduser().resolve()
     if Path(repo_id).is_dir():
         raise ConfigError(f"{repo_id} is a folder here, which needs no fetching; just use it.")
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.is_file() or any(path.is_file() for path in directory.rglob("*")):
         raise ConfigError(f"{directory} holds something already; name a new folder.")
     source = snapshot.resolve(repo_id, revision, refresh=True)
     load(source)  # what cannot be loaded stays away
-    with snapshot.asking(f"Listing the files of {repo_id} failed"):
+    with asking(f"Listing the files of {repo_id} failed"):
         there = HfApi().list_repo_files(repo_id, revision=source.name)
     # The config card comes last: a folder without it is not yet a model.
     others = [name for name in OTHERS if name in there]
     found = {
-        name: snapshot.fetch(repo_id, name, source.name).read_bytes()
+        directory / name: snapshot.fetch(repo_id, name, source.name).read_bytes()
         for name in (snapshot.WEIGHTS_NAME, *others, config.NAME)
     }
-    new = not directory.exists()
-    try:
-        write_together(directory, found)
-    except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
-        if not new:  # it was empty
-            directory.mkdir()
-        raise
+    for path in found:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_together(found)
     return directory, source.name

@@ -17,9 +17,10 @@ from torch import nn
 
 from ..utils import files
 from ..utils.errors import ConfigError, HubError
+from ..utils.hub import LOG_IN, asking
 from . import card, config
 from .pretrained import CARD_NAME, RESULTS_NAME, load, public_figures, save_pretrained
-from .snapshot import LOG_IN, WEIGHTS_NAME, asking
+from .snapshot import WEIGHTS_NAME
 
 MESSAGE = "Send a model trained with cifarnet"
 
@@ -143,12 +144,12 @@ def send(
     """
     sizes = {name: len(data) for name, data in sorted(content.items())}
     repo: dict[str, Any] = dict(repo_id=repo_id, repo_type=kind)
+    sdk = "gradio" if kind == "space" else None
     with asking(f"Sending to {repo_id} failed"):
         _check_id(repo_id)
         if dry_run:
             return Pushed(repo_id, sizes)
         api = HfApi(library_name="cifarnet")
-        sdk = "gradio" if kind == "space" else None
         api.create_repo(**repo, private=private, space_sdk=sdk, exist_ok=True)
         before = api.repo_info(**repo)
         if private and not before.private:
@@ -162,24 +163,20 @@ def send(
             )
         there = [name for name in api.list_repo_files(**repo) if name not in content]
         gone = [name for name in there if any(fnmatch(name, one) for one in stale)]
+        operations: list[Any] = [CommitOperationAdd(path, data) for path, data in content.items()]
+        operations += map(CommitOperationDelete, gone)
+        if api.endpoint != "https://huggingface.co":
+            constants.HF_HUB_DISABLE_XET = True  # a hub of one's own may have no such store
         # A commit that somebody else made meanwhile is not mixed with this one.
         asked: Any = dict(commit_message=message, parent_commit=before.sha)
-        try:
-            commit = api.create_commit(**repo, operations=_operations(content, gone), **asked).oid
-        except ConnectionError:  # of the Xet client: a hub of one's own may have no such store
-            if constants.HF_HUB_DISABLE_XET or constants.HF_HUB_OFFLINE:
-                raise
-            constants.HF_HUB_DISABLE_XET = True
-            commit = api.create_commit(**repo, operations=_operations(content, gone), **asked).oid
+        made = api.create_commit(**repo, operations=operations, **asked)
     if tag:
         with asking(
-            f"{repo_id} holds the files, in commit {commit}, but not the tag {tag!r} on it; push "
+            f"{repo_id} holds the files, in commit {made.oid}, but not the tag {tag!r} on it; push "
             "again to set it"
         ):
-            api.create_tag(**repo, tag=tag, revision=commit)
-    place = repo_id if kind == "model" else f"{kind}s/{repo_id}"
-    url = f"{api.endpoint}/{place}/commit/{commit}"
-    return Pushed(repo_id, sizes, commit, url, new=commit != before.sha)
+            api.create_tag(**repo, tag=tag, revision=made.oid)
+    return Pushed(repo_id, sizes, made.oid, made.commit_url, new=made.oid != before.sha)
 
 
 def model_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -195,25 +192,23 @@ def model_files(folder: Path) -> tuple[dict[str, bytes], dict[str, Any]]:
             "fetched by `python -m model.hub pull`."
         )
     _, settings = load(folder)
-    paths = [folder / name for name in (config.NAME, WEIGHTS_NAME)]
-    paths += [path for path in [folder / RESULTS_NAME] if path.is_file()]
-    paths += public_figures(folder)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}, settings
+    names = [config.NAME, WEIGHTS_NAME, *public_figures(folder)]
+    if (folder / RESULTS_NAME).is_file():
+        names.append(RESULTS_NAME)
+    return {name: (folder / name).read_bytes() for name in names}, settings
 
 
 @contextmanager
-def own_results(folder: Path, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def own_results(folder: Path) -> Iterator[dict[str, Any]]:
     """The results.json of a folder, while something is written from it.
 
     Raises:
         ConfigError: If it tells of other weights than the folder's, or lacks something.
     """
     path = folder / RESULTS_NAME
-    results, here = files.read_json(path), files.sha256(folder / WEIGHTS_NAME)
+    results = files.read_json(path)
     try:
-        about = (results["model"]["architecture"], results["dataset"]["label_names"])
-        same_kind = about == (settings["architecture"], settings.get("label_names"))
-        if results.get("weights_sha256", here) != here or not same_kind:
+        if results["weights_sha256"] != files.sha256(folder / WEIGHTS_NAME):
             raise ConfigError(
                 f"The {RESULTS_NAME} in {folder} tells of other weights than those beside it; "
                 "remove it, or measure the model again."
@@ -229,8 +224,8 @@ def _contents(folder: Path, repo_id: str) -> dict[str, bytes]:
     """The files of a model, and a card that names its place on the hub, by path."""
     found, settings = model_files(folder)
     if RESULTS_NAME in found:
-        figures = [path.name for path in public_figures(folder)]
-        with own_results(folder, settings) as results:
+        figures = public_figures(folder)
+        with own_results(folder) as results:
             text = card.model_card(results, settings, figures=figures, repo_id=repo_id)
     else:
         text = card.model_card(None, settings, repo_id=repo_id)
@@ -242,8 +237,3 @@ def _check_id(repo_id: str) -> None:
     validate_repo_id(repo_id)
     if "/" not in repo_id:
         raise HubError(f"{repo_id!r} is not a hub id: those read owner/name, as in you/{repo_id}.")
-
-
-def _operations(content: dict[str, bytes], gone: list[str]) -> list[Any]:
-    added = [CommitOperationAdd(path, data) for path, data in content.items()]
-    return [*added, *map(CommitOperationDelete, gone)]

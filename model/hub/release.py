@@ -6,7 +6,6 @@ Without a run, only the measured parts of README.md are written again.
 import argparse
 import re
 from pathlib import Path
-from typing import Any
 
 from ..utils import files
 from ..utils.errors import ConfigError, exit_on_error
@@ -33,11 +32,9 @@ def release(run: Path, root: Path = ROOT) -> None:
     from_pretrained(run)  # refuse what cannot be loaded before anything is replaced
     text = readme(root, run)
     (root / "figures").mkdir(exist_ok=True)
-    for figure in public_figures(run):
-        files.write_bytes(root / "figures" / figure.name, figure.read_bytes())
-    for name in (WEIGHTS_NAME, RESULTS_NAME, config.NAME):
-        files.write_bytes(root / name, (run / name).read_bytes())
-    files.write_text(root / CARD_NAME, text)
+    names = (*public_figures(run), WEIGHTS_NAME, RESULTS_NAME, config.NAME)
+    contents = {root / name: (run / name).read_bytes() for name in names}
+    files.write_together({**contents, root / CARD_NAME: text.encode()})
 
 
 def readme(root: Path = ROOT, run: Path | None = None) -> str:
@@ -49,10 +46,9 @@ def readme(root: Path = ROOT, run: Path | None = None) -> str:
     """
     run = run or root
     results, settings = files.read_json(run / RESULTS_NAME), config.load(run / config.NAME)
-    names = [path.name for path in public_figures(run)]
     parts = {
         "summary": card.model_card(results, settings, block="summary"),
-        "card": card.model_card(results, settings, figures=names, block="body"),
+        "card": card.model_card(results, settings, figures=public_figures(run), block="body"),
         **measured(root / BENCHMARKS),
     }
     text = (root / CARD_NAME).read_text(encoding="utf-8")
@@ -68,11 +64,7 @@ def measured(results: Path) -> dict[str, str]:
     Args:
         results: Folder of the benchmarks' JSON files; what is not there is left out.
     """
-    names = ("speed", "gpu", "inference", "commands", "startup", "scaling", "finetune", "teach")
-    paths = {name: results / f"{name}.json" for name in names}
-    values: dict[str, Any] = {
-        name: files.read_json(path) for name, path in paths.items() if path.is_file()
-    }
+    values = {path.stem: files.read_json(path) for path in results.glob("*.json")}
     texts = {"speed": card.render(TEMPLATE, values, "sentences")}
     for place, source in (("recipes", "speed"), ("finetune", "finetune")):
         if source in values:

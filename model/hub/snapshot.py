@@ -2,32 +2,27 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from huggingface_hub import (
     constants,
     get_hf_file_metadata,
-    get_token,
     hf_hub_download,
     hf_hub_url,
     try_to_load_from_cache,
 )
-from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils.sha import git_hash
 
 from ..utils import files
 from ..utils.errors import ConfigError, HubError
+from ..utils.hub import asking
 from ..utils.root import ROOT
 from . import config
 
 WEIGHTS_NAME = "model.safetensors"
 HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 MAX_BYTES = 2**30  # that are fetched of a file; our largest network has 20 MiB
-LOG_IN = "log in by `hf auth login` or set HF_TOKEN"
 
 
 def resolve(
@@ -112,51 +107,23 @@ def fetch(model: str, name: str, revision: str | None, *, refresh: bool = False)
         if isinstance(cached, str) and _intact(Path(cached)):
             return Path(cached)
         url = hf_hub_url(model, name, revision=revision, endpoint=constants.ENDPOINT)
-        get = partial(hf_hub_download, model, name, revision=revision, library_name="cifarnet")
-        for again in (False, True):  # what was damaged on the way may come well once more
-            known = get_hf_file_metadata(url, library_name="cifarnet")
-            most = MAX_BYTES if name == WEIGHTS_NAME else MAX_BYTES // 8
-            if known.size is not None and known.size > most:
-                raise HubError(
-                    f"{at} has {known.size:,} bytes, at most {most:,} are fetched; it is not "
-                    "a model that train.py wrote."
-                )
-            path = Path(get(force_download=again))
-            if _intact(path, known.etag):
-                return path
-            if path.is_symlink():  # to the content, which other repositories do not share
-                (path.parent / os.readlink(path)).unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+        known = get_hf_file_metadata(url, library_name="cifarnet")
+        most = MAX_BYTES if name == WEIGHTS_NAME else MAX_BYTES // 8
+        if known.size is not None and known.size > most:
+            raise HubError(
+                f"{at} has {known.size:,} bytes, at most {most:,} are fetched; it is not a model "
+                "that train.py wrote."
+            )
+        damaged = isinstance(cached, str)
+        path = Path(hf_hub_download(model, name, revision=revision, force_download=damaged))
+        if _intact(path, known.etag):
+            return path
+        path.resolve().unlink()  # the content, which other repositories do not share
+        path.unlink(missing_ok=True)
     raise HubError(
-        f"{at} is not the file that the hub announced: it was damaged or changed on the way, "
-        "twice. It was not kept; do not use this model or this connection if it stays so."
+        f"{at} is not the file that the hub announced: it was damaged or changed on the way. It "
+        "was not kept: try again, and do not use this model or this connection if it stays so."
     )
-
-
-@contextmanager
-def asking(what: str) -> Iterator[None]:
-    """Raises a `HubError` in place of what huggingface_hub raises: its words, but no token.
-
-    Args:
-        what: Begins the message, such as "Sending to you/cifarnet failed".
-    """
-    token = get_token() or ""
-    if not token.isascii() or not token.isprintable():  # the library would repeat it
-        raise HubError(f"The token holds characters that no token has; {LOG_IN} anew.")
-    try:
-        _ = urlsplit(constants.ENDPOINT).port  # a wrong one is not an HTTPError
-        yield
-    except (HTTPError, OSError, RuntimeError, ValueError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        if token:  # a hub may repeat it in its answer
-            text = text.replace(token, "[token]")
-        remedy = (
-            f"Check the name, {LOG_IN}, check the connection and HF_ENDPOINT="
-            f"{re.sub('//[^/]*@', '//', constants.ENDPOINT)}, then try again."
-        )
-        if isinstance(error, OSError) and error.errno is not None:
-            remedy = f"Free space in {constants.HF_HUB_CACHE}, or set HF_HOME to another disk."
-        raise HubError(f"{what}: {text[:400].rstrip('.')}. {remedy}") from None
 
 
 def _intact(path: Path, announced: str | None = None) -> bool:

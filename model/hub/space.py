@@ -59,11 +59,11 @@ def _contents(folder: Path) -> dict[str, bytes]:
             "The installed package does not hold all of the page's files: run `python -m model.hub "
             "push-space` in a checkout."
         )
-    found, settings = model_files(folder)
+    found, _ = model_files(folder)
     if RESULTS_NAME not in found:
         raise ConfigError(f"{folder} holds no {RESULTS_NAME}; name the folder of a finished run.")
     paths = [path for pattern in CODE for path in sorted(ROOT.glob(pattern)) if path.is_file()]
     code = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
-    with own_results(folder, settings):
+    with own_results(folder):
         text = release.readme(ROOT, folder)
     return code | found | {CARD_NAME: text.encode()}

@@ -55,30 +55,27 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
+        return
     except CifarnetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        message = str(error)
     except BrokenPipeError:  # whoever read what we print has gone, as `head` does
         # Python writes what is left once more when it ends: nowhere.
         with suppress(OSError, ValueError):  # replaced by something that is no file
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
         reason = error.strerror or str(error)
-        print(
-            f"error: {reason}{where}. Check free disk space and permissions, then try again.",
-            file=sys.stderr,
-        )
-        raise SystemExit(2) from None
+        where = f" ({error.filename})" if error.filename else ""
+        message = f"{reason}{where}. Check free disk space and permissions, then try again."
     except ModuleNotFoundError as error:
         what = "'cifarnet[app,onnx,train]'" if INSTALLED else "-r requirements.txt"
-        print(f"error: The package {error.name} is missing: pip install {what}", file=sys.stderr)
-        raise SystemExit(2) from None
+        message = f"The package {error.name} is missing: pip install {what}"
     except Exception:
         traceback.print_exc()
         print(f"\n{report()}", file=sys.stderr)
         raise SystemExit(1) from None
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def report() -> str:

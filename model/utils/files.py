@@ -13,25 +13,33 @@ UNFINISHED = ".tmp"  # ends the names of files that are still being written
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Writes a file beside its destination, flushes it to disk and renames it into place.
+    """Writes a file as `write_together` does."""
+    write_together({Path(path): data})
+
+
+def write_together(contents: dict[Path, bytes]) -> None:
+    """Writes files beside their destinations, flushes them to disk, then renames them into place.
 
     Args:
-        path: Destination; an existing file is replaced in one step.
-        data: The whole content.
+        contents: The whole content of each, by its destination; the files are replaced in this
+            order, once all of them are safe.
 
     Raises:
-        OSError: If the disk is full or the folder cannot be written; nothing is left behind.
+        OSError: If the disk is full or a folder cannot be written; nothing is left behind.
     """
-    path = Path(path)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+    ending = f".{secrets.token_hex(4)}{UNFINISHED}"
+    new = {path: path.with_name(f".{path.name}{ending}") for path in contents}
     try:
-        with open(new, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        for path, data in contents.items():
+            with open(new[path], "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for path in contents:
+            os.replace(new[path], path)
     except BaseException:
-        new.unlink(missing_ok=True)
+        for path in new.values():
+            path.unlink(missing_ok=True)
         raise
 
 
@@ -40,32 +48,34 @@ def unfinished(directory: Path) -> set[Path]:
     return set(directory.glob(f".*{UNFINISHED}"))
 
 
-def remove_unfinished(directory: Path) -> None:
-    """Removes what `unfinished` finds."""
-    for path in unfinished(directory):
-        path.unlink(missing_ok=True)
-
-
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes UTF-8 text as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Writes indented JSON as `write_bytes` does; NaN and infinity are refused (not JSON)."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    """Writes `as_json` as `write_bytes` does."""
+    write_bytes(path, as_json(content))
+
+
+def as_json(content: Any) -> bytes:
+    """Indented JSON; NaN and infinity are refused (not JSON)."""
+    # Not as ASCII, in which names of many scripts would take three times as much.
+    return (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        ConfigError: If the file is missing, is not JSON, or is not an object.
+        ConfigError: If the file is missing, cannot be read, is not JSON, or is not an object.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; name a folder that holds it.") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); name a folder that holds it."
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path} is not valid JSON ({error}); restore it or download it again."

@@ -54,13 +54,15 @@ def claim(directory: Path, resume: bool) -> Iterator[None]:
                 f"Another process is training in {directory}: wait for its end, or name another "
                 "folder by --output."
             )
-        others = set(directory.iterdir()) - files.unfinished(directory) - {directory / LOCK}
+        left = files.unfinished(directory)  # by a run that was killed
+        others = set(directory.iterdir()) - left - {directory / LOCK}
         if others and not resume:
             raise ConfigError(
                 f"--output {directory} is not empty; name a new folder, or go on with the run "
                 f"in it by --resume {directory}."
             )
-        files.remove_unfinished(directory)
+        for path in left:
+            path.unlink(missing_ok=True)
         yield
     finally:
         if lock.is_locked:

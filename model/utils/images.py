@@ -12,7 +12,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 import pi_heif
-from PIL import Image, features
+from PIL import Image, ImageOps, features
 from PIL.JpegImagePlugin import JpegImageFile
 
 from .errors import ImageError
@@ -29,17 +29,7 @@ MAX_SIDE = 65_535  # pixels, what JPEG allows; Pillow needs memory for each row 
 MAX_PIXELS = 89_000_000  # a 356 MB picture; just below where Pillow starts to warn of bombs
 BAND = 2**20  # pixels of a large picture that are converted at a time, to need little memory
 
-ORIENTATION = 0x0112  # EXIF tag; the values say how to turn the stored picture upright
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-SIDEWAYS = {UPRIGHT[value] for value in (5, 6, 7, 8)}  # width becomes height
+ORIENTATION = 0x0112  # EXIF tag: how to turn the stored picture upright; from 5 on, onto its side
 _warnings_lock = threading.Lock()  # the list of warning filters belongs to all threads
 
 
@@ -68,7 +58,7 @@ def read_image(
     if isinstance(source, Image.Image):
         return _decode(source, "The image", None, max_pixels)
     if isinstance(source, np.ndarray):
-        return composite(from_array(source), "The array")
+        return composite(from_array(source, "The array"), "The array")
     if isinstance(source, bytes):
         return _read_file(io.BytesIO(source), "The image", at_least, max_pixels)
     if not isinstance(source, str | os.PathLike):
@@ -210,23 +200,22 @@ def _decode(
     full = image.size
     _check_size(full, name, MAX_PIXELS)
     in_rows = _in_rows(image)
+    if at_least:
+        image.draft(None, (at_least, at_least))  # does nothing but for JPEG files
+    _check_size(image.size if in_rows else full, name, max_pixels)
     try:
-        if at_least:
-            image.draft(None, (at_least, at_least))  # does nothing but for JPEG files
-        _check_size(image.size if in_rows else full, name, max_pixels)
         image.load()
-    except ImageError:
-        raise
     except Exception as error:  # damaged files raise errors of every kind
         raise ImageError(f"{name} is damaged ({error}); save or download it again.") from None
-    turn = UPRIGHT.get(_orientation(image))
+    orientation = _orientation(image)
     rgb = _reduced(image, name, max(1, min(image.size) // at_least) if at_least else 1)
     if ours:
         image.close()  # before turning takes as much memory again
-    upright = rgb.transpose(turn) if turn is not None else rgb
     # The rest is forgotten: whoever reads the result again must not turn it again.
-    upright.info = {"full_size": full[::-1] if turn in SIDEWAYS else full}
-    return upright
+    rgb.info = {"full_size": full[::-1] if orientation in range(5, 9) else full}
+    rgb.getexif()[ORIENTATION] = orientation
+    ImageOps.exif_transpose(rgb, in_place=True)
+    return rgb
 
 
 def _check_size(size: tuple[int, int], name: str, most: int) -> None:

@@ -86,7 +86,8 @@ def list_folder(folder: Path) -> Listing:
         DataError: If a zip is damaged, or several datasets lie here.
     """
     listing = Listing(list(_files(folder, ())))
-    pictures = [file for file in listing.files if is_picture(file[0]) and not _unusable(*file)]
+    usable = [file for file in listing.files if not _unusable(*file)]
+    pictures = [file for file in usable if is_picture(file[0])]
     # A folder "train" of pictures between "bus" and "car" is a class, and no split.
     deep = {parts[0] for parts, _ in pictures if len(parts) > 2}
     listing.split_folders = sorted(name for name in deep if name.casefold() in SPLIT_OF)
@@ -97,7 +98,7 @@ def list_folder(folder: Path) -> Listing:
             listing.pictures[SPLIT_OF[parts[0].casefold()]].append((parts[1], path))
     if all(name.casefold() in SPLIT_OF for name in listing.classes):
         listing.pictures.clear()  # train/1.png, test/1.png: splits, of which a table may tell more
-    listing.stored, listing.written = (_tables(listing.files, x) for x in (STORED, WRITTEN))
+    listing.stored, listing.written = (_tables(usable, x) for x in (STORED, WRITTEN))
     return listing
 
 
@@ -159,14 +160,10 @@ def _tables(files: list[File], kinds: tuple[str, ...]) -> dict[str, list[str]]:
     others: list[str] = []
     parents = set()
     for parts, path in files:
-        # `datasets` leaves cache-*.arrow beside what it has saved.
-        if (
-            len(parts) > 2
-            or not parts[-1].lower().endswith(kinds)
-            or parts[-1].startswith("cache-")
-        ):
+        name = parts[-1].lower()
+        if len(parts) > 2 or not name.endswith(kinds) or path.startswith("zip:"):
             continue
-        if "::" in path or _unusable(parts, path):
+        if name.startswith("cache-"):  # `datasets` leaves these beside what it has saved
             continue
         # train.csv, test_1.parquet, train-00000-of-00002.parquet, mnist_test.csv
         words = set(re.split(r"[-_.\s]+", Path(parts[-1]).stem.casefold())) & SPLIT_OF.keys()

@@ -4,20 +4,15 @@ import importlib.metadata
 import os
 import platform
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 LIBRARIES = (
-    "torch",
-    "timm",
-    "datasets",
-    "accelerate",
-    "evaluate",
-    "safetensors",
-    "huggingface_hub",
-    "numpy",
-)
+    "torch", "timm", "datasets", "accelerate",
+    "evaluate", "safetensors", "huggingface_hub", "numpy",
+)  # fmt: skip
 
 
 def machine(device: str | torch.device = "cpu") -> dict[str, str | int | float | None]:
@@ -31,10 +26,11 @@ def machine(device: str | torch.device = "cpu") -> dict[str, str | int | float |
         accelerator's model; memory_gib: of the machine, None where the system does not say;
         system: Such as "Linux x86_64".
     """
+    device = torch.device(device)
     return {
         "cpu": _cpu_model(),
         "cores": cores(),
-        "device": _device_model(torch.device(device)),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -44,10 +40,8 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that results depend on, those installed."""
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -62,12 +56,10 @@ def peak_memory_mib() -> float | None:
 
 
 def _cpu_model() -> str:
-    try:
+    with suppress(OSError):  # not Linux
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.lower().startswith(("model name", "hardware")):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass  # not Linux
     return platform.processor() or platform.machine() or "unknown"
 
 
@@ -76,12 +68,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _device_model(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return device.type
 
 
 def _memory_gib() -> float | None:

@@ -19,19 +19,16 @@ def keep_memory() -> bool:
     return _set({MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**28, ARENA_MAX: 1})
 
 
-def limit_arenas(arenas: int = 1) -> bool:
-    """Lets all threads share a few arenas; call it before threads have begun to use more.
+def limit_arenas() -> bool:
+    """Lets all threads share one arena; call it before threads have begun to use more.
 
     By default there are up to eight a core, and what threads freed in one is of no use to the
     others: a server with many threads holds more than it needs.
 
-    Args:
-        arenas: As many at most.
-
     Returns:
         Whether the C library took the setting; False where it is not glibc.
     """
-    return _set({ARENA_MAX: arenas})
+    return _set({ARENA_MAX: 1})
 
 
 def give_back() -> bool:
@@ -46,9 +43,7 @@ def give_back() -> bool:
 
 def _set(options: dict[int, int]) -> bool:
     mallopt = _function("mallopt")
-    if mallopt is None:
-        return False
-    return all([mallopt(name, value) == 1 for name, value in options.items()])
+    return mallopt is not None and all([mallopt(*option) == 1 for option in options.items()])
 
 
 def _function(name: str) -> Any:

@@ -22,14 +22,14 @@ def eight_bit(image: Image.Image, name: str) -> Image.Image:
     if image.mode != "F" and not image.mode.startswith("I"):
         return image
     values = np.asarray(image)  # (H, W)
-    if image.mode == "F":
-        return Image.fromarray(_floats_to_bytes(values, f"{name} has"))
-    if values.min() < 0 or values.max() > 65535:
-        raise ImageError(
-            f"{name} has 32-bit pixels from {values.min()} to {values.max()}; convert them to 16 "
-            "or 8 bits."
-        )
-    grey = Image.fromarray(_words_to_bytes(values))
+    if image.mode != "F":
+        if values.min() < 0 or values.max() > 65535:
+            raise ImageError(
+                f"{name} has 32-bit pixels from {values.min()} to {values.max()}; convert them to "
+                "16 or 8 bits."
+            )
+        values = values.astype(np.uint16)
+    grey = from_array(values, name)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
@@ -62,11 +62,12 @@ def composite(image: Image.Image, name: str) -> Image.Image:
     return white
 
 
-def from_array(array: np.ndarray) -> Image.Image:
+def from_array(array: np.ndarray, name: str) -> Image.Image:
     """A picture made of an array, with as many channels.
 
     Args:
         array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16, or floats in [0, 1].
+        name: Of the picture, in errors.
 
     Raises:
         ImageError: If it has another shape, type or range.
@@ -78,28 +79,18 @@ def from_array(array: np.ndarray) -> Image.Image:
             "(H, W, 3) or (H, W, 4), with the channels last."
         )
     if array.dtype == np.uint16:
-        array = _words_to_bytes(array)
+        array = ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)  # rounded
     elif np.issubdtype(array.dtype, np.floating):
-        array = _floats_to_bytes(array, "The array has")
+        low, high = array.min(), array.max()
+        if not (low >= 0 and high <= 1):  # also true for NaN
+            raise ImageError(
+                f"{name} has values from {low:g} to {high:g}; floats must lie between 0 and 1 and "
+                "not be NaN (divide by 255 or by the largest value)."
+            )
+        array = np.rint(array.astype(np.float32) * 255).astype(np.uint8)
     elif array.dtype != np.uint8:
         raise ImageError(
             f"An array of type {array.dtype} is not a picture; expected uint8, uint16, or floats "
             "from 0 to 1."
         )
     return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
-
-
-def _words_to_bytes(values: np.ndarray) -> np.ndarray:
-    """0..65535 -> 0..255, rounded: uint8 of the same shape."""
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _floats_to_bytes(values: np.ndarray, subject: str) -> np.ndarray:
-    """0..1 -> 0..255, rounded: uint8 of the same shape."""
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= 1):  # also true for NaN
-        raise ImageError(
-            f"{subject} values from {low:g} to {high:g}; floats must lie between 0 and 1 and not "
-            "be NaN (divide by 255 or by the largest value)."
-        )
-    return np.rint(values.astype(np.float32) * 255).astype(np.uint8)

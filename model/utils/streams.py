@@ -18,12 +18,12 @@ import huggingface_hub
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset, Value
 from datasets.exceptions import DatasetsError
-from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 from pyarrow import csv
 from pyarrow.dataset import ParquetFragmentScanOptions
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from .errors import DataError, ImageError
+from .errors import DataError, HubError, ImageError
+from .hub import asking
 from .listing import DAMAGED_ZIP, SPLIT_OF, Listing, is_picture, list_folder
 
 HUB_TIMEOUT = 10.0  # seconds until a hub that does not answer counts as out of reach
@@ -57,16 +57,9 @@ def find_streams(name: str) -> Found:
     Raises:
         DataError: If there is none, or it cannot be read or reached.
     """
-    folder = Path(name)
-    if not name.strip():
-        raise DataError(f"--dataset names nothing. {LOCAL_COPY}")
-    if folder.is_file():
+    if os.path.isfile(name):
         raise DataError(f"{name} is a file; name the folder that holds the dataset.")
-    if name != name.encode(errors="replace").decode():
-        raise DataError(f"{name!a} is not in UTF-8; rename that folder.")
-    local = folder.is_dir()
-    if not local and (name.startswith((".", "/", "~", os.sep)) or name.count("/") > 1):
-        raise DataError(f"The folder {name} does not exist; check the path in --dataset.")
+    local = os.path.isdir(name)
     with _quiet():
         path = os.path.abspath(name) if local else _download(name)
         with clear_errors(name, "holds no dataset that can be read"):
@@ -76,26 +69,12 @@ def find_streams(name: str) -> Found:
 def _download(name: str) -> str:
     """The folder of the hub's cache that a dataset was downloaded to."""
     try:
-        # Asked once: a download alone would try again and again before it gives up on the hub.
-        revision = huggingface_hub.HfApi().dataset_info(name, timeout=HUB_TIMEOUT).sha
-        return huggingface_hub.snapshot_download(name, repo_type="dataset", revision=revision)
-    except (HFValidationError, RepositoryNotFoundError):
-        raise DataError(
-            f"There is no dataset {name} on the hub that you can read, and no such folder here. "
-            f"Check the spelling; for a private one, log in with `hf auth login`. {LOCAL_COPY}"
-        ) from None
-    except (OSError, HTTPError) as error:
-        if isinstance(error, OSError) and error.filename:  # of this machine, not of the network
-            raise DataError(
-                f"The download cache {huggingface_hub.constants.HF_HUB_CACHE} cannot be written "
-                f"({error.strerror}); set HF_HOME to a folder that can be, and has room."
-            ) from None
-        offline = huggingface_hub.constants.HF_HUB_OFFLINE
-        remedy = "Unset HF_HUB_OFFLINE." if offline else "Check the network connection."
-        raise DataError(
-            f"The hub cannot be reached to read {name} ({type(error).__name__}). {remedy} "
-            f"{LOCAL_COPY}"
-        ) from None
+        with asking(f"There is no folder {name!r} here, and fetching such a dataset failed"):
+            # Asked once: a download alone would try again and again before it gives up on the hub.
+            revision = huggingface_hub.HfApi().dataset_info(name, timeout=HUB_TIMEOUT).sha
+            return huggingface_hub.snapshot_download(name, repo_type="dataset", revision=revision)
+    except HubError as error:
+        raise DataError(f"{error} {LOCAL_COPY}") from None
 
 
 def _open(name: str, folder: str, local: bool) -> Found:
@@ -218,9 +197,9 @@ def _read_table(path: str, within: str | None) -> tuple[Dataset, list[str]] | No
             lines = text.splitlines() if kind == ".jsonl" else []
             rows = [json.loads(one) for one in lines if one.strip()] if lines else json.loads(text)
             table = pa.Table.from_pylist(rows)
+        found = Dataset(table)
     except (AttributeError, LookupError, TypeError, ValueError):  # no table at all
         return None
-    found = Dataset(table)
     for column, kind_of in found.features.items():
         if getattr(kind_of, "dtype", "") != "string" or not len(found):
             continue
@@ -356,22 +335,18 @@ def find_classes(
         with clear_errors(name):
             for table in train.select_columns([column]).with_format("arrow").iter(4096):
                 values.update(table[column].unique().to_pylist())
-        fraction = next((v for v in values if isinstance(v, float) and v % 1), None)
-        if fraction is not None:
+        problem = f"{len(values):,} different values" if len(values) > MOST_CLASSES else ""
+        problem = next((str(v) for v in values if isinstance(v, float) and v % 1), problem)
+        if problem:
             raise DataError(
-                f"The column {column!r} of {name} holds {fraction}, which is no class; name the "
-                "right one with --label-column."
+                f"The column {column!r} of {name} holds {problem}, which cannot be classes; name "
+                "the right one with --label-column."
             )
         # Below zero means "not known" wherever labels are numbers, and becomes an error when read.
         known = sorted(v for v in values if v is not None and (isinstance(v, str) or v >= 0))
         numbers = {value: i for i, value in enumerate(known)}
         names = [str(int(v)) if isinstance(v, float) else str(v) for v in known]
         to_label = lambda value: numbers.get(value, -1)  # noqa: E731
-    if len(names) > MOST_CLASSES and not isinstance(kind, ClassLabel):
-        raise DataError(
-            f"The column {column!r} of {name} has {len(names):,} different values, too many for "
-            "classes; name the right one with --label-column."
-        )
     if len(names) < 2:
         raise DataError(
             f"The column {column!r} of {name} has only the class {', '.join(names)}; a classifier "
