@@ -1,6 +1,5 @@
 """Pictures to try the page with: drawn ones, and real test images where a dataset is at hand."""
 
-import io
 import sys
 import threading
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from model.data import open_dataset
 from model.utils import synthetic
 from model.utils.errors import CifarnetError
 from model.utils.root import ROOT
+from model.utils.synthetic import png
+from web.uploads import content_of
 
 PATIENCE = 10.0  # seconds that the gallery stays open for test images that are still being read
 FROM_DATASET = 8  # test images offered
@@ -41,6 +42,15 @@ class Examples:
         self._thread = threading.Thread(target=self._read, args=(dataset,), daemon=True)
         self._thread.start()
 
+    def content(self, source: str) -> bytes:
+        """The picture of a key, or an upload's by its path.
+
+        Raises:
+            ImageError: If there is none.
+        """
+        example = self.ready.get(source)
+        return example.content if example else content_of(source)
+
     def came(self, patience: float = PATIENCE) -> bool:
         """Waits for test images; whether there is anything to wait for, and it came in time."""
         before = len(self.ready)
@@ -62,7 +72,7 @@ class Examples:
             return
         images = split.images.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
         real = {
-            f"test-{i}": Example(f"Test image: {source.label_names[label]}", _png(image))
+            f"test-{i}": Example(f"Test image: {source.label_names[label]}", png(image))
             for i, (image, label) in enumerate(zip(images, split.labels.tolist(), strict=True))
         }
         self.ready = real | self.ready
@@ -71,13 +81,13 @@ class Examples:
 def _drawn() -> list[Example]:
     files = sorted((ROOT / "examples").glob("*.png"))
     found = [Example(f"Drawing: {path.stem}", path.read_bytes()) for path in files]
-    return [*found, Example("Drawing: a word", _png(_word()))]
+    return [*found, Example("Drawing: a word", png(_word()))]
 
 
 def _shapes() -> list[Example]:
     rng = np.random.default_rng(1)
     return [
-        Example(f"Drawing: {name}", _png(synthetic.picture(synthetic.NAMES.index(name), rng)))
+        Example(f"Drawing: {name}", png(synthetic.picture(synthetic.NAMES.index(name), rng)))
         for name in ("star", "crescent", "ring", "checkers")
     ]
 
@@ -88,9 +98,3 @@ def _word() -> np.ndarray:
     draw = ImageDraw.Draw(image)
     draw.text((128, 128), "hello", "#1f2933", ImageFont.load_default(84), anchor="mm")
     return np.asarray(image)
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()

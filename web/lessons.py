@@ -26,7 +26,7 @@ from model.utils.files import public_name
 from model.utils.images import read_image
 from model.utils.listing import LITTER, SPLIT_OF
 from web.models import MAX_PIXELS
-from web.trainings import Training, TrainingRequest, Trainings
+from web.trainings import Training, Trainings
 from web.uploads import KEPT
 
 KEY = re.compile("[0-9a-f]{32}")
@@ -42,8 +42,6 @@ LONGEST_NAME = 60  # letters, at most four bytes each: file systems allow 255
 FORBIDDEN = set('\\/:*?"<>|')  # in names of folders, by one system or another
 
 OWN = "own"  # pictures that the visitor has given
-OWN_RECIPE = "small"
-READY = {SYNTHETIC: "tiny"}  # recipes of ready examples; others get the fast one
 
 
 class LessonError(CifarnetError):
@@ -290,15 +288,13 @@ class Lessons:
                     copy = folder / "pictures" / name
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     os.link(path, copy)
-                request = TrainingRequest(
-                    "your pictures", OWN_RECIPE, str(folder / "pictures"), self._init_from
-                )
+                title = "your pictures"
+                options = {"dataset": str(folder / "pictures"), "init-from": self._init_from}
             elif isinstance(source, str) and source in self.ready:
-                recipe = READY.get(source, "flash")
-                request = TrainingRequest(described(source), recipe, self.ready[source])
+                title, recipe = described(source), "tiny" if source == SYNTHETIC else "flash"
+                options = {"dataset": self.ready[source], "recipe": recipe}
             else:
                 raise LessonError("Choose pictures from the list.")
-
             output = folder / "model"
 
             def ended(saved: bool) -> None:
@@ -309,7 +305,7 @@ class Lessons:
                 if useless:
                     shutil.rmtree(useless, ignore_errors=True)
 
-            lesson.training = Training(request, output, ended)
+            lesson.training = Training(title, output, options, ended)
             self.trainings.add(lesson.training)
 
     def forget(self, key: object) -> None:
