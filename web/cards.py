@@ -75,7 +75,12 @@ def answers(predictions: Mapping[str, Prediction]) -> str:
 
 def stage(picture: Picture, explanation: Explanation | None = None) -> str:
     """The picture, over it where the evidence lies, and below it what the colours mean."""
-    return _framed(picture, explanation) + (_legend(explanation.label) if explanation else "")
+    if explanation is None:
+        return _framed(picture, None)
+    return _framed(picture, explanation) + (
+        f'<ul class="legend"><li><i class="for"></i>speaks for {escape(explanation.label)}</li>'
+        '<li><i class="against"></i>speaks against it</li></ul>'
+    )
 
 
 def _framed(picture: Picture, explanation: Explanation | None) -> str:
@@ -86,13 +91,6 @@ def _framed(picture: Picture, explanation: Explanation | None) -> str:
     frame = f'<div class="frame{small}" style="--ratio: {width / height:.4f}">'
     layers = _layers(explanation, width, height) if explanation else ""
     return f'<div class="stage">{frame}{photo}{layers}</div></div>'
-
-
-def _legend(label: str) -> str:
-    return (
-        f'<ul class="legend"><li><i class="for"></i>speaks for {escape(label)}</li>'
-        '<li><i class="against"></i>speaks against it</li></ul>'
-    )
 
 
 def _layers(explanation: Explanation, width: int, height: int) -> str:

@@ -36,8 +36,7 @@ class Examples:
     """
 
     def __init__(self, labels: tuple[str, ...], dataset: str | None) -> None:
-        drawn = _shapes() if "crescent" in labels else _drawn()
-        self.ready = {f"drawn-{i}": one for i, one in enumerate(drawn)}
+        self.ready = {f"drawn-{i}": one for i, one in enumerate(_drawn(labels))}
         """By a key that stays. Nobody waits for those that are still to come."""
         self._thread = threading.Thread(target=self._read, args=(dataset,), daemon=True)
         self._thread.start()
@@ -78,23 +77,15 @@ class Examples:
         self.ready = real | self.ready
 
 
-def _drawn() -> list[Example]:
+def _drawn(labels: tuple[str, ...]) -> list[Example]:
+    if "crescent" in labels:
+        rng = np.random.default_rng(1)
+        shapes = ("star", "crescent", "ring", "checkers")
+        drawn = {one: synthetic.picture(synthetic.NAMES.index(one), rng) for one in shapes}
+        return [Example(f"Drawing: {name}", png(pixels)) for name, pixels in drawn.items()]
     files = sorted((ROOT / "examples").glob("*.png"))
     found = [Example(f"Drawing: {path.stem}", path.read_bytes()) for path in files]
-    return [*found, Example("Drawing: a word", png(_word()))]
-
-
-def _shapes() -> list[Example]:
-    rng = np.random.default_rng(1)
-    return [
-        Example(f"Drawing: {name}", png(synthetic.picture(synthetic.NAMES.index(name), rng)))
-        for name in ("star", "crescent", "ring", "checkers")
-    ]
-
-
-def _word() -> np.ndarray:
-    """A picture that none of the ten classes fits: text."""
-    image = Image.new("RGB", (256, 256), "white")
-    draw = ImageDraw.Draw(image)
-    draw.text((128, 128), "hello", "#1f2933", ImageFont.load_default(84), anchor="mm")
-    return np.asarray(image)
+    word = Image.new("RGB", (256, 256), "white")  # which none of the ten classes fits
+    font, middle = ImageFont.load_default(84), (128, 128)
+    ImageDraw.Draw(word).text(middle, "hello", "#1f2933", font, anchor="mm")
+    return [*found, Example("Drawing: a word", png(np.asarray(word)))]

@@ -93,11 +93,12 @@ class Journal:
             entry.failed(error)
             if entry.error != "crash":
                 raise
-            raise gr.Error(
-                "Something went wrong here, which is not your picture's fault (report "
-                f"{crash(error)}).",
-                print_exception=False,
-            ) from None
+            number, lines = secrets.token_hex(4), "".join(traceback.format_exception(error))
+            print(f"{lines}\nReport {number}. {report()}", file=sys.stderr, flush=True)
+            said = (
+                f"Something went wrong here, which is not your picture's fault (report {number})."
+            )
+            raise gr.Error(said, print_exception=False) from None
         finally:
             self._record(kind, entry, time.perf_counter() - began)
 
@@ -133,11 +134,3 @@ def shortened(address: str | None) -> str | None:
     except ValueError:
         return None
     return str(ipaddress.ip_network((whole, 24 if whole.version == 4 else 48), strict=False))
-
-
-def crash(error: BaseException) -> str:
-    """Says on stderr what went wrong and what to send; returns the number of the report."""
-    number = secrets.token_hex(4)
-    lines = "".join(traceback.format_exception(error))
-    print(f"{lines}\nReport {number}. {report()}", file=sys.stderr, flush=True)
-    return number

@@ -224,8 +224,8 @@ class Lessons:
     """
 
     def __init__(self, dataset: str | None, init_from: Path, trainings: Trainings) -> None:
-        self.ready = {SYNTHETIC: SYNTHETIC}
-        """Names of ready examples, and what they stand for."""
+        self.ready = {"ten drawn shapes": SYNTHETIC}
+        """Ready examples in words, and the datasets that they are."""
         if dataset and dataset != SYNTHETIC:
             self.ready[public_name(dataset)] = dataset
         self.trainings, self._init_from = trainings, str(init_from)
@@ -272,7 +272,7 @@ class Lessons:
 
         Args:
             lesson: Whose model it will be.
-            source: `OWN`, or the name of a ready example.
+            source: `OWN`, or one of `ready`.
 
         Raises:
             LessonError: If one is on its way already, or there is too little to learn from.
@@ -291,8 +291,9 @@ class Lessons:
                 title = "your pictures"
                 options = {"dataset": str(folder / "pictures"), "init-from": self._init_from}
             elif isinstance(source, str) and source in self.ready:
-                title, recipe = described(source), "tiny" if source == SYNTHETIC else "flash"
-                options = {"dataset": self.ready[source], "recipe": recipe}
+                title, dataset = source, self.ready[source]
+                recipe = "tiny" if dataset == SYNTHETIC else "flash"
+                options = {"dataset": dataset, "recipe": recipe}
             else:
                 raise LessonError("Choose pictures from the list.")
             output = folder / "model"
@@ -333,11 +334,6 @@ class Lessons:
             if lesson.training:
                 lesson.training.kill()
             shutil.rmtree(lesson.folder, ignore_errors=True)
-
-
-def described(source: str) -> str:
-    """A ready example in words."""
-    return "ten drawn shapes" if source == SYNTHETIC else source
 
 
 def checked(name: object) -> str:

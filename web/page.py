@@ -95,7 +95,7 @@ def application(
         atexit.register(lessons.close)
         routes = Takeaway(lessons, journal).routes()
     uploads.keep_tidy(*[lessons.sweep] if lessons else [])
-    blocks = _build(Site(models, models.results(), dataset, journal, lessons))
+    blocks = _build(Site(models, dataset, journal, lessons))
     # Closed to calls that would not wait for their turn.
     blocks.queue(max_size=MAX_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
     blocks.state_session_capacity = MOST_SESSIONS
@@ -103,20 +103,20 @@ def application(
     blocks.has_launched = blocks.is_running = True
     waiting = partial(len, blocks._queue)
 
+    def full() -> bool:
+        return waiting() >= MAX_WAITING
+
     def health(request: Request) -> Response:
-        status = "busy" if waiting() >= MAX_WAITING else "ok"
+        status = "busy" if full() else "ok"
         return JSONResponse({"status": status, "waiting": waiting(), "models": models.names})
 
     def metrics(request: Request) -> Response:
         return Response(journal.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     prefix = urlsplit(blocks.root_path).path.rstrip("/")  # GRADIO_ROOT_PATH
-    guard: Any = partial(
-        Guard, journal=journal, full=lambda: waiting() >= MAX_WAITING, prefix=prefix
-    )
     app = FastAPI(
         routes=[Route("/healthz", health), Route("/metrics", metrics), *routes],
-        middleware=[Middleware(guard)],
+        middleware=[Middleware(Guard, journal=journal, full=full, prefix=prefix)],
         openapi_url=None,
     )
     return gr.mount_gradio_app(

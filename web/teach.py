@@ -73,7 +73,7 @@ def tab(site: Site) -> None:
     html('<h3 class="part">2. Train</h3>', styles="charts.css")
     with gr.Row():
         choices = [("my pictures", OWN)]
-        choices += [(f"{lessons.described(one)} (ready)", one) for one in site.lessons.ready]
+        choices += [(f"{one} (ready)", one) for one in site.lessons.ready]
         source = gr.Radio(choices, value=OWN, label="Learn from", scale=2, min_width=260)
         start = gr.Button("Train", variant="primary", min_width=120, elem_id="start-training")
         stop = gr.Button("Stop and keep", interactive=False, min_width=120, elem_id="stop-training")
