@@ -100,7 +100,13 @@ class Journal:
             )
             raise gr.Error(said, print_exception=False) from None
         finally:
-            self._record(kind, entry, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._questions.labels(kind, entry.error or "").inc()
+            self._seconds.labels(kind).observe(seconds)
+            for verdict, count in entry.verdicts.items():
+                self._verdicts.labels(verdict).inc(count)
+            known = dict(bytes=entry.size, verdicts=dict(entry.verdicts), error=entry.error)
+            self._write(kind=kind, ms=round(1000 * seconds, 1), **known)
 
     def refused(self, reason: str, client: str | None = None, size: int = 0) -> None:
         """Records a request that was turned away at the door."""
@@ -110,14 +116,6 @@ class Journal:
     def metrics(self) -> bytes:
         """All numbers in Prometheus's text format."""
         return prometheus.generate_latest(self.registry)
-
-    def _record(self, kind: str, entry: Entry, seconds: float) -> None:
-        self._questions.labels(kind, entry.error or "").inc()
-        self._seconds.labels(kind).observe(seconds)
-        for verdict, count in entry.verdicts.items():
-            self._verdicts.labels(verdict).inc(count)
-        known = dict(bytes=entry.size, verdicts=dict(entry.verdicts), error=entry.error)
-        self._write(kind=kind, ms=round(1000 * seconds, 1), **known)
 
     def _write(self, **content: object) -> None:
         if self._lines is None:

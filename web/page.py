@@ -39,16 +39,10 @@ NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 class Page(gr.Blocks):
-    """gradio's page, but input that gradio refuses is answered by a sentence, and counted.
+    """gradio's page, but input that gradio refuses is answered by a sentence, and counted."""
 
-    Args:
-        journal: Where refusals are recorded.
-        options: Those of gradio.
-    """
-
-    def __init__(self, journal: Journal, **options: Any) -> None:
-        super().__init__(**options)
-        self._journal = journal
+    journal: Journal
+    """Where refusals are recorded."""
 
     async def preprocess_data(self, *args: Any, **options: Any) -> Any:
         """Checks what a request holds and makes it the values that our functions are given.
@@ -61,9 +55,9 @@ class Page(gr.Blocks):
             return await super().preprocess_data(*args, **options)
         except Exception as error:
             if isinstance(error, OSError) and error.errno not in NO_SUCH_FILE:
-                with self._journal.question("input"):  # this machine's fault: a full disk, say
+                with self.journal.question("input"):  # this machine's fault: a full disk, say
                     raise
-            self._journal.refused("bad input")
+            self.journal.refused("bad input")
             said = str(error) if isinstance(error, gr.Error) else BAD_INPUT
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(place.filename).name}:{place.lineno}"
@@ -136,7 +130,8 @@ def application(
 
 
 def _build(site: Site) -> gr.Blocks:
-    with Page(site.journal, title=TITLE, analytics_enabled=False) as page:
+    with Page(title=TITLE, analytics_enabled=False) as page:
+        page.journal = site.journal
         gr.HTML(f"<h1>{TITLE}</h1><p>{INTRO}</p>", elem_id="head")
         tabs = [("Classify", classify), ("Many images", many), ("How good is it?", quality)]
         if site.lessons:

@@ -11,9 +11,10 @@ import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal, TypeVar
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -29,6 +30,7 @@ from web.trainings import environment
 
 IN_MEMORY = 8  # taught models, those used last
 AT_ONCE = 2  # pictures of cameras that are looked at
+Found = TypeVar("Found")
 PRIVATE = {"Cache-Control": "private, max-age=1800"}
 
 taught: Callable[[Path], Classifier] = functools.lru_cache(IN_MEMORY)(loaded)
@@ -60,28 +62,21 @@ class Takeaway:
         return [*reading, Route("/lesson/{key}/answer", self._answer, methods=["POST"])]
 
     async def _picture(self, request: Request) -> Response:
-        lesson = self._lesson(request)
-        subject = lesson and lesson.subjects.get(request.path_params["number"])
+        subject = self._lesson(request).subjects.get(request.path_params["number"])
         path = subject and subject.pictures.get(request.path_params["picture"])
-        return FileResponse(path, headers=PRIVATE) if path else _nothing()
+        return FileResponse(_there(path), headers=PRIVATE)
 
     def _pictures(self, request: Request) -> Response:
-        lesson = self._lesson(request)
-        files = lesson.files() if lesson else []
-        return _sent(zipped(files), "pictures.zip") if files else _nothing()
+        return _sent(zipped(_there(self._lesson(request).files())), "pictures.zip")
 
     def _model(self, request: Request) -> Response:
-        folder = self._folder(request)
-        if folder is None:
-            return _nothing()
+        folder = _there(self._lesson(request).model)
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         inside = [(f"my-model/{path.relative_to(folder).as_posix()}", path) for path in files]
         return _sent(zipped(inside), "my-model.zip")
 
     async def _onnx(self, request: Request) -> Response:
-        folder = self._folder(request)
-        if folder is None:
-            return _nothing()
+        folder = _there(self._lesson(request).model)
         path = folder.parent / "my-model.onnx"
         async with self._exporting:
             if not path.exists():  # in a process of its own: the exporter takes much memory
@@ -90,13 +85,11 @@ class Takeaway:
                     *map(str, command), env=environment(), stdout=asyncio.subprocess.DEVNULL
                 )
                 await process.wait()
-        return FileResponse(path, filename=path.name) if path.exists() else _nothing()
+        return FileResponse(_there(path.exists() and path), filename=path.name)
 
     async def _answer(self, request: Request) -> Response:
         """What a lesson's model says about a picture in a request's body."""
-        folder = self._folder(request)
-        if folder is None:
-            return _nothing()
+        folder = _there(self._lesson(request).model)
         content = await request.body()
         async with self._looking:
             return JSONResponse({"html": await run_in_threadpool(self._said, folder, content)})
@@ -106,13 +99,8 @@ class Takeaway:
             (one,) = answers(taught(folder), [content], entry)
         return cards.answer(one.prediction) if one.prediction else cards.problem(str(one.problem))
 
-    def _lesson(self, request: Request) -> Lesson | None:
-        return self._lessons.find(request.path_params["key"])
-
-    def _folder(self, request: Request) -> Path | None:
-        """Of a lesson's model."""
-        lesson = self._lesson(request)
-        return lesson.model if lesson else None
+    def _lesson(self, request: Request) -> Lesson:
+        return _there(self._lessons.find(request.path_params["key"]))
 
 
 def zipped(files: Iterable[tuple[str, Path]]) -> IO[bytes]:
@@ -136,5 +124,8 @@ def _sent(file: IO[bytes], name: str) -> Response:
     return StreamingResponse(parts, media_type="application/zip", headers=headers)
 
 
-def _nothing() -> Response:
-    return JSONResponse({"detail": "That is no longer here."}, 404)
+def _there(found: Found | Literal[False] | None) -> Found:
+    """What was asked for, if it is there."""
+    if not found:
+        raise HTTPException(404, "That is no longer here.")
+    return found

@@ -137,7 +137,12 @@ class Training:
             return {"phase": "done", "text": ""}
         if phase == "stopping" and process.returncode == -signal.SIGTERM:  # it had hardly begun
             return {"phase": "stopped"}
-        return {"phase": "failed", "text": _cause(phase, process.returncode)}
+        if phase in ("stopping", "saving"):
+            text = "It did not stop in time and was ended; nothing was saved."
+            return {"phase": "failed", "text": text}
+        memory = " Most likely memory ran out." if process.returncode == -signal.SIGKILL else ""
+        text = f"The training process ended early (code {process.returncode}).{memory}"
+        return {"phase": "failed", "text": text}
 
 
 class Trainings:
@@ -174,11 +179,3 @@ def environment() -> dict[str, str]:
     """For a process that imports this code, wherever the app was started."""
     paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _cause(phase: Phase, code: int) -> str:
-    """Why a process ended without saying so."""
-    if phase in ("stopping", "saving"):
-        return "It did not stop in time and was ended; nothing was saved."
-    memory = " Most likely memory ran out." if code == -signal.SIGKILL else ""
-    return f"The training process ended early (code {code}).{memory}"
