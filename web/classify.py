@@ -63,7 +63,7 @@ def tab(site: Site) -> None:
         with gr.Column(scale=6, min_width=300):
             stage = html(cards.empty_stage(FILE), "stage")
             picker = PICKER.format(file=FILE, zone="", live="")
-            chooser = html(picker, "picker", script="camera.js picker.js")
+            chooser = html(picker, "picker", script="files.js camera.js picker.js")
             gallery = html(_gallery({}), "examples", script="gallery.js seen.js")
         with gr.Column(scale=5, min_width=300):
             chosen = gr.CheckboxGroup(

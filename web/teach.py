@@ -68,7 +68,7 @@ def tab(site: Site) -> None:
     school = School(site.lessons, site.journal)
     key = gr.Textbox(visible="hidden", label="Lesson")  # which the browser remembers
     html(f"<p>{escape(INTRO)}</p><h3>1. Give it pictures</h3>", styles="charts.css")
-    tools = html(TOOLS, "lesson-tools", script="camera.js teach.js")
+    tools = html(TOOLS, "lesson-tools", script="files.js camera.js teach.js")
     board = html("", "lesson")
     html('<h3 class="part">2. Train</h3>', styles="charts.css")
     with gr.Row():
@@ -106,7 +106,7 @@ def _tried(school: "School", key: gr.Textbox, journal: Journal) -> list[gr.compo
         with gr.Column(scale=6, min_width=300):
             stage = html(cards.empty_stage(FILE), "try-stage")
             picker = PICKER.format(file=FILE, zone="#try", live="#try-answer")
-            tried = html(picker, "try-picker", script="camera.js picker.js")
+            tried = html(picker, "try-picker", script="files.js camera.js picker.js")
         with gr.Column(scale=5, min_width=300):
             answer = html(cards.empty_answer(), "try-answer", script="live.js")
             why = gr.Dropdown([], label="Show what speaks for", elem_id="try-why", visible="hidden")
