@@ -111,8 +111,8 @@ class Lesson:
         with self.lock:
             if len(self.subjects) >= MOST_CLASSES:
                 raise LessonError(f"There can be at most {MOST_CLASSES} classes.")
-            names = {one.name.casefold() for one in self.subjects.values()}
-            free = (f"Class {i}" for i in itertools.count(1) if f"class {i}" not in names)
+            names = (f"Class {i}" for i in itertools.count(1))
+            free = (name for name in names if self._number_of(name) is None)
             number = next(self._numbers)
             self.subjects[number] = Subject(next(free))
             return number
@@ -125,12 +125,11 @@ class Lesson:
         """
         name = checked(name)
         with self.lock:
-            for number, one in self.subjects.items():
-                if one.name.casefold() == name.casefold():
-                    return number
-            empty = (k for k, v in self.subjects.items() if v.unused)
-            number = next(empty, None) or self.add_class()
-            self.subjects[number].name = name
+            number = self._number_of(name)
+            if number is None:
+                empty = (k for k, v in self.subjects.items() if v.unused)
+                number = next(empty, None) or self.add_class()
+                self.subjects[number].name = name
             return number
 
     def rename(self, number: object, name: object) -> None:
@@ -141,11 +140,14 @@ class Lesson:
         """
         with self.lock:
             subject, text = self.subject(number), checked(name)
-            for one in self.subjects.values():
-                # Whatever the case: some systems would unpack both into one folder.
-                if one is not subject and one.name.casefold() == text.casefold():
-                    raise LessonError(f"Two classes cannot both be called {text}.")
+            if self._number_of(text) not in (None, number):
+                raise LessonError(f"Two classes cannot both be called {text}.")
             subject.name = text
+
+    def _number_of(self, name: str) -> int | None:
+        """Of a class, whatever the case: some systems would unpack both into one folder."""
+        same = (k for k, v in self.subjects.items() if v.name.casefold() == name.casefold())
+        return next(same, None)
 
     def remove_class(self, number: object) -> None:
         """Removes a class with its pictures."""
