@@ -55,11 +55,6 @@ class Subject:
     name: str
     pictures: dict[int, Path] = field(default_factory=dict)
 
-    @property
-    def unused(self) -> bool:
-        """Whether nobody has named it or given it a picture."""
-        return not self.pictures and bool(re.fullmatch(r"Class \d+", self.name))
-
 
 class Lesson:
     """One visitor's classes, pictures, training and model.
@@ -127,8 +122,12 @@ class Lesson:
         with self.lock:
             number = self._number_of(name)
             if number is None:
-                empty = (k for k, v in self.subjects.items() if v.unused)
-                number = next(empty, None) or self.add_class()
+                unused = (  # which nobody has named or given a picture
+                    k
+                    for k, v in self.subjects.items()
+                    if not v.pictures and re.fullmatch(r"Class \d+", v.name)
+                )
+                number = next(unused, None) or self.add_class()
                 self.subjects[number].name = name
             return number
 

@@ -16,15 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from model.hub import snapshot
 from web import api, classify, many, quality, teach, theme, uploads, use
 from web.guard import Guard
 from web.journal import Journal
-from web.lessons import Lessons
-from web.models import Models
 from web.site import Site
 from web.takeaway import Takeaway
-from web.trainings import Trainings
 
 TITLE = "cifarnet"
 INTRO = "Names what a picture shows, says how sure it is, and shows why."
@@ -65,31 +61,20 @@ class Page(gr.Blocks):
             raise gr.Error(said, print_exception=False) from None
 
 
-def application(
-    models: Models,
-    journal: Journal,
-    *,
-    dataset: str | None = None,
-    allow_training: bool = False,
-    mcp: bool = False,
-) -> FastAPI:
+def application(site: Site, mcp: bool) -> FastAPI:
     """The whole page as a program for a web server, with its limits.
 
     Args:
-        models: What to classify with.
-        journal: Where questions are recorded.
-        dataset: Given on the command line; its test pictures can be looked at.
-        allow_training: Whether visitors may train.
+        site: What it is about.
         mcp: Whether the API is offered as MCP tools too.
     """
     uploads.forbid_downloads()
-    lessons, routes = None, []
-    if allow_training:
-        lessons = Lessons(dataset, snapshot.default_model(), Trainings())
-        atexit.register(lessons.close)
-        routes = Takeaway(lessons, journal).routes()
-    uploads.keep_tidy(*[lessons.sweep] if lessons else [])
-    blocks = _build(Site(models, dataset, journal, lessons))
+    routes, sweeps = [], []
+    if site.lessons:
+        atexit.register(site.lessons.close)
+        routes, sweeps = Takeaway(site.lessons, site.journal).routes(), [site.lessons.sweep]
+    uploads.keep_tidy(*sweeps)
+    blocks = _build(site)
     # Closed to calls that would not wait for their turn.
     blocks.queue(max_size=MAX_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
     blocks.state_session_capacity = MOST_SESSIONS
@@ -102,15 +87,16 @@ def application(
 
     def health(request: Request) -> Response:
         status = "busy" if full() else "ok"
-        return JSONResponse({"status": status, "waiting": waiting(), "models": models.names})
+        return JSONResponse({"status": status, "waiting": waiting(), "models": site.models.names})
 
     def metrics(request: Request) -> Response:
-        return Response(journal.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(site.journal.metrics(), media_type=kind)
 
     prefix = urlsplit(blocks.root_path).path.rstrip("/")  # GRADIO_ROOT_PATH
     app = FastAPI(
         routes=[Route("/healthz", health), Route("/metrics", metrics), *routes],
-        middleware=[Middleware(Guard, journal=journal, full=full, prefix=prefix)],
+        middleware=[Middleware(Guard, journal=site.journal, full=full, prefix=prefix)],
         openapi_url=None,
     )
     return gr.mount_gradio_app(

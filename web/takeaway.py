@@ -62,8 +62,8 @@ class Takeaway:
         return [*reading, Route("/lesson/{key}/answer", self._answer, methods=["POST"])]
 
     async def _picture(self, request: Request) -> Response:
-        subject = self._lesson(request).subjects.get(request.path_params["number"])
-        path = subject and subject.pictures.get(request.path_params["picture"])
+        subject = _there(self._lesson(request).subjects.get(request.path_params["number"]))
+        path = subject.pictures.get(request.path_params["picture"])
         return FileResponse(_there(path), headers=PRIVATE)
 
     def _pictures(self, request: Request) -> Response:
