@@ -40,10 +40,9 @@ def cards(rows: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="cards">{inside}</dl>'
 
 
-def figure(title: str, chart: str, note: str = "", legend: str = "") -> str:
-    """A chart under its headline."""
-    below = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<figure><h3>{escape(title)}</h3>{below}{legend}{chart}</figure>"
+def figure(title: str, chart: str, note: str) -> str:
+    """A chart under its headline and a note."""
+    return f'<figure><h3>{escape(title)}</h3><p class="note">{escape(note)}</p>{chart}</figure>'
 
 
 def legend(series: Iterable[Series]) -> str:

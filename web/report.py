@@ -125,7 +125,7 @@ def reliability(results: Results) -> str:
             f"{'more' if by < 1 else 'less'} sure and changes no answer."
         )
     chart = charts.reliability(bins, label=f"Reliability diagram. {note}")
-    return charts.figure(title, chart, note, charts.legend(names))
+    return charts.figure(title, charts.legend(names) + chart, note)
 
 
 def learning_curves(results: Results) -> str:
