@@ -86,16 +86,17 @@ def open_page(
 
         with _without_proxies():
             from web import page
+        from model.hub.snapshot import default_model
         from web.journal import Journal
+        from web.lessons import Lessons
         from web.models import Models
+        from web.site import Site
+        from web.trainings import Trainings
 
-        app = page.application(
-            Models(options.model or ()),
-            Journal(lines),
-            dataset=options.dataset,
-            allow_training=options.allow_training,
-            mcp=options.mcp,
-        )
+        models, lessons = Models(options.model or ()), None
+        if options.allow_training:
+            lessons = Lessons(options.dataset, default_model(), Trainings())
+        app = page.application(Site(models, options.dataset, Journal(lines), lessons), options.mcp)
     except BaseException:
         listener.close()
         raise

@@ -31,7 +31,11 @@ def site() -> Site:
 
 @pytest.fixture
 def desk(site: Site) -> classify.Desk:
-    return classify.Desk(site, DRAWN)
+    return desk_of(site, DRAWN)
+
+
+def desk_of(site: Site, offered: examples.Examples) -> classify.Desk:
+    return classify.Desk("page", "file", site.models.chosen, site.journal, offered.content)
 
 
 def _prediction(**changes: Any) -> Prediction:
@@ -156,7 +160,7 @@ def test_no_answer_waits_for_examples(site: Site, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(examples, "open_dataset", opens)
     slow = examples.Examples(("cat",), "slow/dataset")
-    assert "ship" in next(classify.Desk(site, slow).look(SHIP, []))[1]
+    assert "ship" in next(desk_of(site, slow).look(SHIP, []))[1]
     assert slow._thread.is_alive()
     go_on.set()
     assert not slow.came()

@@ -21,16 +21,18 @@ from tiny_model import make_network
 
 import model.training
 import train
+from model import options
 from model.hub import save_pretrained
 from model.inference.classifier import Classifier
 from model.recipe import RECIPES, Recipe
 from model.utils import files
 from model.utils.synthetic import NAMES
 from web import learn
-from web.trainings import Phase, State, Training, TrainingRequest, Trainings
+from web import trainings as module
+from web.trainings import Phase, State, Training, Trainings
 from web.worker import TrainingJob
 
-JOB = TrainingRequest("drawn shapes", "tiny", "synthetic")
+TITLE, SHAPES = "drawn shapes", {"dataset": "synthetic"}
 STARTED = {
     "names": ["disc", "ring", "square", "frame", "triangle", "cross"],
     "images": ["data:image/png;base64,AA=="] * 6,
@@ -39,7 +41,7 @@ STARTED = {
     "epochs": 4,
 }
 LOSSES = ((0.5, 2.0), (1.0, 1.5))
-TRAINING = State("training", JOB.title, started=STARTED, losses=LOSSES, speed=1200.0)
+TRAINING = State("training", TITLE, started=STARTED, losses=LOSSES, speed=1200.0)
 SAYS = 'import sys, time; print(\'{"phase": "%s"}\', flush=True); time.sleep(%d)'
 
 
@@ -60,8 +62,8 @@ def trainings() -> Iterator[Trainings]:
 class Kept(list[bool]):
     """Notes ends of trainings: whether there was a model."""
 
-    def training(self, folder: Path, request: TrainingRequest = JOB) -> Training:
-        return Training(request, folder / "model", self.append)
+    def training(self, folder: Path, options: dict[str, str] = SHAPES) -> Training:
+        return Training(TITLE, folder / "model", options, self.append)
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def quick_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]
         monkeypatch.setattr(
             Training,
             "_spawn",
-            lambda self, longest: subprocess.Popen(command, stdin=-1, stdout=-1, text=True),
+            lambda self: subprocess.Popen(command, stdin=-1, stdout=-1, text=True),
         )
 
     return use
@@ -160,12 +162,13 @@ def test_a_training_stops_at_will_and_is_kept(tmp_path: Path, trainings: Trainin
 
 
 @pytest.mark.slow
-def test_the_time_limit_stops_and_keeps(tmp_path: Path) -> None:
-    trainings = Trainings(longest=0)  # reached after the first step
+def test_the_time_limit_stops_and_keeps(
+    tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST", 0)  # reached after the first step
     training = Kept().training(tmp_path)
     trainings.add(training)
     wait(lambda: not training.state.running)
-    trainings.close()
     assert training.state.phase == "done", training.state.text
     assert "Stopped by the time limit after 0.0 of" in learn.sentence(training.state)
     assert (training.output / "model.safetensors").is_file()
@@ -173,7 +176,7 @@ def test_the_time_limit_stops_and_keeps(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_data_that_cannot_be_read_is_a_sentence(tmp_path: Path, trainings: Trainings) -> None:
-    training = Kept().training(tmp_path, TrainingRequest("mine", "flash", str(tmp_path)))
+    training = Kept().training(tmp_path, {"dataset": str(tmp_path)})
     trainings.add(training)
     wait(lambda: not training.state.running)
     assert training.state.phase == "failed"
@@ -199,13 +202,14 @@ def test_a_training_to_its_end_gives_the_weights_of_train_py(
     source = str(tmp_path / "begin") if begin else None
     if source:
         save_pretrained(make_network(), source, label_names=FIVE)
-    request: dict[str, Any] = dict(recipe="quick", dataset=str(shapes), longest=600)
+    asked = ["--dataset", str(shapes), "--recipe", "quick"]
+    asked += ["--init-from", source] if source else []
     out = io.StringIO()
-    TrainingJob({**request, "init_from": source, "output": str(tmp_path / "page")}, out).run()
+    TrainingJob(600, options.parse([*asked, "--output", str(tmp_path / "page")]), out).run()
     reports = [json.loads(line) for line in out.getvalue().splitlines()]
     phases = [report["phase"] for report in reports if "phase" in report]
     assert phases == ["training", "saving"]
-    state = State("reading", JOB.title)
+    state = State("reading", TITLE)
     for report in reports:
         state = state.after(report)
     assert len(state.losses) == 2 * (192 // 60)
@@ -214,10 +218,8 @@ def test_a_training_to_its_end_gives_the_weights_of_train_py(
     assert len(state.answers) == len(state.started["truth"]) == 6
     assert sum(map(sum, state.confusions)) == 48  # images held back
 
-    options = ["--dataset", str(shapes), "--recipe", "quick"]
-    options += ["--init-from", source] if source else []
     threads = str(torch.get_num_threads())  # which decide in what order sums are taken
-    train.main([*options, "--threads", threads, "--output", str(tmp_path / "run")])
+    train.main([*asked, "--threads", threads, "--output", str(tmp_path / "run")])
     page, run = (load_file(tmp_path / d / "model.safetensors") for d in ("page", "run"))
     assert page.keys() == run.keys()
     for name, weights in run.items():
@@ -231,11 +233,11 @@ def test_a_training_to_its_end_gives_the_weights_of_train_py(
 APP = """
 import sys, time
 from pathlib import Path
-from web.trainings import Training, TrainingRequest, Trainings
+from web.trainings import Training, Trainings
 if __name__ == "__main__":
     trainings = Trainings()
-    request = TrainingRequest("shapes", "release", "synthetic")
-    training = Training(request, Path(sys.argv[1]), print)
+    options = {"dataset": "synthetic", "recipe": "release"}
+    training = Training("shapes", Path(sys.argv[1]), options, print)
     trainings.add(training)
     while not training.state.losses: time.sleep(0.05)
     print(training._process.pid, flush=True)
@@ -278,7 +280,7 @@ def _alive(pid: int) -> bool:
 
 
 def test_reports_add_up_to_a_state() -> None:
-    state = State("reading", JOB.title)
+    state = State("reading", TITLE)
     for report in (
         {"text": "1,000 of 4,000 images read"},
         {"phase": "training", "started": STARTED},
@@ -295,7 +297,7 @@ def test_reports_add_up_to_a_state() -> None:
 
 
 def test_a_training_keeps_its_places_before_anything_is_there() -> None:
-    empty, full = learn.view(State("waiting", JOB.title)), learn.view(TRAINING)
+    empty, full = learn.view(State("waiting", TITLE)), learn.view(TRAINING)
     for html in (empty, full):
         assert html.count("<svg") == 2
         assert html.count('class="said"') == 6 * 3

@@ -173,14 +173,14 @@ def test_ticks_are_round_and_enclose(
 
 def test_a_curve_lies_where_its_values_say() -> None:
     one = charts.Series("loss", "bad", [(0, 0), (1, 1)])
-    drawn = charts.curves([one], label="Loss", x="epoch")
+    drawn = charts.by_epoch(one)
     assert f'points="{charts.LEFT},{charts.BOTTOM} {charts.RIGHT},{charts.TOP}"' in drawn.replace(
         ".0", ""
     )
-    assert 'aria-label="Loss"' in drawn
+    assert 'aria-label="loss by epoch, at last 1.00"' in drawn
 
 
 def test_an_empty_chart_keeps_its_place() -> None:
-    empty = charts.curves([charts.Series("loss", "bad", [])], label="Loss", x="epoch")
+    empty = charts.by_epoch(charts.Series("loss", "bad", []))
     assert "<svg" in empty
     assert "<circle" not in empty

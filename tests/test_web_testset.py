@@ -9,11 +9,13 @@ import pytest
 from conftest import NAMES, ROOT
 from PIL import Image
 from test_web_quality import words
+from tiny_model import NAMES as FIVE
+from tiny_model import make_network
 
 from model.inference.classifier import Classifier
 from model.utils.errors import DataError
 from web import quality
-from web.testset import TestSet
+from web.quality import TestSet
 
 RESULTS = json.loads((ROOT / "results.json").read_text())
 PLAIN = RESULTS["test"]["plain"]
@@ -29,6 +31,11 @@ def results(trained: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def tests(trained: Path, shapes: Path, results: dict[str, Any]) -> TestSet:
     return TestSet(str(shapes), results, Classifier.from_pretrained(trained))
+
+
+def _numbers() -> TestSet:
+    """Numbers without pictures."""
+    return TestSet(None, RESULTS, Classifier(make_network(), FIVE))
 
 
 def test_cells_hold_the_very_pictures_that_they_count(
@@ -61,7 +68,7 @@ def test_a_click_shows_the_pictures_and_their_number(
 ) -> None:
     counts = np.array(results["test"]["plain"]["confusion_matrix"])
     true, predicted = map(int, np.unravel_index(counts.argmax(), counts.shape))
-    html = quality.cell(results, tests, true, predicted)
+    html = quality.cell(tests, true, predicted)
     count = counts[true, predicted]
     assert f"{count} of {counts[true].sum()} {NAMES[true]} pictures were" in words(html)
     assert html.count('<img src="data:image/png') == html.count('alt="Test picture') == count
@@ -70,7 +77,7 @@ def test_a_click_shows_the_pictures_and_their_number(
 def test_without_a_dataset_a_click_shows_the_numbers() -> None:
     cat, dog = LABELS.index("cat"), LABELS.index("dog")
     count = PLAIN["confusion_matrix"][cat][dog]
-    text = words(quality.cell(RESULTS, None, cat, dog))
+    text = words(quality.cell(_numbers(), cat, dog))
     assert f"{count} of 1,000 cat pictures were taken for dog" in text
     assert "--dataset" in text
 
@@ -83,11 +90,11 @@ def test_other_data_is_refused_with_a_sentence(trained: Path, shapes: Path) -> N
         tests.cell(0, 0)
     counts = np.array(other["test"]["plain"]["confusion_matrix"])
     true, predicted = np.unravel_index(counts.argmax(), counts.shape)
-    text = words(quality.cell(other, tests, int(true), int(predicted)))
+    text = words(quality.cell(tests, int(true), int(predicted)))
     assert f"{NAMES[true]} pictures were" in text  # the numbers stay
     assert "not those that the numbers come from" in text
 
 
 @pytest.mark.parametrize("place", [(-1, 0), (0, 10), ("0", 0), (None, None), (0.5, 1), ([], {})])
 def test_a_strange_place_is_ignored(place: tuple[Any, Any]) -> None:
-    assert quality.HINT in quality.cell(RESULTS, None, *place)
+    assert quality.HINT in quality.cell(_numbers(), *place)

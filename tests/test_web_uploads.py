@@ -41,16 +41,21 @@ def test_only_uploads_are_read(folder: Path) -> None:
             uploads.content_of(path)
 
 
-def test_the_oldest_make_room_and_small_ones_count_too(folder: Path) -> None:
+def test_the_oldest_make_room_and_small_ones_count_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uploads.sweep()  # there is no folder yet
     for age, (name, size) in enumerate((("new", 2 * LEAST_BYTES), ("middle", 1), ("old", 1))):
         put(folder / name / "photo.jpg", 60 * age, size)
-    uploads.sweep(most_bytes=4 * LEAST_BYTES)
-    assert names(folder) == ["middle", "new", "old"]
-    uploads.sweep(most_bytes=4 * LEAST_BYTES - 1)
-    assert names(folder) == ["middle", "new"]
-    uploads.sweep(most_bytes=0)
-    assert names(folder) == []
+    left = {
+        4 * LEAST_BYTES: ["middle", "new", "old"],
+        4 * LEAST_BYTES - 1: ["middle", "new"],
+        0: [],
+    }
+    for most, kept in left.items():
+        monkeypatch.setattr(uploads, "MOST_BYTES", most)
+        uploads.sweep()
+        assert names(folder) == kept
 
 
 def test_what_is_old_or_was_broken_off_goes_and_what_still_comes_stays(folder: Path) -> None:
@@ -62,10 +67,11 @@ def test_what_is_old_or_was_broken_off_goes_and_what_still_comes_stays(folder: P
     assert names(folder) == ["tmpnew", "whole"]
 
 
-def test_a_link_is_not_followed(folder: Path) -> None:
+def test_a_link_is_not_followed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outside = folder.parent / "outside"
     put(outside / "precious.jpg", 10_000)
     folder.mkdir()
     (folder / "link").symlink_to(outside)
-    uploads.sweep(most_bytes=0)
+    monkeypatch.setattr(uploads, "MOST_BYTES", 0)
+    uploads.sweep()
     assert (outside / "precious.jpg").exists()

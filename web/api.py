@@ -55,7 +55,8 @@ def add(site: Site) -> None:
             (one,) = answers(site.models.classifier(), [_content(image)], entry)
         if one.problem:
             raise gr.Error(str(one.problem), print_exception=False)
-        return _said(one)
+        said: Said = _said(one)
+        return said
 
     def classify_batch(images: list[FileData]) -> list[Said | Refusal]:
         """Names what several pictures show.
@@ -70,7 +71,7 @@ def add(site: Site) -> None:
             raise gr.Error(f"Send 1 to {MOST_AT_ONCE} pictures.", print_exception=False)
         with site.journal.question("classify_batch") as entry:
             found = answers(site.models.classifier(), map(_content, images), entry)
-            return [Refusal(error=str(one.problem)) if one.problem else _said(one) for one in found]
+            return list(map(_said, found))
 
     gr.api(classify, api_name="classify", concurrency_limit=READERS)
     gr.api(classify_batch, api_name="classify_batch")
@@ -87,7 +88,5 @@ def _content(image: object) -> bytes | CifarnetError:
         return error
 
 
-def _said(one: Answer) -> Said:
-    assert one.prediction is not None
-    said: Any = dataclasses.asdict(one.prediction)
-    return said
+def _said(one: Answer) -> Any:
+    return dataclasses.asdict(one.prediction) if one.prediction else {"error": str(one.problem)}

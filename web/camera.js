@@ -1,10 +1,5 @@
-// What is common to all that take pictures: parts of the component, messages, and the camera.
-const $ = (selector) => element.querySelector(selector);
-const root = $(".picker"), input = $("input[type=file]"), status = $("[role=status]");
-const camera = $(".camera"), video = $("video"), limit = Number(root.dataset.limit);
-const shown = () => element.offsetParent !== null;
-const say = (text) => { status.textContent = text; };
-
+// The camera and the clipboard, after files.js.
+const camera = $(".camera"), video = $("video");
 let stream = null, devices = [], device = 0, opener = null;
 function closeCamera() {
   stream?.getTracks().forEach((track) => track.stop());
@@ -64,14 +59,4 @@ async function pasted() {
     say("Press Ctrl+V (on a Mac, ⌘V) to paste a picture.");
   }
   return null;
-}
-document.addEventListener("dragover", (event) => {
-  if (!shown() || !event.dataTransfer.types.includes("Files")) return;
-  event.preventDefault();
-  document.body.classList.add("dropping");
-});
-for (const end of ["dragend", "drop", "dragleave"]) {
-  document.addEventListener(end, (event) => {
-    if (end !== "dragleave" || !event.relatedTarget) document.body.classList.remove("dropping");
-  });
 }

@@ -75,37 +75,32 @@ def answers(predictions: Mapping[str, Prediction]) -> str:
 
 def stage(picture: Picture, explanation: Explanation | None = None) -> str:
     """The picture, over it where the evidence lies, and below it what the colours mean."""
-    return _framed(picture, explanation) + (_legend(explanation.label) if explanation else "")
+    if explanation is None:
+        return _framed(picture, None)
+    return _framed(picture, explanation) + (
+        f'<ul class="legend"><li><i class="for"></i>speaks for {escape(explanation.label)}</li>'
+        '<li><i class="against"></i>speaks against it</li></ul>'
+    )
 
 
 def _framed(picture: Picture, explanation: Explanation | None) -> str:
     width, height = picture.size
     uri = pictures.photo_uri(picture.image)
-    photo = f'<img class="photo" src="{uri}" alt="The chosen picture">'
+    layers = f'<img class="photo" src="{uri}" alt="The chosen picture">'
+    if explanation:
+        left, top, right, bottom = explanation.box
+        place = (
+            f"left: {left / width:.2%}; top: {top / height:.2%}; "
+            f"width: {(right - left) / width:.2%}; height: {(bottom - top) / height:.2%}"
+        )
+        words = f"Heat-map: where the picture speaks for {explanation.label}, and where against it"
+        layers += (
+            f'<span class="box" style="{place}"></span><img class="heat" style="{place}" '
+            f'src="{pictures.heat_uri(explanation.heat)}" alt="{escape(words)}">'
+        )
     small = " small" if max(picture.size) <= 4 * pictures.THUMBNAIL else ""
     frame = f'<div class="frame{small}" style="--ratio: {width / height:.4f}">'
-    layers = _layers(explanation, width, height) if explanation else ""
-    return f'<div class="stage">{frame}{photo}{layers}</div></div>'
-
-
-def _legend(label: str) -> str:
-    return (
-        f'<ul class="legend"><li><i class="for"></i>speaks for {escape(label)}</li>'
-        '<li><i class="against"></i>speaks against it</li></ul>'
-    )
-
-
-def _layers(explanation: Explanation, width: int, height: int) -> str:
-    left, top, right, bottom = explanation.box
-    place = (
-        f"left: {left / width:.2%}; top: {top / height:.2%}; "
-        f"width: {(right - left) / width:.2%}; height: {(bottom - top) / height:.2%}"
-    )
-    words = f"Heat-map: where the picture speaks for {explanation.label}, and where against it"
-    return (
-        f'<span class="box" style="{place}"></span><img class="heat" style="{place}" '
-        f'src="{pictures.heat_uri(explanation.heat)}" alt="{escape(words)}">'
-    )
+    return f'<div class="stage">{frame}{layers}</div></div>'
 
 
 def explained(explanation: Explanation | None) -> str:

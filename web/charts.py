@@ -4,14 +4,14 @@ Every chart names itself to a screen reader; what it shows stands beside it in w
 """
 
 import base64
-import io
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+
+from model.utils.synthetic import png
 
 WIDTH, HEIGHT = 360, 220  # of the drawing; it fills a phone's width and scales up from there
 LEFT, RIGHT, TOP, BOTTOM = 44, 344, 10, 186  # of the plane inside the drawing
@@ -40,10 +40,9 @@ def cards(rows: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="cards">{inside}</dl>'
 
 
-def figure(title: str, chart: str, note: str = "", legend: str = "") -> str:
-    """A chart under its headline."""
-    below = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<figure><h3>{escape(title)}</h3>{below}{legend}{chart}</figure>"
+def figure(title: str, chart: str, note: str) -> str:
+    """A chart under its headline and a note."""
+    return f'<figure><h3>{escape(title)}</h3><p class="note">{escape(note)}</p>{chart}</figure>'
 
 
 def legend(series: Iterable[Series]) -> str:
@@ -52,15 +51,12 @@ def legend(series: Iterable[Series]) -> str:
     return f'<ul class="legend">{rows}</ul>'
 
 
-def bars(
-    head: tuple[str, str, str], rows: Iterable[tuple[str, float, list[str]]], good: bool = False
-) -> str:
+def bars(head: tuple[str, str, str], rows: Iterable[tuple[str, float, list[str]]]) -> str:
     """A table of names, bars and two numbers each; `head` names all but the bars."""
     name, *values = (f'<th scope="col">{escape(text)}</th>' for text in head)
-    colour = ' class="good"' if good else ""
     body = "".join(
         f'<tr><th scope="row">{escape(label)}</th>'
-        f'<td class="track"><i{colour} style="width: {min(share, 1) * 100:.1f}%"></i></td>'
+        f'<td class="track"><i style="width: {min(share, 1) * 100:.1f}%"></i></td>'
         + "".join(f"<td>{number}</td>" for number in numbers)
         + "</tr>"
         for label, share, numbers in rows
@@ -71,40 +67,28 @@ def bars(
     )
 
 
-def curves(
-    series: Sequence[Series],
-    *,
-    label: str,
-    x: str,
-    share: bool = False,
-    within: tuple[float, float] | None = None,
+def by_epoch(
+    series: Series, *, share: bool = False, within: tuple[float, float] | None = None
 ) -> str:
-    """Curves over a common x axis.
+    """A curve under its name.
 
     Args:
-        series: What to draw; empty ones leave an empty plane of the same size.
-        label: Read out instead of the drawing.
-        x: Name of the x axis.
+        series: What to draw; without points it leaves an empty plane of the same size.
         share: Whether values are fractions, shown as percent.
-        within: Ends of both axes, which begin at zero, for curves that grow; None fits the curves.
+        within: Ends of both axes, which begin at zero, for a curve that grows; None fits the curve.
     """
-    points = [point for one in series for point in one.points] or [(0.0, 0.0), (1.0, 1.0)]
-    first, last = min(p[0] for p in points), max(p[0] for p in points)
-    low, high = min(p[1] for p in points), max(p[1] for p in points)
+    xs, ys = zip(*series.points or [(0.0, 0.0), (1.0, 1.0)], strict=True)
+    first, last, low, high = min(xs), max(xs), min(ys), max(ys)
     if within is not None:
         first, last, low, high = 0.0, within[0], 0.0, within[1]
     x_ticks = [tick for tick in ticks(first, last, whole=True) if first <= tick <= last]
-    y_ticks = ticks(low, high)
-    y_ticks = [tick for tick in y_ticks if not share or tick <= 1.0001]
+    y_ticks = [tick for tick in ticks(low, high) if not share or tick <= 1.0001]
     plane = Plane((first, last), (y_ticks[0], y_ticks[-1]))
-    show = (lambda v: f"{v * 100:g} %") if share else (lambda v: f"{v:g}")
-    parts = [
-        plane.grid([(t, f"{t:g}") for t in x_ticks], [(t, show(round(t, 6))) for t in y_ticks])
-    ]
-    parts.append(_text((LEFT + RIGHT) / 2, HEIGHT - 4, x, "middle"))
-    for one in series:
-        parts.append(plane.curve(one))
-    return _svg(parts, label)
+    rules = [(t, f"{t * 100:g} %" if share else f"{t:g}") for t in y_ticks]
+    reached = percent(ys[-1]) if share else f"{ys[-1]:.2f}"
+    label = f"{series.name} by epoch" + (f", at last {reached}" if series.points else "")
+    grid = plane.grid([(t, f"{t:g}") for t in x_ticks], rules, "epoch")
+    return legend([series]) + _svg([grid, plane.curve(series)], label)
 
 
 def reliability(bins: dict[str, Sequence[dict[str, Any]]], *, label: str) -> str:
@@ -116,10 +100,9 @@ def reliability(bins: dict[str, Sequence[dict[str, Any]]], *, label: str) -> str
     """
     plane = Plane((0, 1), (0, 1))
     steps = [(i / 4, f"{i * 25} %") for i in range(5)]
-    parts = [plane.grid(steps, steps)]
+    parts = [plane.grid(steps, steps, "probability stated")]
     (x0, y0), (x1, y1) = plane.at(0, 0), plane.at(1, 1)
     parts.append(f'<line class="ideal" x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"/>')
-    parts.append(_text((LEFT + RIGHT) / 2, HEIGHT - 4, "probability stated", "middle"))
     for color, rows in bins.items():
         filled = [row for row in rows if row["count"]]
         points = [(row["confidence"], row["accuracy"]) for row in filled]
@@ -148,9 +131,7 @@ def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
 
 def data_uri(pixels: np.ndarray) -> str:
     """A small picture, uint8 (H, W, 3), as something an <img> can show."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
 
 
 class Plane:
@@ -165,9 +146,11 @@ class Plane:
         up = (y - self.y[0]) / ((self.y[1] - self.y[0]) or 1)
         return round(LEFT + across * (RIGHT - LEFT), 1), round(BOTTOM - up * (BOTTOM - TOP), 1)
 
-    def grid(self, x: Iterable[tuple[float, str]], y: Iterable[tuple[float, str]]) -> str:
-        """Horizontal rules, and names of values along both axes."""
-        parts = []
+    def grid(
+        self, x: Iterable[tuple[float, str]], y: Iterable[tuple[float, str]], name_of_x: str
+    ) -> str:
+        """Horizontal rules, names of values along both axes, and that of the x axis."""
+        parts = [_text((LEFT + RIGHT) / 2, HEIGHT - 4, name_of_x, "middle")]
         for value, name in y:
             _, at = self.at(self.x[0], value)
             parts.append(f'<line class="rule" x1="{LEFT}" x2="{RIGHT}" y1="{at}" y2="{at}"/>')

@@ -1,6 +1,5 @@
 """Pictures to try the page with: drawn ones, and real test images where a dataset is at hand."""
 
-import io
 import sys
 import threading
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from model.data import open_dataset
 from model.utils import synthetic
 from model.utils.errors import CifarnetError
 from model.utils.root import ROOT
+from model.utils.synthetic import png
+from web.uploads import content_of
 
 PATIENCE = 10.0  # seconds that the gallery stays open for test images that are still being read
 FROM_DATASET = 8  # test images offered
@@ -35,11 +36,19 @@ class Examples:
     """
 
     def __init__(self, labels: tuple[str, ...], dataset: str | None) -> None:
-        drawn = _shapes() if "crescent" in labels else _drawn()
-        self.ready = {f"drawn-{i}": one for i, one in enumerate(drawn)}
+        self.ready = {f"drawn-{i}": one for i, one in enumerate(_drawn(labels))}
         """By a key that stays. Nobody waits for those that are still to come."""
         self._thread = threading.Thread(target=self._read, args=(dataset,), daemon=True)
         self._thread.start()
+
+    def content(self, source: str) -> bytes:
+        """The picture of a key, or an upload's by its path.
+
+        Raises:
+            ImageError: If there is none.
+        """
+        example = self.ready.get(source)
+        return example.content if example else content_of(source)
 
     def came(self, patience: float = PATIENCE) -> bool:
         """Waits for test images; whether there is anything to wait for, and it came in time."""
@@ -62,35 +71,21 @@ class Examples:
             return
         images = split.images.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
         real = {
-            f"test-{i}": Example(f"Test image: {source.label_names[label]}", _png(image))
+            f"test-{i}": Example(f"Test image: {source.label_names[label]}", png(image))
             for i, (image, label) in enumerate(zip(images, split.labels.tolist(), strict=True))
         }
         self.ready = real | self.ready
 
 
-def _drawn() -> list[Example]:
+def _drawn(labels: tuple[str, ...]) -> list[Example]:
+    if "crescent" in labels:
+        rng = np.random.default_rng(1)
+        shapes = ("star", "crescent", "ring", "checkers")
+        drawn = {one: synthetic.picture(synthetic.NAMES.index(one), rng) for one in shapes}
+        return [Example(f"Drawing: {name}", png(pixels)) for name, pixels in drawn.items()]
     files = sorted((ROOT / "examples").glob("*.png"))
     found = [Example(f"Drawing: {path.stem}", path.read_bytes()) for path in files]
-    return [*found, Example("Drawing: a word", _png(_word()))]
-
-
-def _shapes() -> list[Example]:
-    rng = np.random.default_rng(1)
-    return [
-        Example(f"Drawing: {name}", _png(synthetic.picture(synthetic.NAMES.index(name), rng)))
-        for name in ("star", "crescent", "ring", "checkers")
-    ]
-
-
-def _word() -> np.ndarray:
-    """A picture that none of the ten classes fits: text."""
-    image = Image.new("RGB", (256, 256), "white")
-    draw = ImageDraw.Draw(image)
-    draw.text((128, 128), "hello", "#1f2933", ImageFont.load_default(84), anchor="mm")
-    return np.asarray(image)
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
+    word = Image.new("RGB", (256, 256), "white")  # which none of the ten classes fits
+    font, middle = ImageFont.load_default(84), (128, 128)
+    ImageDraw.Draw(word).text(middle, "hello", "#1f2933", font, anchor="mm")
+    return [*found, Example("Drawing: a word", png(np.asarray(word)))]

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web import uploads
@@ -59,12 +59,6 @@ class Refusal:
     reason: str
     """For the journal."""
     sentence: str
-
-    def response(self) -> Response:
-        """What the visitor gets; the connection ends, whatever was still to come."""
-        headers = {"Connection": "close"} | ({"Retry-After": "2"} if self.code == 503 else {})
-        content = {"detail": self.sentence, "error": self.sentence}
-        return JSONResponse(content, self.code, headers)
 
 
 NOTHING_HERE = Refusal(404, "unknown address", "There is nothing at this address.")
@@ -143,7 +137,11 @@ class _Visit:
         journal.refused(refusal.reason, self.address, self.size)
         if not self._complete:
             await _drain(self._receive)
-        await refusal.response()(self.scope, self._receive, self._pass_on)
+        # The connection ends, whatever was still to come.
+        headers = {"Connection": "close"} | ({"Retry-After": "2"} if refusal.code == 503 else {})
+        content = {"detail": refusal.sentence, "error": refusal.sentence}
+        answer = JSONResponse(content, refusal.code, headers)
+        await answer(self.scope, self._receive, self._pass_on)
 
     async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -93,13 +93,20 @@ class Journal:
             entry.failed(error)
             if entry.error != "crash":
                 raise
-            raise gr.Error(
-                "Something went wrong here, which is not your picture's fault (report "
-                f"{crash(error)}).",
-                print_exception=False,
-            ) from None
+            number, lines = secrets.token_hex(4), "".join(traceback.format_exception(error))
+            print(f"{lines}\nReport {number}. {report()}", file=sys.stderr, flush=True)
+            said = (
+                f"Something went wrong here, which is not your picture's fault (report {number})."
+            )
+            raise gr.Error(said, print_exception=False) from None
         finally:
-            self._record(kind, entry, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._questions.labels(kind, entry.error or "").inc()
+            self._seconds.labels(kind).observe(seconds)
+            for verdict, count in entry.verdicts.items():
+                self._verdicts.labels(verdict).inc(count)
+            known = dict(bytes=entry.size, verdicts=dict(entry.verdicts), error=entry.error)
+            self._write(kind=kind, ms=round(1000 * seconds, 1), **known)
 
     def refused(self, reason: str, client: str | None = None, size: int = 0) -> None:
         """Records a request that was turned away at the door."""
@@ -109,14 +116,6 @@ class Journal:
     def metrics(self) -> bytes:
         """All numbers in Prometheus's text format."""
         return prometheus.generate_latest(self.registry)
-
-    def _record(self, kind: str, entry: Entry, seconds: float) -> None:
-        self._questions.labels(kind, entry.error or "").inc()
-        self._seconds.labels(kind).observe(seconds)
-        for verdict, count in entry.verdicts.items():
-            self._verdicts.labels(verdict).inc(count)
-        known = dict(bytes=entry.size, verdicts=dict(entry.verdicts), error=entry.error)
-        self._write(kind=kind, ms=round(1000 * seconds, 1), **known)
 
     def _write(self, **content: object) -> None:
         if self._lines is None:
@@ -133,11 +132,3 @@ def shortened(address: str | None) -> str | None:
     except ValueError:
         return None
     return str(ipaddress.ip_network((whole, 24 if whole.version == 4 else 48), strict=False))
-
-
-def crash(error: BaseException) -> str:
-    """Says on stderr what went wrong and what to send; returns the number of the report."""
-    number = secrets.token_hex(4)
-    lines = "".join(traceback.format_exception(error))
-    print(f"{lines}\nReport {number}. {report()}", file=sys.stderr, flush=True)
-    return number

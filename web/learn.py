@@ -71,17 +71,8 @@ def _curves(state: State) -> str:
     high = max([2.5, *(value for _, value in state.losses)])
     right = Series("accuracy on images held back", "good", state.accuracies)
     loss = Series("loss on training images", "bad", state.losses[::every], dots=False)
-    reached = f", last {percent(right.points[-1][1])}" if right.points else ""
-    last = f", last {state.losses[-1][1]:.2f}" if loss.points else ""
-    return (
-        charts.legend([right])
-        + charts.curves(
-            [right], label=f"Accuracy by epoch{reached}", x="epoch", share=True, within=(epochs, 1)
-        )
-        + charts.legend([loss])
-        + charts.curves(
-            [loss], label=f"Training loss by epoch{last}", x="epoch", within=(epochs, high)
-        )
+    return charts.by_epoch(right, share=True, within=(epochs, 1)) + charts.by_epoch(
+        loss, within=(epochs, high)
     )
 
 

@@ -26,7 +26,7 @@ from model.utils.files import public_name
 from model.utils.images import read_image
 from model.utils.listing import LITTER, SPLIT_OF
 from web.models import MAX_PIXELS
-from web.trainings import Training, TrainingRequest, Trainings
+from web.trainings import Training, Trainings
 from web.uploads import KEPT
 
 KEY = re.compile("[0-9a-f]{32}")
@@ -42,8 +42,6 @@ LONGEST_NAME = 60  # letters, at most four bytes each: file systems allow 255
 FORBIDDEN = set('\\/:*?"<>|')  # in names of folders, by one system or another
 
 OWN = "own"  # pictures that the visitor has given
-OWN_RECIPE = "small"
-READY = {SYNTHETIC: "tiny"}  # recipes of ready examples; others get the fast one
 
 
 class LessonError(CifarnetError):
@@ -56,11 +54,6 @@ class Subject:
 
     name: str
     pictures: dict[int, Path] = field(default_factory=dict)
-
-    @property
-    def unused(self) -> bool:
-        """Whether nobody has named it or given it a picture."""
-        return not self.pictures and bool(re.fullmatch(r"Class \d+", self.name))
 
 
 class Lesson:
@@ -113,8 +106,8 @@ class Lesson:
         with self.lock:
             if len(self.subjects) >= MOST_CLASSES:
                 raise LessonError(f"There can be at most {MOST_CLASSES} classes.")
-            names = {one.name.casefold() for one in self.subjects.values()}
-            free = (f"Class {i}" for i in itertools.count(1) if f"class {i}" not in names)
+            names = (f"Class {i}" for i in itertools.count(1))
+            free = (name for name in names if self._number_of(name) is None)
             number = next(self._numbers)
             self.subjects[number] = Subject(next(free))
             return number
@@ -127,12 +120,15 @@ class Lesson:
         """
         name = checked(name)
         with self.lock:
-            for number, one in self.subjects.items():
-                if one.name.casefold() == name.casefold():
-                    return number
-            empty = (k for k, v in self.subjects.items() if v.unused)
-            number = next(empty, None) or self.add_class()
-            self.subjects[number].name = name
+            number = self._number_of(name)
+            if number is None:
+                unused = (  # which nobody has named or given a picture
+                    k
+                    for k, v in self.subjects.items()
+                    if not v.pictures and re.fullmatch(r"Class \d+", v.name)
+                )
+                number = next(unused, None) or self.add_class()
+                self.subjects[number].name = name
             return number
 
     def rename(self, number: object, name: object) -> None:
@@ -143,11 +139,14 @@ class Lesson:
         """
         with self.lock:
             subject, text = self.subject(number), checked(name)
-            for one in self.subjects.values():
-                # Whatever the case: some systems would unpack both into one folder.
-                if one is not subject and one.name.casefold() == text.casefold():
-                    raise LessonError(f"Two classes cannot both be called {text}.")
+            if self._number_of(text) not in (None, number):
+                raise LessonError(f"Two classes cannot both be called {text}.")
             subject.name = text
+
+    def _number_of(self, name: str) -> int | None:
+        """Of a class, whatever the case: some systems would unpack both into one folder."""
+        same = (k for k, v in self.subjects.items() if v.name.casefold() == name.casefold())
+        return next(same, None)
 
     def remove_class(self, number: object) -> None:
         """Removes a class with its pictures."""
@@ -226,8 +225,8 @@ class Lessons:
     """
 
     def __init__(self, dataset: str | None, init_from: Path, trainings: Trainings) -> None:
-        self.ready = {SYNTHETIC: SYNTHETIC}
-        """Names of ready examples, and what they stand for."""
+        self.ready = {"ten drawn shapes": SYNTHETIC}
+        """Ready examples in words, and the datasets that they are."""
         if dataset and dataset != SYNTHETIC:
             self.ready[public_name(dataset)] = dataset
         self.trainings, self._init_from = trainings, str(init_from)
@@ -274,7 +273,7 @@ class Lessons:
 
         Args:
             lesson: Whose model it will be.
-            source: `OWN`, or the name of a ready example.
+            source: `OWN`, or one of `ready`.
 
         Raises:
             LessonError: If one is on its way already, or there is too little to learn from.
@@ -290,15 +289,14 @@ class Lessons:
                     copy = folder / "pictures" / name
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     os.link(path, copy)
-                request = TrainingRequest(
-                    "your pictures", OWN_RECIPE, str(folder / "pictures"), self._init_from
-                )
+                title = "your pictures"
+                options = {"dataset": str(folder / "pictures"), "init-from": self._init_from}
             elif isinstance(source, str) and source in self.ready:
-                recipe = READY.get(source, "flash")
-                request = TrainingRequest(described(source), recipe, self.ready[source])
+                title, dataset = source, self.ready[source]
+                recipe = "tiny" if dataset == SYNTHETIC else "flash"
+                options = {"dataset": dataset, "recipe": recipe}
             else:
                 raise LessonError("Choose pictures from the list.")
-
             output = folder / "model"
 
             def ended(saved: bool) -> None:
@@ -309,7 +307,7 @@ class Lessons:
                 if useless:
                     shutil.rmtree(useless, ignore_errors=True)
 
-            lesson.training = Training(request, output, ended)
+            lesson.training = Training(title, output, options, ended)
             self.trainings.add(lesson.training)
 
     def forget(self, key: object) -> None:
@@ -337,11 +335,6 @@ class Lessons:
             if lesson.training:
                 lesson.training.kill()
             shutil.rmtree(lesson.folder, ignore_errors=True)
-
-
-def described(source: str) -> str:
-    """A ready example in words."""
-    return "ten drawn shapes" if source == SYNTHETIC else source
 
 
 def checked(name: object) -> str:

@@ -48,7 +48,7 @@ def tab(site: Site) -> None:
     sent = gr.JSON([], visible="hidden", label="Files")  # which the browser remembers
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
-            dropper = html(DROPPER, "many-files", script="dropper.js")
+            dropper = html(DROPPER, "many-files", script="files.js dropper.js")
         with gr.Column(scale=2, min_width=300):
             html(f'<p class="help">{HELP}</p>', "many-help")
             names = site.models.names

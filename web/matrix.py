@@ -26,11 +26,9 @@ def counted(true: int, predicted: int, results: Results) -> tuple[int, str]:
     """What a cell counts, as a number and in words."""
     names, row = results["dataset"]["label_names"], confusions(report_of(results))[true]
     count, support = row.get(predicted, 0), sum(row.values())
-    became = "were recognised"
-    if true != predicted:
-        became = f"were taken for {names[predicted]}"
+    became = "recognised" if true == predicted else f"taken for {names[predicted]}"
     share = percent(count / max(support, 1))
-    return count, f"{count:,} of {support:,} {names[true]} pictures {became}: {share}"
+    return count, f"{count:,} of {support:,} {names[true]} pictures were {became}: {share}"
 
 
 def table(counts: np.ndarray, names: list[str], pressed: bool = True) -> str:
@@ -42,36 +40,32 @@ def table(counts: np.ndarray, names: list[str], pressed: bool = True) -> str:
         pressed: Whether something answers to a press on a cell.
     """
     worst = int((counts * (1 - np.eye(len(counts), dtype=int))).max(initial=1))
-    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
-    rows = []
-    for true, row in enumerate(counts.tolist()):
-        cells = "".join(
-            _cell(true, j, n, sum(row), worst, names, pressed) for j, n in enumerate(row)
+
+    def cell(true: int, predicted: int, count: int, support: int) -> str:
+        """Its colour says how often: the diagonal and the mistakes have a scale each."""
+        right = true == predicted
+        share = count / max(support if right else worst, 1)
+        look = f'class="cell {"right" if right else "wrong"}" style="--share: {share**0.7:.3f}"'
+        if not pressed:
+            return f"<td><span {look}>{count or ''}</span></td>"
+        named = "recognised" if right else f"taken for {names[predicted]}"
+        return (
+            f'<td><button type="button" data-true="{true}" data-predicted="{predicted}" '
+            f'tabindex="{0 if true == predicted == 0 else -1}" aria-pressed="false" {look} '
+            f'aria-label="{escape(f"{names[true]} {named}")}: {count}">{count or ""}</button></td>'
         )
+
+    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
+    rows = ""
+    for true, row in enumerate(counts.tolist()):
+        cells = "".join(cell(true, i, count, sum(row)) for i, count in enumerate(row))
         name = escape(names[true])
-        rows.append(f'<tr><th scope="row" title="{name}">{name}</th>{cells}</tr>')
+        rows += f'<tr><th scope="row" title="{name}">{name}</th>{cells}</tr>'
     return (
         '<div class="matrix"><p class="axis">Down: what the picture shows. Across: what it was '
         f'called.</p><table data-columns="{len(names)}" style="--classes: {len(names)}">'
         f"<caption>Confusion matrix</caption><thead><tr><td></td>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _cell(
-    true: int, predicted: int, count: int, support: int, worst: int, names: list[str], pressed: bool
-) -> str:
-    """A cell whose colour says how often: the diagonal and the mistakes have a scale each."""
-    right = true == predicted
-    share = count / max(support if right else worst, 1)
-    look = f'class="cell {"right" if right else "wrong"}" style="--share: {share**0.7:.3f}"'
-    if not pressed:
-        return f"<td><span {look}>{count or ''}</span></td>"
-    words = f"{names[true]} recognised" if right else f"{names[true]} taken for {names[predicted]}"
-    return (
-        f'<td><button type="button" data-true="{true}" data-predicted="{predicted}" '
-        f'tabindex="{0 if true == predicted == 0 else -1}" aria-pressed="false" {look} '
-        f'aria-label="{escape(words)}: {count}">{count or ""}</button></td>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 

@@ -40,10 +40,11 @@ class Models:
         """Names of all models, in the order of the command line."""
         return list(self._loaded)
 
-    def known(self, names: Sequence[str] | str | None) -> list[str]:
-        """Those of some names, or of one, that are offered, otherwise the first model's."""
-        offered, chosen = self.names, [names] if isinstance(names, str) else names or []
-        return [name for name in offered if name in chosen] or offered[:1]
+    def chosen(self, names: Sequence[str] | str | None) -> dict[str, Classifier]:
+        """Those of some names, or of one, that are offered, otherwise the first one."""
+        chosen = [names] if isinstance(names, str) else names or []
+        found = {name: one for name, one in self._loaded.items() if name in chosen}
+        return found or dict(itertools.islice(self._loaded.items(), 1))
 
     def classifier(self, name: str | None = None) -> Classifier:
         """A model by name; None, or one that is not offered, is the first."""

@@ -16,15 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from model.hub import snapshot
 from web import api, classify, many, quality, teach, theme, uploads, use
 from web.guard import Guard
 from web.journal import Journal
-from web.lessons import Lessons
-from web.models import Models
 from web.site import Site
 from web.takeaway import Takeaway
-from web.trainings import Trainings
 
 TITLE = "cifarnet"
 INTRO = "Names what a picture shows, says how sure it is, and shows why."
@@ -39,16 +35,10 @@ NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 class Page(gr.Blocks):
-    """gradio's page, but input that gradio refuses is answered by a sentence, and counted.
+    """gradio's page, but input that gradio refuses is answered by a sentence, and counted."""
 
-    Args:
-        journal: Where refusals are recorded.
-        options: Those of gradio.
-    """
-
-    def __init__(self, journal: Journal, **options: Any) -> None:
-        super().__init__(**options)
-        self._journal = journal
+    journal: Journal
+    """Where refusals are recorded."""
 
     async def preprocess_data(self, *args: Any, **options: Any) -> Any:
         """Checks what a request holds and makes it the values that our functions are given.
@@ -61,9 +51,9 @@ class Page(gr.Blocks):
             return await super().preprocess_data(*args, **options)
         except Exception as error:
             if isinstance(error, OSError) and error.errno not in NO_SUCH_FILE:
-                with self._journal.question("input"):  # this machine's fault: a full disk, say
+                with self.journal.question("input"):  # this machine's fault: a full disk, say
                     raise
-            self._journal.refused("bad input")
+            self.journal.refused("bad input")
             said = str(error) if isinstance(error, gr.Error) else BAD_INPUT
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(place.filename).name}:{place.lineno}"
@@ -71,31 +61,20 @@ class Page(gr.Blocks):
             raise gr.Error(said, print_exception=False) from None
 
 
-def application(
-    models: Models,
-    journal: Journal,
-    *,
-    dataset: str | None = None,
-    allow_training: bool = False,
-    mcp: bool = False,
-) -> FastAPI:
+def application(site: Site, mcp: bool) -> FastAPI:
     """The whole page as a program for a web server, with its limits.
 
     Args:
-        models: What to classify with.
-        journal: Where questions are recorded.
-        dataset: Given on the command line; its test pictures can be looked at.
-        allow_training: Whether visitors may train.
+        site: What it is about.
         mcp: Whether the API is offered as MCP tools too.
     """
     uploads.forbid_downloads()
-    lessons, routes = None, []
-    if allow_training:
-        lessons = Lessons(dataset, snapshot.default_model(), Trainings())
-        atexit.register(lessons.close)
-        routes = Takeaway(lessons, journal).routes()
-    uploads.keep_tidy(*[lessons.sweep] if lessons else [])
-    blocks = _build(Site(models, models.results(), dataset, journal, lessons))
+    routes, sweeps = [], []
+    if site.lessons:
+        atexit.register(site.lessons.close)
+        routes, sweeps = Takeaway(site.lessons, site.journal).routes(), [site.lessons.sweep]
+    uploads.keep_tidy(*sweeps)
+    blocks = _build(site)
     # Closed to calls that would not wait for their turn.
     blocks.queue(max_size=MAX_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
     blocks.state_session_capacity = MOST_SESSIONS
@@ -103,20 +82,21 @@ def application(
     blocks.has_launched = blocks.is_running = True
     waiting = partial(len, blocks._queue)
 
+    def full() -> bool:
+        return waiting() >= MAX_WAITING
+
     def health(request: Request) -> Response:
-        status = "busy" if waiting() >= MAX_WAITING else "ok"
-        return JSONResponse({"status": status, "waiting": waiting(), "models": models.names})
+        status = "busy" if full() else "ok"
+        return JSONResponse({"status": status, "waiting": waiting(), "models": site.models.names})
 
     def metrics(request: Request) -> Response:
-        return Response(journal.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(site.journal.metrics(), media_type=kind)
 
     prefix = urlsplit(blocks.root_path).path.rstrip("/")  # GRADIO_ROOT_PATH
-    guard: Any = partial(
-        Guard, journal=journal, full=lambda: waiting() >= MAX_WAITING, prefix=prefix
-    )
     app = FastAPI(
         routes=[Route("/healthz", health), Route("/metrics", metrics), *routes],
-        middleware=[Middleware(guard)],
+        middleware=[Middleware(Guard, journal=site.journal, full=full, prefix=prefix)],
         openapi_url=None,
     )
     return gr.mount_gradio_app(
@@ -136,7 +116,8 @@ def application(
 
 
 def _build(site: Site) -> gr.Blocks:
-    with Page(site.journal, title=TITLE, analytics_enabled=False) as page:
+    with Page(title=TITLE, analytics_enabled=False) as page:
+        page.journal = site.journal
         gr.HTML(f"<h1>{TITLE}</h1><p>{INTRO}</p>", elem_id="head")
         tabs = [("Classify", classify), ("Many images", many), ("How good is it?", quality)]
         if site.lessons:

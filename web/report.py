@@ -70,7 +70,9 @@ def headline(results: Results) -> str:
         rows.append((noticed, "of generated pictures of other things get no class's name"))
     rows.append((f"{results['model']['parameters'] / 1e6:.2f} M", "parameters"))
     if training := results.get("training"):
-        rows.append((_duration(training["seconds"]), "training time"))
+        minutes = training["seconds"] / 60
+        time = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.0f} min"
+        rows.append((f"{minutes * 60:.0f} s" if minutes < 1.5 else time, "training time"))
     return charts.cards(rows)
 
 
@@ -106,7 +108,9 @@ def reliability(results: Results) -> str:
         bins = {"quiet": trained, "good": after["reliability"]}
         names = [Series("as trained", "quiet", ()), Series("calibrated", "good", ())]
         off += f" as trained, by {percent(after['ece'], 2)} calibrated"
-    gap = _gap(after.get("reliability") or trained)
+    filled = [row for row in after.get("reliability") or trained if row["count"]]
+    gaps = [row["count"] * (row["confidence"] - row["accuracy"]) for row in filled]
+    gap = sum(gaps) / sum(row["count"] for row in filled)  # mean probability minus accuracy
     title = "Its probabilities can be taken at their word"
     if abs(gap) >= REMARKABLE:
         title = f"It is {abs(gap) * 100:.0f} points too {'sure' if gap > 0 else 'modest'}"
@@ -121,38 +125,20 @@ def reliability(results: Results) -> str:
             f"{'more' if by < 1 else 'less'} sure and changes no answer."
         )
     chart = charts.reliability(bins, label=f"Reliability diagram. {note}")
-    return charts.figure(title, chart, note, charts.legend(names))
-
-
-def _gap(bins: list[dict[str, Any]]) -> float:
-    """Mean stated probability minus accuracy."""
-    filled = [row for row in bins if row["count"]]
-    total = sum(row["count"] for row in filled)
-    gaps: float = sum(row["count"] * (row["confidence"] - row["accuracy"]) for row in filled)
-    return gaps / total
+    return charts.figure(title, charts.legend(names) + chart, note)
 
 
 def learning_curves(results: Results) -> str:
     """Accuracy and loss by epoch."""
     rows = results["training"]["epochs"]
     losses = [(row["epoch"], row["train_loss"]) for row in rows]
-    drawn = [(Series("loss on training images", "bad", losses), f"{losses[-1][1]:.2f}", False)]
+    drawn = [charts.by_epoch(Series("loss on training images", "bad", losses))]
     title = f"Training loss falls to {losses[-1][1]:.2f}"
     checked = [(row["epoch"], row["validation_accuracy"]) for row in rows]
     if points := [point for point in checked if point[1] is not None]:
-        reached = percent(points[-1][1])
-        drawn.insert(0, (Series("accuracy on images held back", "good", points), reached, True))
-        title = f"{reached} after {rows[-1]['epoch']} epochs"
-    parts = "".join(
-        f"<div>{charts.legend([one])}"
-        f"{charts.curves([one], label=f'{one.name}, at last {last}', x='epoch', share=share)}</div>"
-        for one, last, share in drawn
-    )
+        series = Series("accuracy on images held back", "good", points)
+        drawn.insert(0, charts.by_epoch(series, share=True))
+        title = f"{percent(points[-1][1])} after {rows[-1]['epoch']} epochs"
+    parts = "".join(f"<div>{one}</div>" for one in drawn)
     note = "An epoch is one pass over all training images."
     return charts.figure(title, f'<div class="grid">{parts}</div>', note)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

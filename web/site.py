@@ -20,8 +20,6 @@ class Site:
 
     models: Models
     """Those that can be asked."""
-    results: dict[str, Any] | None = None
-    """Content of the first model's results.json, if it has one."""
     dataset: str | None = None
     """Given on the command line; its test pictures can be looked at."""
     journal: Journal = field(default_factory=Journal)

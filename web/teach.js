@@ -30,20 +30,10 @@ async function small(file) {
 }
 async function send(files, number) {
   if (!files.length) return;
-  const sent = [], failed = [];
   sending += 1;
-  for (const file of files) {
-    say("Sending " + (sent.length + failed.length + 1) + " of " + files.length + " …");
-    try {
-      const less = await small(file);
-      if (less.size > limit) throw new Error();
-      sent.push({ name: file.name, path: (await upload(less)).path });
-    } catch (error) {
-      failed.push(file.name);
-    }
-  }
+  const [sent, lost] = await sendEach(files, small);
   sending -= 1;
-  if (!sending) say(failed.length ? "Too large, or lost on the way: " + failed.slice(0, 5).join(", ") + "." : "");
+  if (!sending) say(lost);
   if (sent.length) trigger("given", { to: number, files: sent });
 }
 function choose(number, kind) {

@@ -9,18 +9,19 @@ from typing import Any
 import gradio as gr
 
 from model.hub import RESULTS_NAME
+from model.inference.classifier import Classifier
 from model.utils import files
 from model.utils.errors import CifarnetError
 from web import archive, cards, learn, lessons
-from web.answers import predict, read
 from web.charts import percent
-from web.classify import picker
+from web.classify import CAMERA, PICKER, Desk
+from web.journal import Journal
 from web.lessons import ENOUGH, FEWEST, OWN, Lesson, Lessons, Subject
 from web.many import checked
 from web.site import QUIET, Site, html, said_by
 from web.takeaway import taught
 from web.trainings import State
-from web.uploads import MAX_UPLOAD, content_of
+from web.uploads import MAX_UPLOAD
 from web.use import copied
 
 FILE = "try-file"  # id of the input that a click on the empty stage opens
@@ -31,20 +32,12 @@ INTRO = (
     "them apart, here, in about a minute. Nobody else sees your pictures; they are kept at "
     f"{lessons.SIDE} pixels, and deleted half an hour after you have closed this tab."
 )
+TEN = '<button type="button" class="burst">Take ten</button>'
 TOOLS = f"""
 <div class="picker" data-limit="{MAX_UPLOAD}">
   <input id="lesson-files" type="file" multiple accept="image/*,.heic,.heif,.zip"
     aria-label="Pictures or zips" tabindex="-1">
-  <div class="camera" hidden>
-    <p class="for"></p>
-    <video playsinline muted autoplay aria-label="Camera"></video>
-    <div class="row">
-      <button type="button" class="take primary">Take a picture</button>
-      <button type="button" class="burst">Take ten</button>
-      <button type="button" class="other">Other camera</button>
-      <button type="button" class="close">Close</button>
-    </div>
-  </div>
+{CAMERA.format(above='<p class="for"></p>', take="Take a picture", more=TEN)}
   <p class="status" role="status"></p>
 </div>
 """
@@ -72,136 +65,122 @@ ACTS: dict[str, Act] = {
 def tab(site: Site) -> None:
     """Fills the tab."""
     assert site.lessons is not None
-    school = School(site, site.lessons)
+    school = School(site.lessons, site.journal)
     key = gr.Textbox(visible="hidden", label="Lesson")  # which the browser remembers
-    looked_at = gr.Textbox(visible="hidden", label="Picture to try")
     html(f"<p>{escape(INTRO)}</p><h3>1. Give it pictures</h3>", styles="charts.css")
-    tools = html(TOOLS, "lesson-tools", script="camera.js teach.js")
+    tools = html(TOOLS, "lesson-tools", script="files.js camera.js teach.js")
     board = html("", "lesson")
     html('<h3 class="part">2. Train</h3>', styles="charts.css")
     with gr.Row():
         choices = [("my pictures", OWN)]
-        choices += [(f"{lessons.described(one)} (ready)", one) for one in site.lessons.ready]
+        choices += [(f"{one} (ready)", one) for one in site.lessons.ready]
         source = gr.Radio(choices, value=OWN, label="Learn from", scale=2, min_width=260)
         start = gr.Button("Train", variant="primary", min_width=120, elem_id="start-training")
         stop = gr.Button("Stop and keep", interactive=False, min_width=120, elem_id="stop-training")
     shown = html(learn.view(State()), "training-view", styles="charts.css matrix.css learn.css")
     with gr.Column(visible=False) as use:
         html('<h3 class="part">3. Try it</h3>', styles="charts.css")
-        with gr.Row(equal_height=False, elem_id="try"):
-            with gr.Column(scale=6, min_width=300):
-                stage = html(cards.empty_stage(FILE), "try-stage")
-                tried = html(
-                    picker(FILE, "#try", "#try-answer"), "try-picker", script="camera.js picker.js"
-                )
-            with gr.Column(scale=5, min_width=300):
-                answer = html(cards.empty_answer(), "try-answer", script="live.js")
-                why = gr.Dropdown(
-                    [], label="Show what speaks for", elem_id="try-why", visible="hidden"
-                )
+        fresh = _tried(school, key, site.journal)
         taken = html("", "take-home", script="use.js", styles="charts.css use.css")
     clock = gr.Timer(EVERY, active=False)
     view = [shown, start, stop, clock, use, taken]
     all_of_them: dict[str, Any] = dict(QUIET, trigger_mode="multiple")
-    latest: dict[str, Any] = dict(QUIET, trigger_mode="always_last")
     # Whoever does two things at once sees what came of both: no older board comes after a newer.
     in_turn: dict[str, Any] = dict(concurrency_id="board", concurrency_limit=1)
+    tools.opened(school.open, None, [key, board, *view], **QUIET, **in_turn)
+    for name, act in ACTS.items():
+        getattr(tools, name)(school.changing(act), key, board, **all_of_them, **in_turn)
+    # Files take long, and wait for nobody: the board is made again when they are all there.
+    all_there = tools.given(school.take, key, board, **all_of_them)
+    all_there.then(school.board, key, board, **all_of_them, **in_turn)
+    tools.forget(school.forget, key, [board, *view, *fresh], **QUIET, **in_turn)
+    start.click(school.begin, [key, source], view, **QUIET)
+    stop.click(school.end, key, view, **QUIET)
+    clock.tick(school.look, key, view, **QUIET)
 
-    def opened(event: gr.EventData) -> tuple[Any, ...]:
-        own = str(said_by(event, "key"))
-        return own, school.board(own, ""), *school.look(own)
 
-    def changed(act: Act) -> Callable[..., str]:
-        def run(key: str, event: gr.EventData) -> str:
-            return school.change(key, act, event)
-
-        return run
-
-    def given(key: str, event: gr.EventData) -> Iterator[str]:
-        yield from school.take(key, said_by(event, "to"), checked(said_by(event, "files")))
-
-    def begin(key: str, source: str) -> tuple[Any, ...]:
-        school.begin(key, source)
-        return school.look(key)
-
-    def end(key: str) -> tuple[Any, ...]:
-        school.end(key)
-        return school.look(key)
-
-    def forget(key: str) -> tuple[Any, ...]:
-        school.lessons.forget(key)
-        start_over = (cards.empty_stage(FILE), cards.empty_answer(), gr.update(visible="hidden"))
-        return "", school.board(key, ""), *school.look(key), *start_over
+def _tried(school: "School", key: gr.Textbox, journal: Journal) -> list[gr.components.Component]:
+    """Where a model is tried; components for what `School.forget` says of them."""
+    looked_at = gr.Textbox(visible="hidden", label="Picture to try")
+    with gr.Row(equal_height=False, elem_id="try"):
+        with gr.Column(scale=6, min_width=300):
+            stage = html(cards.empty_stage(FILE), "try-stage")
+            picker = PICKER.format(file=FILE, zone="#try", live="#try-answer")
+            tried = html(picker, "try-picker", script="files.js camera.js picker.js")
+        with gr.Column(scale=5, min_width=300):
+            answer = html(cards.empty_answer(), "try-answer", script="live.js")
+            why = gr.Dropdown([], label="Show what speaks for", elem_id="try-why", visible="hidden")
+    desk = Desk("try", FILE, school.model, journal)
 
     def pick(key: str, event: gr.EventData) -> Iterator[tuple[Any, ...]]:
-        yield from school.try_it(key, str(said_by(event, "path")))
+        for shown in desk.look(str(said_by(event, "path")), key):
+            yield shown[:4]
 
-    tools.opened(opened, None, [key, board, *view], **QUIET, **in_turn)
-    for name, act in ACTS.items():
-        getattr(tools, name)(changed(act), key, board, **all_of_them, **in_turn)
-    # Files take long, and wait for nobody: the board is made again when they are all there.
-    all_there = tools.given(given, key, board, **all_of_them)
-    all_there.then(school.board, key, board, **all_of_them, **in_turn)
-    tools.forget(forget, key, [looked_at, board, *view, stage, answer, why], **QUIET, **in_turn)
-    start.click(begin, [key, source], view, **QUIET)
-    stop.click(end, key, view, **QUIET)
-    clock.tick(school.look, key, view, **QUIET)
+    def explain(*asked: str) -> Any:
+        return desk.explain(*asked)[0]
+
+    latest: dict[str, Any] = dict(QUIET, trigger_mode="always_last")
     tried.picked(pick, key, [looked_at, answer, why, stage], **latest)
-    why.input(school.explain, [key, looked_at, why], stage, **latest)
+    why.input(explain, [looked_at, why, key], stage, **latest)
+    return [looked_at, stage, answer, why]
 
 
 class School:
-    """What the tab does with lessons.
+    """What the tab does with lessons; a key is a visitor's.
 
     Args:
-        site: Whose journal counts questions.
         every: All lessons.
+        journal: Where questions are recorded.
     """
 
-    def __init__(self, site: Site, every: Lessons) -> None:
-        self.lessons, self._journal = every, site.journal
+    def __init__(self, every: Lessons, journal: Journal) -> None:
+        self._lessons, self._journal = every, journal
+
+    def open(self, event: gr.EventData) -> tuple[Any, ...]:
+        """A visitor has come: values for key, board and view."""
+        key = str(said_by(event, "key"))
+        return key, self.board(key, ""), *self.look(key)
 
     def board(self, key: str, said: str | None = None) -> str:
         """A visitor's classes as the page shows them, and what is said; None says it again."""
         try:
-            lesson = self.lessons.open(key)
+            lesson = self._lessons.open(key)
             if said is not None:
                 lesson.said = said
             return board(lesson)
         except CifarnetError as error:
             return f'<p class="help">{escape(str(error))}</p>'
 
-    def change(self, key: str, act: Act, event: gr.EventData) -> str:
-        """Does something to a visitor's classes."""
-        said = ""
-        try:
-            act(self.lessons.open(key), event)
-        except CifarnetError as error:
-            said = str(error)
-        return self.board(key, said)
+    def changing(self, act: Act) -> Callable[[str, gr.EventData], str]:
+        """A function that does something to a visitor's classes."""
 
-    def take(self, key: str, number: Any, sent: list[tuple[str, Path]]) -> Iterator[str]:
+        def change(key: str, event: gr.EventData) -> str:
+            try:
+                act(self._lessons.open(key), event)
+            except CifarnetError as error:
+                return self.board(key, str(error))
+            return self.board(key, "")
+
+        return change
+
+    def take(self, key: str, event: gr.EventData) -> Iterator[str]:
         """Keeps what was sent: pictures of a class, or zips of class folders.
-
-        Args:
-            key: Of the visitor.
-            number: Of the class; None takes the names of the folders that pictures lie in.
-            sent: Names to show, and where the uploads lie.
 
         Yields:
             The visitor's classes, and how far it is; at last what was taken and what was not.
         """
+        number, sent = said_by(event, "to"), checked(said_by(event, "files"))
         kept, refused = 0, list[str]()
         try:
             with self._journal.question("teach") as entry:
-                lesson = self.lessons.open(key)
+                lesson = self._lessons.open(key)
                 for name, content in archive.items(sent):
                     try:
                         if isinstance(content, CifarnetError):
                             raise content
                         entry.size += len(content)
                         to = _class_of(lesson, name) if number is None else number
-                        self.lessons.add(lesson, to, content)
+                        self._lessons.add(lesson, to, content)
                         kept += 1
                         if kept % ENOUGH == 0:
                             yield self.board(key, f"{kept} pictures taken …")
@@ -214,67 +193,53 @@ class School:
         left = f" Not taken: {' '.join(refused[:TOLD])}{more}" if refused else ""
         yield self.board(key, counted + left)
 
-    def begin(self, key: str, source: str) -> None:
+    def forget(self, key: str) -> tuple[Any, ...]:
+        """Deletes all of a visitor: values for board, view, and where a model is tried."""
+        self._lessons.forget(key)
+        fresh = ("", cards.empty_stage(FILE), cards.empty_answer(), gr.update(visible="hidden"))
+        return self.board(key, ""), *self.look(key), *fresh
+
+    def begin(self, key: str, source: str) -> tuple[Any, ...]:
         """Puts a visitor's training into the queue."""
         try:
-            self.lessons.train(self.lessons.open(key), source)
+            self._lessons.train(self._lessons.open(key), source)
         except CifarnetError as error:
             raise gr.Error(str(error), title="Not started", print_exception=False) from None
+        return self.look(key)
 
-    def end(self, key: str) -> None:
+    def end(self, key: str) -> tuple[Any, ...]:
         """Stops a visitor's training; what it has learned is kept."""
-        if (lesson := self.lessons.find(key)) and lesson.training:
+        if (lesson := self._lessons.find(key)) and lesson.training:
             lesson.training.stop()
+        return self.look(key)
 
     def look(self, key: str) -> tuple[Any, ...]:
         """How a visitor's training stands: values for view, buttons, clock, and what is ready."""
-        lesson = self.lessons.find(key)
-        training = lesson.training if lesson else None
+        lesson = self._lessons.find(key)
+        training, model = (lesson.training, lesson.model) if lesson else (None, None)
         state = training.state if training else State()
+        ahead = self._lessons.trainings.ahead(training) if training else 0
         # Asked every second: results are read once there is a training to tell them of.
-        results = _results(lesson) if state.phase == "done" else ""
+        results = _results(model) if model and state.phase == "done" else ""
         return (
-            learn.view(state, self.lessons.trainings.ahead(training) if training else 0, results),
+            learn.view(state, ahead, results),
             gr.Button(interactive=not state.running),
             gr.Button(interactive=state.phase in ("waiting", "reading", "training")),
             gr.Timer(active=state.running),
-            gr.Column(visible=bool(lesson and lesson.model)),
-            home(lesson) if lesson and lesson.model else "",
+            gr.Column(visible=model is not None),
+            home(lesson) if lesson and model else "",
         )
 
-    def try_it(self, key: str, source: str) -> Iterator[tuple[Any, ...]]:
-        """Answers about a picture: values for looked_at, answer, why and stage."""
-        try:
-            with self._journal.question("try") as entry:
-                lesson = self.lessons.find(key)
-                if lesson is None or lesson.model is None:
-                    raise CifarnetError("Nothing has been taught yet.")
-                content, classifier = content_of(source), taught(lesson.model)
-                entry.size, picture = len(content), read(content)
-                (found,) = predict(classifier, [picture])
-                entry.answered([found])
-                names = list(classifier.label_names)
-                why = gr.update(choices=names, value=found.label, visible=True)
-                yield source, cards.answer(found), why, cards.stage(picture)
-                explanation = classifier.explain(picture, found.label, found.box)
-                yield *[gr.skip()] * 3, cards.stage(picture, explanation)
-        except CifarnetError as error:
-            yield "", cards.problem(str(error)), gr.skip(), cards.empty_stage(FILE)
+    def model(self, key: str) -> dict[str, Classifier]:
+        """A visitor's, as a `Desk` asks for models.
 
-    def explain(self, key: str, source: str, label: str) -> Any:
-        """Where the evidence for a class lies in the picture that was looked at."""
-        lesson = self.lessons.find(key)
-        if not source or lesson is None or lesson.model is None:
-            return gr.skip()
-        try:
-            with self._journal.question("explain"):
-                picture, classifier = read(content_of(source)), taught(lesson.model)
-                (found,) = predict(classifier, [picture])
-                if label not in classifier.label_names:
-                    label = found.label
-                return cards.stage(picture, classifier.explain(picture, label, found.box))
-        except CifarnetError:
-            return cards.empty_stage(FILE)
+        Raises:
+            CifarnetError: If there is none.
+        """
+        lesson = self._lessons.find(key)
+        if lesson is None or lesson.model is None:
+            raise CifarnetError("Nothing has been taught yet.")
+        return {"": taught(lesson.model)}
 
 
 def board(lesson: Lesson) -> str:
@@ -336,15 +301,13 @@ def home(lesson: Lesson) -> str:
     )
 
 
-def _results(lesson: Lesson | None) -> str:
+def _results(model: Path) -> str:
     """What a model did on pictures that it never saw, in words."""
-    if lesson is None or lesson.model is None:
-        return ""
-    test = files.read_json(lesson.model / RESULTS_NAME)["test"]["plain"]
+    test = files.read_json(model / RESULTS_NAME)["test"]["plain"]
     right = round(test["accuracy"] * test["count"])
     return (
         f"It named {right:,} of {test['count']:,} test pictures rightly, which it never saw: "
-        + (f"{percent(test['accuracy'])}.")
+        f"{percent(test['accuracy'])}."
     )
 
 

@@ -8,21 +8,15 @@ from web.site import asset
 CSS = "\n".join(map(asset, ("theme.css", "classify.css", "many.css", "teach.css")))
 
 
-def _colour(name: str, shades: str) -> gr.themes.Color:
-    tones = ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950")
-    named = {f"c{tone}": shade for tone, shade in zip(tones, shades.split(), strict=True)}
-    return gr.themes.Color(**named, name=f"cifarnet-{name}")
-
-
 # From the lightest (50) to the darkest (950). Blue's 600 is model.evaluation.style.BLUE; grey's
 # 50 is PAPER there, its 800 close to INK.
-BLUE = _colour(
-    "blue",
-    "#f1f6fb #deebf6 #bfd7ec #93bbdf #6a9fd0 #3f7cb3 #2b6195 #254f7a #224466 #1e3850 #142636",
+BLUE = gr.themes.Color(
+    *("#f1f6fb", "#deebf6", "#bfd7ec", "#93bbdf", "#6a9fd0", "#3f7cb3", "#2b6195", "#254f7a"),
+    *("#224466", "#1e3850", "#142636", "cifarnet-blue"),
 )
-GREY = _colour(
-    "grey",
-    "#fcfcfa #f4f5f3 #e5e8e9 #cfd5d9 #9aa4ac #6b7680 #56616b #3a444d #252d35 #1a2027 #12171c",
+GREY = gr.themes.Color(
+    *("#fcfcfa", "#f4f5f3", "#e5e8e9", "#cfd5d9", "#9aa4ac", "#6b7680", "#56616b", "#3a444d"),
+    *("#252d35", "#1a2027", "#12171c", "cifarnet-grey"),
 )
 
 # Gradio's variables in light and in dark, where its defaults are others; * takes up one of its own.

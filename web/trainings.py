@@ -2,12 +2,13 @@
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,19 +19,6 @@ LONGEST = 900.0  # seconds after which a training is stopped and saved: others w
 Phase = Literal[
     "idle", "waiting", "reading", "training", "stopping", "saving", "done", "stopped", "failed"
 ]
-
-
-@dataclass(frozen=True)
-class TrainingRequest:
-    """What is to be trained; all of it is chosen by this program, by what visitors press."""
-
-    title: str
-    """What is learned, for people."""
-    recipe: str
-    dataset: str
-    """A folder or a hub id."""
-    init_from: str | None = None
-    """The folder of a model to go on from; None begins with new weights."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +65,18 @@ class Training:
     """One training, from the wish to its end.
 
     Args:
-        request: What is trained.
+        title: What is learned, for people.
         output: Folder for the model.
+        options: Of train.py, by their names; all are chosen by this program, by what visitors
+            press.
         ended: Called before its end is seen: whether there is a model now.
     """
 
     def __init__(
-        self, request: TrainingRequest, output: Path, ended: Callable[[bool], None]
+        self, title: str, output: Path, options: dict[str, str], ended: Callable[[bool], None]
     ) -> None:
-        self.request, self.output, self._ended = request, output, ended
-        self._state, self._lock = State("waiting", request.title), threading.Lock()
+        self.output, self.options, self._ended = output, options, ended
+        self._state, self._lock = State("waiting", title), threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -111,21 +101,21 @@ class Training:
             self._process.kill()
             self._process.wait(10)
 
-    def run(self, longest: float) -> None:
+    def run(self) -> None:
         """Trains, and returns at the end; a training that was stopped before does not begin."""
         with self._lock:
             if self._state.phase == "waiting":
                 self._state = replace(self._state, phase="reading")
-                self._process = self._spawn(longest)
+                self._process = self._spawn()
         last = self._follow(self._process) if self._process is not None else {}
         self._ended(last.get("phase") == "done")
         with self._lock:
             self._state = self._state.after(last)
 
-    def _spawn(self, longest: float) -> "subprocess.Popen[str]":
-        order = dict(asdict(self.request), output=str(self.output), longest=longest)
+    def _spawn(self) -> "subprocess.Popen[str]":
+        options = [f"--{k}={v}" for k, v in {**self.options, "output": self.output}.items()]
         return subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.worker", json.dumps(order)],
+            [sys.executable, "-m", f"{__package__}.worker", str(LONGEST), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -147,61 +137,45 @@ class Training:
             return {"phase": "done", "text": ""}
         if phase == "stopping" and process.returncode == -signal.SIGTERM:  # it had hardly begun
             return {"phase": "stopped"}
-        return {"phase": "failed", "text": _cause(phase, process.returncode)}
+        if phase in ("stopping", "saving"):
+            text = "It did not stop in time and was ended; nothing was saved."
+            return {"phase": "failed", "text": text}
+        memory = " Most likely memory ran out." if process.returncode == -signal.SIGKILL else ""
+        text = f"The training process ended early (code {process.returncode}).{memory}"
+        return {"phase": "failed", "text": text}
 
 
 class Trainings:
-    """The queue; a thread works on its first entry.
+    """The queue; a thread works on one after the other."""
 
-    Args:
-        longest: Seconds after which a training is stopped.
-    """
-
-    def __init__(self, longest: float = LONGEST) -> None:
-        self._longest, self._queue = longest, list[Training]()
-        self._changed = threading.Condition()
+    def __init__(self) -> None:
+        self._queue = queue.SimpleQueue[Training]()
+        self._asked: list[Training] = []
         threading.Thread(target=self._work, name="trainings", daemon=True).start()
 
     def add(self, training: Training) -> None:
         """Has a training run as soon as those before it have ended."""
-        with self._changed:
-            self._queue.append(training)
-            self._changed.notify()
+        self._asked.append(training)
+        self._queue.put(training)
 
     def ahead(self, training: Training) -> int:
         """How many trainings end before this one begins."""
-        with self._changed:
-            waiting = [one for one in self._queue if one.state.running]
+        waiting = [one for one in self._asked if one.state.running]
         return waiting.index(training) if training in waiting else 0
 
     def close(self) -> None:
         """Ends everything at once."""
-        with self._changed:
-            queue, self._queue = self._queue, []
-        for one in reversed(queue):  # the first one last, so that none takes its place
+        for one in self._asked[::-1]:  # the first one last, so that none takes its place
             one.kill()
 
     def _work(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: bool(self._queue))
-                first = self._queue[0]
-            try:
-                first.run(self._longest)
-            finally:
-                with self._changed:
-                    self._queue = [one for one in self._queue if one is not first]
+            training = self._queue.get()
+            training.run()
+            self._asked.remove(training)
 
 
 def environment() -> dict[str, str]:
     """For a process that imports this code, wherever the app was started."""
     paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _cause(phase: Phase, code: int) -> str:
-    """Why a process ended without saying so."""
-    if phase in ("stopping", "saving"):
-        return "It did not stop in time and was ended; nothing was saved."
-    memory = " Most likely memory ran out." if code == -signal.SIGKILL else ""
-    return f"The training process ended early (code {code}).{memory}"

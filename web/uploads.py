@@ -69,14 +69,11 @@ def content_of(path: object) -> bytes:
     return file.read_bytes()
 
 
-def sweep(most_bytes: int = MOST_BYTES) -> None:
+def sweep() -> None:
     """Deletes uploads that are old, and the oldest of the others until they are within bounds.
 
     Gradio receives a file in the folder of uploads itself and then moves it into a folder of its
     own there; what lies in the former for a while was not received to its end.
-
-    Args:
-        most_bytes: That may stay.
     """
     top, now = get_upload_folder(), time.time()
     uploads: list[tuple[float, int, str]] = []  # when they were written, bytes, paths
@@ -88,7 +85,7 @@ def sweep(most_bytes: int = MOST_BYTES) -> None:
     size = sum(one[1] for one in uploads)
     for written, bytes_, path in sorted(uploads):
         folder = os.path.dirname(path)
-        if size > most_bytes or now - written > (BROKEN_OFF if folder == top else KEPT):
+        if size > MOST_BYTES or now - written > (BROKEN_OFF if folder == top else KEPT):
             size -= bytes_
             with suppress(OSError):
                 os.unlink(path)

@@ -1,4 +1,4 @@
-"""The process that trains for the page: `python -m web.worker REQUEST`.
+"""The process that trains for the page: `python -m web.worker SECONDS OPTIONS_OF_TRAIN_PY`.
 
 SIGTERM asks it to stop; the end of stdin, which comes with the end of the app however that ends,
 ends it at once. Every line on stdout is JSON with new values for fields of `web.trainings.State`.
@@ -11,8 +11,6 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
-from pathlib import Path
 from typing import Any, TextIO
 
 import torch.nn.functional as F
@@ -20,12 +18,10 @@ from accelerate import Accelerator, PartialState
 from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
-from model import hub, training
+from model import hub, options, training
 from model.data import load_training_data, open_for_training
 from model.evaluation import finish
 from model.inference.logits import predict_logits
-from model.options import network_of
-from model.recipe import RECIPES, DataOptions, for_few_images
 from model.utils.device import resolve_mixed_precision, use_all_cores
 from model.utils.errors import CifarnetError, DataError
 from model.utils.machine import cores, machine, peak_memory_mib
@@ -48,15 +44,15 @@ class TrainingJob:
     """One training, reported as it goes.
 
     Args:
-        request: "recipe", "dataset", "init_from", perhaps None, "longest", the seconds after which
-            it is stopped, and "output", the folder that the model is written to.
+        longest: Seconds after which it is stopped.
+        asked: As for train.py.
         out: Where reports go.
     """
 
-    def __init__(self, request: dict[str, Any], out: TextIO) -> None:
-        self._request, self._out = request, out
+    def __init__(self, longest: float, asked: options.Options, out: TextIO) -> None:
+        self._asked, self._out = asked, out
         self.stop = threading.Event()
-        self._end = time.monotonic() + request["longest"]
+        self._end = time.monotonic() + longest
         self._last_report = self._done = self._sum = 0.0
         self._history: list[dict[str, Any]] = []
 
@@ -78,13 +74,9 @@ class TrainingJob:
                 raise
             self._validate()
         self.say(phase="saving")
-        self._save()
-
-    def _save(self) -> None:
-        """Looks at the test images, now and not before, and writes what train.py writes."""
-        finish.measure_and_save(
+        finish.measure_and_save(  # looks at the test images, now and not before
             self.trainer.ema_or_model,
-            Path(self._request["output"]),
+            self._asked.output,
             self.data,
             self.options,
             self.recipe,
@@ -98,21 +90,11 @@ class TrainingJob:
         )
 
     def _prepare(self) -> None:
-        recipe = RECIPES[self._request["recipe"]]
+        dataset = open_for_training(self._asked.data)
+        recipe, self.options = self._asked.plan_for(len(dataset.labels("train")))
         precision = resolve_mixed_precision(recipe.mixed_precision, PartialState().device)
-        accelerator = Accelerator(mixed_precision=precision)
-        begin: Any = None
-        self.options = DataOptions(self._request["dataset"])
-        asked = {}
-        if source := self._request["init_from"]:
-            begin = hub.from_pretrained(source)
-            asked["network"], size = network_of(source)
-            self.options = dataclasses.replace(self.options, init_from=source, image_size=size)
-        dataset = open_for_training(self.options)
-        if recipe.name == "small":
-            images = len(dataset.labels("train"))
-            recipe, self.options = for_few_images(images, self.options, **asked)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
+        accelerator = Accelerator(mixed_precision=precision)
         self.data = load_training_data(
             dataset,
             self.options,
@@ -123,6 +105,8 @@ class TrainingJob:
         )
         self.names = list(self.data.dataset.label_names)
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.val_size)
+        source = self.options.init_from
+        begin: Any = hub.from_pretrained(source) if source else None
         self.trainer = training.build_trainer(self.recipe, self.data, accelerator, begin=begin)
         self._introduce()
 
@@ -131,12 +115,10 @@ class TrainingJob:
         held = self.data.validation
         if held is None:  # a tenth of fewer than ten
             raise DataError("The dataset has too few images to hold some back; add some.")
-        labels, seen = held.labels.tolist(), Counter[int]()
-        turns = []  # one of each class, then a second one of each, and so on
-        for row, label in enumerate(labels):
-            turns.append((seen[label], row))
-            seen[label] += 1
-        rows = [row for _, row in sorted(turns)[:SHOWN]]
+        labels = held.labels.tolist()
+        # One of each class, then a second one of each, and so on.
+        turns = sorted(range(len(labels)), key=lambda row: labels[:row].count(labels[row]))
+        rows = turns[:SHOWN]
         self.shown: Tensor = held.images[rows]  # (6, 3, S, S)
         started = dict(
             names=self.names,
@@ -225,7 +207,7 @@ def main() -> None:
     """Trains as the request on the command line says."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not mix with the reports
-    job = TrainingJob(json.loads(sys.argv[1]), out)
+    job = TrainingJob(float(sys.argv[1]), options.parse(sys.argv[2:]), out)
     _end_with(job)
     if hasattr(os, "nice"):
         os.nice(10)  # whoever classifies comes first, and has a core besides
