@@ -112,13 +112,7 @@ def test_bombs_are_refused_by_their_header(side: int) -> None:
         (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)),
         (b"IDAT", zlib.compress(b"\0" * 9)),
     )
-    asserts_refused(data, "too large", "89,000,000")
-
-
-def test_limit_names_the_size(tmp_path: Path) -> None:
-    path = tmp_path / "large.png"
-    Image.new("1", (10_000, 8_901)).save(path)
-    asserts_refused(path, str(path), "10000 x 8901", "89,000,000")
+    asserts_refused(data, "too large", f"{side} x {side}", "89,000,000")
 
 
 @pytest.mark.parametrize("size", [(1, 65_536), (3_000_000, 1)])

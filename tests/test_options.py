@@ -25,23 +25,8 @@ def test_synthetic_takes_the_quick_recipe_unless_told_otherwise() -> None:
 
 
 def test_flags_override_single_fields() -> None:
-    asked = options.parse(
-        [
-            "--recipe",
-            "flash",
-            "--epochs",
-            "3",
-            "--no-flip",
-            "--learning-rate",
-            "0.5",
-            "--resolution",
-            "0.5:0.5,1:1",
-            "--label-column",
-            "fine_label",
-            "--image-size",
-            "48",
-        ]
-    )
+    line = "--recipe flash --epochs 3 --no-flip --learning-rate 0.5 --resolution 0.5:0.5,1:1"
+    asked = options.parse([*line.split(), "--label-column", "fine_label", "--image-size", "48"])
     assert asked.recipe == dataclasses.replace(
         RECIPES["flash"],
         epochs=3,

@@ -168,17 +168,6 @@ def test_the_folder_is_a_space_and_stays_one() -> None:
         assert front["library_name"] == "timm"
 
 
-def test_the_readme_follows_results(tmp_path: Path) -> None:
-    for name in ("README.md", "config.json", "results.json"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "figures", tmp_path / "figures")
-    results = json.loads((ROOT / "results.json").read_text())
-    results["test"]["plain"]["accuracy"] = 0.123456
-    (tmp_path / "results.json").write_text(json.dumps(results))
-    assert "12.35%" in release.readme(tmp_path)
-    assert "12.35%" not in TEXT
-
-
 def test_the_default_weights_were_trained_by_the_recipe_that_readme_names() -> None:
     used = json.loads((ROOT / "results.json").read_text())["training"]["recipe"]
     assert used["val_size"] == RECIPES["release"].val_size
