@@ -96,14 +96,6 @@ def test_a_new_classifier_loses_the_old_names(saved: Path, tmp_path: Path) -> No
     assert from_pretrained(tmp_path / "two").num_classes == 2
 
 
-def test_memory_format_and_mode_do_not_matter(tmp_path: Path, saved: Path) -> None:
-    network = make_network().to(memory_format=torch.channels_last).train()
-    save_pretrained(network, tmp_path / "last", label_names=NAMES)
-    weights = [(folder / "model.safetensors").read_bytes() for folder in (tmp_path / "last", saved)]
-    assert weights[0] == weights[1]
-    assert network.training
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_on_disk(dtype: torch.dtype, saved: Path, tmp_path: Path) -> None:
     folder = save_pretrained(make_network(), tmp_path / "half", label_names=NAMES, dtype=dtype)
@@ -117,22 +109,6 @@ def test_half_precision_on_disk(dtype: torch.dtype, saved: Path, tmp_path: Path)
             assert torch.equal(loaded.state_dict()[name], value.to(dtype).float())
     theirs = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     assert torch.equal(logits_of(theirs), logits_of(loaded))
-
-
-def test_loading_leaves_random_numbers_alone(saved: Path) -> None:
-    torch.manual_seed(3)
-    expected = torch.rand(4)
-    torch.manual_seed(3)
-    from_pretrained(saved)
-    assert torch.equal(torch.rand(4), expected)
-
-
-def test_loaded_weights_do_not_depend_on_the_file(saved: Path) -> None:
-    network = from_pretrained(saved)
-    before = logits_of(network)
-    with open(saved / "model.safetensors", "r+b") as file:
-        file.write(b"\xff" * (saved / "model.safetensors").stat().st_size)
-    assert torch.equal(logits_of(network), before)
 
 
 @pytest.mark.parametrize("names", [["a", "b"], [*"abcda"], [*"abcd", ""], [1] * 5, "abcde"])
@@ -213,21 +189,6 @@ def test_full_disk_keeps_the_old_pair(
     with pytest.raises(OSError, match="No space left"):
         save_pretrained(make_network(num_classes=2), saved)
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
-
-
-def test_config_card_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    replace = os.replace
-
-    def recording(source: Any, target: Any) -> None:
-        order.append(Path(target).name)
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", recording)
-    save_pretrained(make_network(), tmp_path)
-    arrived = [name for name in order if not name.startswith(".")]
-    assert arrived == ["model.safetensors", "config.json"]
-    assert all(name.startswith(".") for name in order[:2])
 
 
 def poison(name: str, value: float) -> Change:

@@ -12,7 +12,6 @@ from sklearn import metrics as reference
 from model.evaluation import metrics
 from model.evaluation.confusion import confusion_matrix, confusions
 from model.evaluation.metrics import ClassifierMetric
-from model.utils.errors import DataError
 
 # Softmax of LOG_P is P: four samples of three classes, predicted as 0, 1, 0, 2.
 P = np.array([[0.7, 0.2, 0.1], [0.1, 0.82, 0.08], [0.5, 0.25, 0.25], [0.2, 0.18, 0.62]])
@@ -109,17 +108,3 @@ def test_it_is_a_module_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     metric.add(prediction=LOG_P[0].tolist(), reference=0)  # nothing is left over
     assert metric.compute()["count"] == 1
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("logits", "labels", "named"),
-    [
-        (np.zeros((0, 3)), [], "no images"),
-        (np.zeros((1, 3)), [3], "label 3"),
-        (np.zeros((2, 3)), [0, -1], "label -1"),
-        (np.array([[0.0, np.nan]]), [0], "NaN"),
-    ],
-)
-def test_what_has_no_value_is_refused(logits: np.ndarray, labels: list[int], named: str) -> None:
-    with pytest.raises(DataError, match=named):
-        metrics.measure(logits, np.array(labels, dtype=np.int64))

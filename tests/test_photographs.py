@@ -14,7 +14,6 @@ from PIL import Image
 
 from benchmarks.photographs import ask, ccr, measure, read, share, summary
 from model import Classifier
-from model.utils.errors import DataError
 
 COLUMNS = ("truth", "label", "probability", "verdict", "scope")
 
@@ -95,12 +94,6 @@ def test_all_numbers_by_hand() -> None:
     assert "(2 of 3; " in summary(found)
 
 
-@pytest.mark.parametrize("rows", [slice(5), slice(5, None)])
-def test_both_sorts_are_needed(rows: slice) -> None:
-    with pytest.raises(DataError, match="0 "):
-        measure(ANSWERS[rows])
-
-
 def photographs(folder: Path, truths: list[str], **columns: list[str]) -> Path:
     """A dataset in the hub's layout: enlarged pictures of the classes, and noise."""
     rng = np.random.default_rng(0)
@@ -134,19 +127,6 @@ def test_photographs_are_read_as_they_are_stored(classifier: Classifier, tmp_pat
     for content in found.content:
         with Image.open(io.BytesIO(content)) as image:
             assert image.size == (150, 120)
-
-
-def test_what_is_wrong_with_a_dataset_is_named(classifier: Classifier, tmp_path: Path) -> None:
-    folder = photographs(tmp_path / "unknown", ["ring", "wolf"])
-    with pytest.raises(DataError, match="'wolf'"):
-        ask(classifier, read(str(folder)))
-    other = tmp_path / "labels"
-    other.mkdir()
-    datasets.Dataset.from_dict({"image": [1], "label": [2]}).to_parquet(other / "test.parquet")
-    with pytest.raises(DataError, match="image, label"):
-        read(str(other))
-    with pytest.raises(DataError, match="--photos"):
-        read(str(tmp_path / "nowhere"))
 
 
 @pytest.mark.slow

@@ -125,29 +125,6 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     assert {path.name for path in run.iterdir()} == LAYOUT | {NAME, "log.jsonl"}
 
 
-@pytest.mark.slow
-def test_an_interrupted_streamed_run_resumes_to_the_same_weights(
-    shapes: Path, program: Program, tmp_path: Path
-) -> None:
-    whole, run = tmp_path / "whole", tmp_path / "run"
-    line: list[str | Path] = ["train.py", "--dataset", shapes, *QUICK, "--cache-limit", "0"]
-    assert program(*line, "--output", whole).returncode == 0
-    log = run / "log.jsonl"
-    kill_when(
-        [*line, "--output", run],
-        lambda: log.is_file() and bool(log.read_text()),
-        SIGKILL,
-    )
-    (run / f".{NAME}.0123abcd.tmp").write_bytes(b"as a killed write leaves it")
-    done = program("train.py", "--resume", run)
-    assert done.returncode == 0, done.stderr
-    assert "streamed in every epoch" in done.stdout
-    assert same_weights(whole, run)
-    results = json.loads((run / "results.json").read_text())
-    assert results["test"]["plain"]["accuracy"] > 0.45  # chance is 0.33
-    assert {path.name for path in run.iterdir()} == LAYOUT | {NAME, "log.jsonl"}
-
-
 def test_a_bad_test_image_is_found_before_training(
     shapes: Path, refused: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -250,6 +250,12 @@ def test_an_epoch_that_ends_early_is_an_error() -> None:
         run.train_epoch()
 
 
+def test_bfloat16_trains_too() -> None:
+    run = trainer(dataclasses.replace(RECIPE, mixed_precision="bf16"))
+    finished(run)
+    assert next(run.network.parameters()).dtype == torch.float32
+
+
 def dark_stripes(seed: int) -> Tensor:
     """Stripes like those of one class, but dark on bright: none of the two classes, uint8."""
     generator = torch.Generator().manual_seed(seed)
