@@ -2,11 +2,13 @@
 
 import json
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from model.evaluation.finish import fit_calibration
 from model.inference.calibration import Calibration, energy, fit_temperature
 from model.utils.errors import ConfigError
 
@@ -133,3 +135,10 @@ def test_a_perfect_network_is_not_certain() -> None:
 def test_a_network_that_is_always_wrong_gets_even_answers() -> None:
     logits = torch.tensor([[2.0, 0.0]] * 3)
     assert fit_temperature(logits, torch.ones(3, dtype=torch.int64)) == 100
+
+
+@pytest.mark.parametrize("images", [None, SimpleNamespace(labels=[])])
+def test_without_validation_images_nothing_is_fitted(images: Any) -> None:
+    """Nothing is claimed that was not measured."""
+    data: Any = SimpleNamespace(validation=images)
+    assert fit_calibration(torch.nn.Identity(), data) is None

@@ -49,16 +49,9 @@ def test_timms_preprocessing_is_ours(small: Path, ship: torch.Tensor) -> None:
 def test_features_only_takes_our_weights(ship: torch.Tensor) -> None:
     options: Any = dict(pretrained=True, features_only=True)
     extractor: Any = timm.create_model(f"local-dir:{ROOT}", **options).eval()
-    head = torch.nn.Linear(extractor.feature_info.channels()[-1], 5)
     with torch.no_grad():
-        maps = extractor(ship)
         expected: Any = from_pretrained(ROOT).forward_features(ship)  # type: ignore[operator]
-    assert torch.allclose(maps[-1], expected, atol=1e-5)
-    loss = head(extractor(ship)[-1].amax(dim=(2, 3))).square().sum()
-    loss.backward()  # and the stages can be tuned as well
-    stages = [value for name, value in extractor.named_parameters() if "stages" in name]
-    assert stages
-    assert all(value.grad is not None for value in stages if value.requires_grad)
+        assert torch.allclose(extractor(ship)[-1], expected, atol=1e-5)
 
 
 def test_transformers_pipeline(small: Path, ship: torch.Tensor) -> None:
