@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from conftest import ROOT
 from PIL import Image
 
-import model
 from model import __main__ as program
 from model.hub import from_pretrained, save_pretrained, snapshot
 from model.hub.snapshot import default_model
@@ -20,7 +20,6 @@ from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
 
 NAMES = ["100% wool", "bee", "cat", "dog", "elk", "fox", "gnu"]
-ROOT = Path(model.__file__).parent.parent
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """The default weights look at parts of a large photo: a small subject in a corner is found."""
 
-from pathlib import Path
-
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from model.inference.classifier import Classifier
 
-ROOT = Path(__file__).resolve().parent.parent
 GREY = (128, 128, 128)
 CORNERS = ((0, 0), (160, 0), (80, 160), (20, 130))
 

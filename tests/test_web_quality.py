@@ -178,3 +178,9 @@ def test_a_curve_lies_where_its_values_say() -> None:
         ".0", ""
     )
     assert 'aria-label="Loss"' in drawn
+
+
+def test_an_empty_chart_keeps_its_place() -> None:
+    empty = charts.curves([charts.Series("loss", "bad", [])], label="Loss", x="epoch")
+    assert "<svg" in empty
+    assert "<circle" not in empty
