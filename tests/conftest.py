@@ -33,28 +33,9 @@ SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 # A run of seconds on the shapes below.
 QUICK = [
-    "--recipe",
-    "default",
-    "--network",
-    "cifarnet_nano",
-    "--epochs",
-    "3",
-    "--batch-size",
-    "40",
-    "--gradient-accumulation-steps",
-    "1",
-    "--val-size",
-    "30",
-    "--resolution",
-    "0.6:0.5,1:0.75",
-    "--learning-rate",
-    "0.12",
-    "--momentum",
-    "0.7",
-    "--warmup",
-    "0.05",
-    "--ema-decay",
-    "0.9",
+    *("--recipe", "default", "--network", "cifarnet_nano", "--epochs", "3", "--batch-size", "40"),
+    *("--gradient-accumulation-steps", "1", "--val-size", "30", "--resolution", "0.6:0.5,1:0.75"),
+    *("--learning-rate", "0.12", "--momentum", "0.7", "--warmup", "0.05", "--ema-decay", "0.9"),
 ]
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach out by accident

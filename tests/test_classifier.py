@@ -2,10 +2,7 @@
 
 import copy
 import dataclasses
-import io
-import multiprocessing
 import pickle
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +88,6 @@ def test_logits_are_bit_for_bit_those_of_from_pretrained(
         assert torch.equal(classify.logits(batch), network(normalised))
 
 
-def test_preprocess_cuts_out_the_centre(classify: Classifier) -> None:
-    wide = np.concatenate([pixels(1), pixels(2), pixels(3)], axis=1)  # (24, 72, 3)
-    expected = torch.tensor(pixels(2)).permute(2, 0, 1)  # (3, 24, 24)
-    found = classify.preprocess(wide)
-    assert found.dtype == torch.uint8
-    assert torch.equal(found, expected)
-
-
 def test_forms_of_a_picture_agree(classify: Classifier, tmp_path: Path) -> None:
     image = Image.fromarray(pixels(side=50))
     path = tmp_path / "photo.png"
@@ -153,16 +142,6 @@ def test_copies_answer_alike(classify: Classifier) -> None:
         assert other.network is not classify.network or other._fast is not classify._fast
 
 
-@pytest.mark.slow
-def test_other_processes_can_classify(classify: Classifier) -> None:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        (there,) = pool.map(classify, [pixels()])
-    here = classify(pixels())
-    assert (there.label, there.box) == (here.label, here.box)
-    assert there.probability == pytest.approx(here.probability, abs=1e-6)
-
-
 def test_ties_keep_the_order_of_the_classes() -> None:
     network = make_network()
     torch.nn.init.zeros_(network.head.fc.weight)
@@ -183,24 +162,3 @@ def test_constructor() -> None:
 def test_one_class_and_no_names(tmp_path: Path) -> None:
     save_pretrained(make_network(1), tmp_path)
     assert Classifier.from_pretrained(tmp_path)(pixels()).top(5) == [("class 0", 1.0)]
-
-
-def test_photo_from_a_phone(classify: Classifier) -> None:
-    """A photo on its side with a note in EXIF is seen upright."""
-    scene = np.zeros((48, 64, 3), np.uint8)
-    scene[:24] = 255  # bright sky above
-    sideways = Image.fromarray(np.ascontiguousarray(scene[:, ::-1].swapaxes(0, 1)))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    buffer = io.BytesIO()
-    sideways.save(buffer, "JPEG", exif=exif)
-    seen = classify.preprocess(buffer.getvalue()).float().mean(dim=(0, 2))  # (24,)
-    assert seen[:10].min() > 240
-    assert seen[-10:].max() < 15
-
-
-def test_package_exports() -> None:
-    assert model.Classifier is Classifier
-    assert model.Prediction is Prediction
-    assert model.from_pretrained is from_pretrained
-    assert model.save_pretrained is save_pretrained

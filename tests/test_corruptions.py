@@ -132,12 +132,6 @@ def test_motion_is_half_a_bell_curve_along_the_angle() -> None:
     np.testing.assert_allclose(made.sum(axis=(1, 2, 3)), 1, atol=1e-3)
 
 
-def test_motion_lets_the_border_go_on(smooth: np.ndarray) -> None:
-    rows = np.repeat(smooth[:, :1], 32, axis=1).astype(np.float32)
-    made = _pixels.smeared(rows, 9, 2.5, np.full(len(rows), 90.0))
-    np.testing.assert_allclose(made, rows, atol=0.1)
-
-
 def test_zoom_blur_is_the_mean_of_zoomed_pictures(noise: np.ndarray) -> None:
     x = noise[0] / 255
     total = x.copy()
@@ -169,33 +163,12 @@ def test_frost_lies_over_the_picture(severity: int, kept: float, added: float) -
     np.testing.assert_allclose(over - bare, 80 * kept, atol=1)
 
 
-def test_ice_is_bluish_and_has_grain() -> None:
-    glass = _pixels.panes()
-    assert glass.shape[0] == 5
-    assert glass.min() >= 0
-    assert glass.max() <= 1
-    red, green, blue = glass.mean(axis=(0, 1, 2))
-    assert red < green < blue
-    assert (glass.std(axis=(1, 2)) > 0.05).all()
-
-
 @pytest.mark.parametrize(("severity", "thickness"), [(1, 0.2), (5, 1.5)])
 def test_fog_runs_from_thin_to_thick(severity: int, thickness: float) -> None:
     made = corrupt(flat(102), "fog", severity)  # 0.4
     thinnest = 255 * 0.4**2 / (0.4 + thickness)
     np.testing.assert_allclose(made.max(axis=(1, 2, 3)), 102, atol=1)
     np.testing.assert_allclose(made.min(axis=(1, 2, 3)), thinnest, atol=1)
-
-
-def test_clouds_with_slow_decay_are_rougher() -> None:
-    rng = np.random.default_rng(0)
-    steps = [np.abs(np.diff(_pixels.clouds(50, decay, rng))).mean() for decay in (1.75, 2.5, 3)]
-    assert steps == sorted(steps, reverse=True)
-
-
-def test_elastic_leaves_what_is_flat() -> None:
-    for severity in SEVERITIES:
-        assert (corrupt(flat(90), "elastic_transform", severity) == 90).all()
 
 
 def test_elastic_of_the_first_severity_is_affine() -> None:
@@ -209,18 +182,6 @@ def test_elastic_of_the_first_severity_is_affine() -> None:
     assert rates[2].std() > 0.3  # another map for each picture
 
 
-def test_moves_between_pixels(noise: np.ndarray) -> None:
-    x = noise.astype(np.float32)
-    zero = np.zeros(noise.shape[:3])
-    np.testing.assert_array_equal(_pixels.moved(x, zero, zero), x)
-    lower = _pixels.moved(x, zero + 1, zero)
-    np.testing.assert_array_equal(lower[:, :-1], x[:, 1:])
-    np.testing.assert_array_equal(lower[:, -1], x[:, -1])  # mirrored, the last one twice
-    between = _pixels.moved(x, zero, zero + 0.25)
-    expected = 0.75 * x[:, :, :-1] + 0.25 * x[:, :, 1:]
-    np.testing.assert_allclose(between[:, :, :-1], expected, atol=1e-3)
-
-
 @pytest.mark.parametrize(("severity", "side"), [(1, 30), (2, 28), (3, 27), (4, 24), (5, 20)])
 def test_pixelate_leaves_so_many_rows_and_columns(
     noise: np.ndarray, severity: int, side: int
@@ -231,16 +192,6 @@ def test_pixelate_leaves_so_many_rows_and_columns(
     assert (rows, columns) == (side, side)
 
 
-def test_pixelate_of_24_has_known_blocks() -> None:
-    """Four pixels become three, the two in the middle their mean, and those four again."""
-    values = np.random.default_rng(2).integers(0, 256, 32)
-    images = np.tile(values.astype(np.uint8)[:, None], (1, 32, 1, 3))
-    a, b, c, d = values.reshape(8, 4).T
-    middle = (b + c) / 2
-    expected = np.stack([a, middle, middle, d], axis=1).ravel()
-    np.testing.assert_allclose(corrupt(images, "pixelate", 4)[0, 7, :, 1], expected, atol=0.5)
-
-
 @pytest.mark.parametrize(("severity", "quality"), [(1, 80), (2, 65), (3, 58), (4, 50), (5, 40)])
 def test_jpeg_is_pillows(smooth: np.ndarray, severity: int, quality: int) -> None:
     made = corrupt(smooth, "jpeg_compression", severity)
@@ -248,16 +199,6 @@ def test_jpeg_is_pillows(smooth: np.ndarray, severity: int, quality: int) -> Non
         file = io.BytesIO()
         Image.fromarray(before).save(file, "JPEG", quality=quality)
         np.testing.assert_array_equal(after, np.asarray(Image.open(file)))
-
-
-@pytest.mark.parametrize("kind", CHANGES)
-def test_changes_are_the_same_again_and_leave_what_is_flat(smooth: np.ndarray, kind: str) -> None:
-    made = change(smooth, kind)
-    assert made.dtype == np.uint8
-    assert made.shape == smooth.shape
-    assert (made != smooth).any()
-    np.testing.assert_array_equal(made, change(smooth, kind))
-    assert (change(flat(123), kind) == 123).all()
 
 
 def test_flips_and_shifts_are_exact() -> None:
@@ -291,14 +232,6 @@ def test_grey_is_luminance(noise: np.ndarray) -> None:
     made = change(noise, "grey")
     expected = noise @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(made, np.repeat(expected[..., None], 3, axis=3), atol=0.51)
-
-
-@pytest.mark.slow
-def test_another_process_makes_the_same(smooth: np.ndarray) -> None:
-    damaged = corruptions.Damaged(smooth[:2].transpose(0, 3, 1, 2).copy(), seed=1)
-    made = list(damaged.stream(workers=1))
-    assert len(made) == len(damaged) == 75
-    np.testing.assert_array_equal(made, list(damaged.stream(workers=0)))
 
 
 def test_a_network_that_sees_only_light_is_measured() -> None:

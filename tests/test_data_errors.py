@@ -64,6 +64,11 @@ def test_labels_out_of_range_are_named(tmp_path: Path, label: int | None, kind: 
         open_dataset(small(tmp_path / "d", [0, 1, 0, label, 0, 1], kind))
 
 
+def test_labels_that_are_no_classes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"1\.5"):
+        open_dataset(small(tmp_path / "d", [0.0, 1.5] * 3, Value("float64")), label_column="label")
+
+
 @pytest.mark.parametrize(
     ("kind", "train", "test"),
     [(TWO, [0, 1, 0], [0, 1, -1]), (Value("string"), ["x", "y", "x"], ["x", "y", "z"])],

@@ -1,6 +1,5 @@
 """Logits, reports and the command line of evaluation, against values worked out independently."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,16 +86,6 @@ def test_plain_logits_and_those_of_six_views_follow_the_definition() -> None:
     torch.testing.assert_close(averaged.double(), views, rtol=1e-4, atol=1e-5)
 
 
-def test_batches_do_not_matter_and_progress_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, images = Patchwork(), some_images(11)
-    whole, counts = predict(network, images, six_views), list[int]()
-    monkeypatch.setattr(logits_module, "BATCH_SIZE", 4)
-    for cut, answer in zip(predict(network, images, six_views, counts.append), whole, strict=True):
-        torch.testing.assert_close(cut, answer, rtol=1e-5, atol=1e-5)
-    assert counts == [4, 4, 3]
-    assert predict_logits(network, some_images(0)).shape == (0, 3)
-
-
 def test_the_network_is_left_as_it_was() -> None:
     network = Patchwork().train()
     network.norm.eval()
@@ -162,19 +151,6 @@ def test_report_by_hand() -> None:
     assert second == {"index": 70, "true": "ant", "predicted": "bee", "probability": 0.6}
 
 
-def test_report_has_the_layout_of_results_json() -> None:
-    result = report(P.log(), TRUE, NAMES)
-    assert list(result) == [
-        *("count", "accuracy", "top5_accuracy", "nll", "ece", "f1_macro", "per_class"),
-        *("confusion_matrix", "most_confused", "confident_mistakes", "reliability"),
-    ]
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
-    assert [set(row) for row in result["reliability"]] == [
-        {"low", "high", "count", "confidence", "accuracy"}
-    ] * 15
-    assert [row["index"] for row in result["confident_mistakes"]] == [3, 2]  # rows, counted
-
-
 def floats(value: Any) -> Iterator[float]:
     if isinstance(value, float):
         yield value
@@ -196,11 +172,6 @@ def test_most_confused_and_mistakes_are_sorted_and_cut() -> None:
     expected = sorted(p[predicted != labels].tolist(), reverse=True)[:20]
     shown = [row["probability"] for row in result["confident_mistakes"]]
     assert shown == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_perfect_network_has_no_mistakes() -> None:
-    result = report(10 * torch.eye(3), torch.arange(3), NAMES)
-    assert result["most_confused"] == result["confident_mistakes"] == []
 
 
 @pytest.mark.parametrize(
@@ -264,9 +235,3 @@ def test_pieces_of_a_split_give_the_numbers_of_the_whole(monkeypatch: pytest.Mon
     ]
     expected = evaluate_split(network, whole, NAMES)
     assert evaluate_split(network, iter(pieces), NAMES) == expected
-
-
-@pytest.mark.parametrize("split", [[], make_split(0)])
-def test_an_empty_split_is_refused(split: Any) -> None:
-    with pytest.raises(DataError, match="no images"):
-        evaluate_split(Patchwork(), split, NAMES)

@@ -2,7 +2,6 @@
 
 import importlib
 import io
-import json
 import os
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from model.utils import errors, files
-from model.utils.errors import CifarnetError, ConfigError
+from model.utils.errors import ConfigError
 
 
 def disk_full(*_: Any) -> None:
@@ -42,11 +41,6 @@ def test_full_disk_leaves_the_old_file(
         files.write_text(path, "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["data"]
-
-
-def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        files.write_text(tmp_path / "gone" / "data", "")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -135,16 +129,3 @@ def test_a_missing_package_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         importlib.import_module("no_such_package")
     assert caught.value.code == 2
     assert "no_such_package is missing: pip install -r" in capsys.readouterr().err
-
-
-def test_errors_share_one_base() -> None:
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    ours = [kind for kind in kinds if kind.__module__ == errors.__name__]
-    assert len(ours) == 7
-    assert all(issubclass(kind, CifarnetError) for kind in ours)
-
-
-def test_read_json_gives_plain_types(tmp_path: Path) -> None:
-    content = {"text": "ä", "list": [True, None, 1, 0.5], "nested": {"a": {}}}
-    (tmp_path / "x.json").write_text(json.dumps(content))
-    assert files.read_json(tmp_path / "x.json") == content

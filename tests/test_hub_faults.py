@@ -72,13 +72,6 @@ def test_who_may_not_send_is_told_before_training(
     assert not hub.repos
 
 
-@pytest.mark.parametrize("name", ["demo", "no slash", "a/b/c", "you/ti ny", "-x/y"])
-def test_names_that_are_no_ids(name: str, hub: Hub, tiny: Path) -> None:
-    with pytest.raises(HubError, match=name):
-        push_to_hub(tiny, name)
-    assert hub.asked == []
-
-
 @pytest.mark.parametrize("address", ["localhost:1234", "http://localhost:abc", "ftp://x", ""])
 def test_addresses_that_are_none(
     address: str, hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch
@@ -126,14 +119,6 @@ def test_what_is_not_there(
     with pytest.raises(HubError, match=said):
         pull(repo_id, tmp_path / "copy", revision=revision)
     assert not (tmp_path / "copy").exists()
-
-
-def test_a_wrong_token_while_loading(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    push_to_hub(tiny, ID)
-    monkeypatch.setenv("HF_TOKEN", "hf_Wrong")
-    with pytest.raises(HubError, match=r"401.*hf auth login") as caught:
-        from_pretrained(ID)
-    assert "hf_Wrong" not in str(caught.value)
 
 
 def test_no_way_to_the_hub(
@@ -220,12 +205,6 @@ def test_a_commit_whose_answer_is_lost_is_not_made_twice(hub: Hub, tiny: Path) -
         push_to_hub(tiny, ID, message="hello")
     assert not push_to_hub(tiny, ID, message="hello").new
     assert hub.repos["model", ID].messages == ["initial commit", "hello"]
-
-
-def test_a_hub_without_xet(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", False)
-    push_to_hub(tiny, ID)
-    assert "model.safetensors" in hub.repos["model", ID].files
 
 
 def test_a_rival_push_is_not_mixed_with_ours(

@@ -106,19 +106,15 @@ def test_damage_anywhere_gives_a_picture_or_our_error() -> None:
                 assert read_image(bytes(broken)).mode == "RGB"
 
 
-@pytest.mark.parametrize("side", [9434, 12_000, 60_000])  # over our limit, Pillow's first, second
-def test_bombs_are_refused_by_their_header(side: int) -> None:
+@pytest.mark.parametrize(  # over our limit, Pillow's first, second
+    ("side", "size"), [(9434, "9434 x 9434"), (12_000, "12000 x 12000"), (60_000, "3600000000")]
+)
+def test_bombs_are_refused_by_their_header(side: int, size: str) -> None:
     data = png_chunks(
         (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)),
         (b"IDAT", zlib.compress(b"\0" * 9)),
     )
-    asserts_refused(data, "too large", "89,000,000")
-
-
-def test_limit_names_the_size(tmp_path: Path) -> None:
-    path = tmp_path / "large.png"
-    Image.new("1", (10_000, 8_901)).save(path)
-    asserts_refused(path, str(path), "10000 x 8901", "89,000,000")
+    asserts_refused(data, "too large", size, "89,000,000")
 
 
 @pytest.mark.parametrize("size", [(1, 65_536), (3_000_000, 1)])

@@ -46,38 +46,12 @@ def test_timms_preprocessing_is_ours(small: Path, ship: torch.Tensor) -> None:
     assert names[network(pixels).argmax()] == "ship"
 
 
-def test_fine_tuning_for_five_classes(ship: torch.Tensor) -> None:
-    """The stages come from our weights, the head is new, and it learns."""
-    ours: Any = from_pretrained(ROOT)
-    torch.manual_seed(0)
-    network: Any = timm.create_model(f"local-dir:{ROOT}", pretrained=True, num_classes=5)
-    assert torch.equal(network.stem.conv.weight, ours.stem.conv.weight)
-    assert network.get_classifier().weight.shape == (5, ours.num_features)
-    images, labels = torch.randn(10, 3, 32, 32), torch.arange(10) % 5  # (10, 3, 32, 32), (10,)
-    optimizer = torch.optim.SGD(network.get_classifier().parameters(), lr=0.05)
-    losses = []
-    for _ in range(20):
-        loss = torch.nn.functional.cross_entropy(network(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
-
-
 def test_features_only_takes_our_weights(ship: torch.Tensor) -> None:
     options: Any = dict(pretrained=True, features_only=True)
     extractor: Any = timm.create_model(f"local-dir:{ROOT}", **options).eval()
-    head = torch.nn.Linear(extractor.feature_info.channels()[-1], 5)
     with torch.no_grad():
-        maps = extractor(ship)
         expected: Any = from_pretrained(ROOT).forward_features(ship)  # type: ignore[operator]
-    assert torch.allclose(maps[-1], expected, atol=1e-5)
-    loss = head(extractor(ship)[-1].amax(dim=(2, 3))).square().sum()
-    loss.backward()  # and the stages can be tuned as well
-    stages = [value for name, value in extractor.named_parameters() if "stages" in name]
-    assert stages
-    assert all(value.grad is not None for value in stages if value.requires_grad)
+        assert torch.allclose(extractor(ship)[-1], expected, atol=1e-5)
 
 
 def test_transformers_pipeline(small: Path, ship: torch.Tensor) -> None:

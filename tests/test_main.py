@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from conftest import ROOT
 from PIL import Image
 
-import model
 from model import __main__ as program
 from model.hub import from_pretrained, save_pretrained, snapshot
 from model.hub.snapshot import default_model
@@ -20,7 +20,6 @@ from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
 
 NAMES = ["100% wool", "bee", "cat", "dog", "elk", "fox", "gnu"]
-ROOT = Path(model.__file__).parent.parent
 
 
 @pytest.fixture
@@ -135,32 +134,7 @@ def test_default_model(
     assert "--model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "wrong", [[], ["a.png", "--top", "0"], ["a.png", "--top", "x"], ["a.png", "--nonsense"]]
-)
-def test_wrong_options(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        program.main(wrong)
-    assert caught.value.code == 2
-    assert "usage: python -m model" in capsys.readouterr().err
-
-
-def test_as_a_program(saved: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
-    done = subprocess.run(
-        [sys.executable, "-m", "model", "a.png", "junk.png", "--model", str(saved)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stdout.startswith("a.png: ")
-    assert done.stdout.count("\n") == 1
-    assert done.stderr.startswith("error: junk.png is not a picture")
-    assert done.stderr.count("\n") == 1
-
-
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error(saved: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -171,20 +145,3 @@ def test_a_reader_that_has_seen_enough_is_no_error(saved: Path) -> None:
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
-
-
-def test_import_stays_light(tmp_path: Path) -> None:
-    code = (
-        "import sys, model\n"
-        "heavy = {'datasets', 'matplotlib', 'gradio', 'evaluate', 'sklearn', 'pandas'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-    )
-    assert done.stdout.strip() == "[]"

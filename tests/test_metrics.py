@@ -1,7 +1,5 @@
 """The metrics against scikit-learn, against numbers worked out by hand, and over processes."""
 
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +7,11 @@ import evaluate
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from accelerate.utils import gather_object
 from sklearn import metrics as reference
-from torch.utils.data import DataLoader, TensorDataset
 
 from model.evaluation import metrics
 from model.evaluation.confusion import confusion_matrix, confusions
 from model.evaluation.metrics import ClassifierMetric
-from model.utils import files
-from model.utils.errors import DataError
-
-SAMPLES = (101, 2)  # neither divides over two processes with batches of 8
 
 # Softmax of LOG_P is P: four samples of three classes, predicted as 0, 1, 0, 2.
 P = np.array([[0.7, 0.2, 0.1], [0.1, 0.82, 0.08], [0.5, 0.25, 0.25], [0.2, 0.18, 0.62]])
@@ -43,32 +33,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def compute(logits: Any, labels: Any) -> dict[str, Any]:
     return ClassifierMetric().compute(predictions=logits, references=labels)
-
-
-def test_four_samples_by_hand() -> None:
-    """One class has no samples; ranks of the true classes are 0, 0, 1 (a tie) and 1."""
-    found = metrics.measure(LOG_P, TRUE)
-    assert (found["count"], found["accuracy"], found["top5_accuracy"]) == (4, 0.5, 1.0)
-    assert [metrics.top_accuracy(LOG_P, TRUE, k) for k in (1, 2)] == [0.5, 1.0]
-    assert metrics.top_accuracy(np.array([[1.0, 0.0, 0.0]]), np.array([2]), 2) == 0  # ties in order
-    expected = -(np.log(0.7) + np.log(0.82) + np.log(0.25) + np.log(0.2)) / 4
-    assert found["nll"] == pytest.approx(expected)
-    assert found["confusion_matrix"] == [[1, 0, 1], [1, 1, 0], [0, 0, 0]]
-    assert found["support"] == [2, 2, 0]
-    assert found["precision"] == pytest.approx([1 / 2, 1, 0])
-    assert found["recall"] == pytest.approx([1 / 2, 1 / 2, 0])
-    assert found["f1"] == pytest.approx([1 / 2, 2 / 3, 0])
-    assert found["f1_macro"] == pytest.approx((1 / 2 + 2 / 3) / 3)
-    # Confidences 0.7 (right), 0.82 (right), 0.5 (wrong), 0.62 (wrong), each in a bin of its own.
-    assert found["ece"] == pytest.approx((0.3 + 0.18 + 0.5 + 0.62) / 4)
-    assert len(found["reliability"]) == 15
-    filled = {i: row for i, row in enumerate(found["reliability"]) if row["count"]}
-    assert sorted(filled) == [7, 9, 10, 12]  # 15 times the confidence, rounded down
-    assert filled[10] == pytest.approx(
-        {"low": 10 / 15, "high": 11 / 15, "count": 1, "confidence": 0.7, "accuracy": 1}
-    )
-    empty = {"low": 0, "high": pytest.approx(1 / 15), "count": 0}
-    assert found["reliability"][0] == empty | {"confidence": None, "accuracy": None}
 
 
 def test_huge_logits_have_a_likelihood() -> None:
@@ -144,61 +108,3 @@ def test_it_is_a_module_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     metric.add(prediction=LOG_P[0].tolist(), reference=0)  # nothing is left over
     assert metric.compute()["count"] == 1
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("logits", "labels", "named"),
-    [
-        (np.zeros((0, 3)), [], "no images"),
-        (np.zeros((1, 3)), [3], "label 3"),
-        (np.zeros((2, 3)), [0, -1], "label -1"),
-        (np.array([[0.0, np.nan]]), [0], "NaN"),
-    ],
-)
-def test_what_has_no_value_is_refused(logits: np.ndarray, labels: list[int], named: str) -> None:
-    with pytest.raises(DataError, match=named):
-        metrics.measure(logits, np.array(labels, dtype=np.int64))
-
-
-def _worker(rank: int, folder: str, port: int) -> None:
-    """One of two processes: holds an uneven part of the samples, and gathers in two ways."""
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    os.environ["ACCELERATE_USE_CPU"] = "true"
-    from accelerate import Accelerator
-
-    accelerator = Accelerator(cpu=True)
-    results: list[dict[str, Any]] = []
-    for samples in SAMPLES:
-        logits, labels = (torch.tensor(array) for array in random_case(samples, 10))
-        first = samples // 3
-        mine = slice(0, first) if rank == 0 else slice(first, samples)
-        objects, loaded = ClassifierMetric(), ClassifierMetric()
-        for x, y in gather_object([(logits[mine], labels[mine])]):
-            objects.add_batch(predictions=x, references=y)
-        loader = DataLoader(TensorDataset(logits, labels), batch_size=8)
-        for batch in accelerator.prepare(loader):
-            x, y = accelerator.gather_for_metrics(tuple(batch))
-            loaded.add_batch(predictions=x, references=y)
-        results.append({"objects": objects.compute(), "loaded": loaded.compute()})
-    files.write_json(
-        f"{folder}/{rank}.json", {"processes": accelerator.num_processes, "results": results}
-    )
-    dist.destroy_process_group()
-
-
-@pytest.mark.slow
-def test_two_processes_count_every_sample_once(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(_worker, args=(str(tmp_path), port), nprocs=2)
-    for rank in (0, 1):
-        content = files.read_json(tmp_path / f"{rank}.json")
-        assert content["processes"] == 2
-        for samples, result in zip(SAMPLES, content["results"], strict=True):
-            alone = compute(*random_case(samples, 10))
-            assert result["objects"] == alone
-            for name in ("count", "accuracy", "confusion_matrix"):
-                assert result["loaded"][name] == alone[name]
-            assert result["loaded"]["nll"] == pytest.approx(alone["nll"])  # another order

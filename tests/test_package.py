@@ -144,19 +144,6 @@ def test_it_classifies_without_a_network_and_without_the_extras(installed: Insta
 
 
 @pytest.mark.slow
-def test_timm_and_transformers_know_the_networks(installed: Installed) -> None:
-    code = (
-        "import cifarnet, timm, transformers\n"
-        "from cifarnet.utils.root import ROOT\n"
-        "network = timm.create_model(f'local-dir:{ROOT}', pretrained=True)\n"
-        "print(network.num_classes)\n"
-        "classify = transformers.pipeline('image-classification', str(ROOT))\n"
-        "print(classify('photo.png')[0]['label'])"
-    )
-    assert installed(sys.executable, "-c", code).stdout.split() == ["10", "ship"]
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("names", ["model, cifarnet", "cifarnet, timm, model"])
 def test_under_both_names_networks_are_registered_once(installed: Installed, names: str) -> None:
     code = (

@@ -43,16 +43,6 @@ def test_a_resumed_run_starts_where_it_stopped() -> None:
     assert progress.bar.n == progress.bar.initial == 10 * 16**2
 
 
-def test_processes_other_than_the_first_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = RunProgress(RECIPE, 10, 32, show=False)
-    progress.start(0)
-    progress.update(report(4))
-    progress.line("epoch 1/2")
-    progress.close()
-    shown = capsys.readouterr()
-    assert shown.out == shown.err == ""
-
-
 @pytest.mark.parametrize(("has_units", "expected"), [(True, "bf16"), (False, "no")])
 def test_automatic_precision_follows_the_processor(
     has_units: bool, expected: str, monkeypatch: pytest.MonkeyPatch

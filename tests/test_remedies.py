@@ -41,25 +41,6 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path / "pets"
 
 
-@pytest.mark.parametrize("remedy", ["leave out", "repair", "remove"])
-def test_a_picture_that_cannot_be_decoded(
-    remedy: str, pets: Path, tmp_path: Path, told: Callable[..., str]
-) -> None:
-    bad, good = pets / "dog" / "05.png", (pets / "dog" / "05.png").read_bytes()
-    bad.write_bytes(b"<html>404</html>")
-    line = [*RUN, "--dataset", pets, "--output", tmp_path / "run"]
-    said = told(*line)
-    assert str(bad) in said
-    assert "--max-bad-images" in said
-    if remedy == "leave out":
-        line += ["--max-bad-images", "1"]
-    elif remedy == "repair":
-        bad.write_bytes(good)
-    else:
-        bad.unlink()
-    assert told(*line) == ""
-
-
 def test_a_picture_that_turns_bad_on_the_way(
     pets: Path, tmp_path: Path, told: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,51 +81,6 @@ def test_labels_that_cannot_be_saved(tmp_path: Path, told: Callable[..., str]) -
     assert "empty" in told(*line)
     write(["none", "cat", "dog"])
     assert told(*line) == ""
-
-
-def test_a_folder_that_is_used_and_one_class_folder(
-    pets: Path, tmp_path: Path, told: Callable[..., str]
-) -> None:
-    above = [*RUN, "--dataset", tmp_path, "--output", tmp_path.parent / f"{tmp_path.name}-run"]
-    assert f"--dataset {pets}" in told(*above)
-    assert told(*above, "--dataset", pets) == ""
-    said = told(*above, "--dataset", pets)
-    assert f"--resume {above[-1]}" in said
-    assert told("--resume", above[-1]) == ""
-
-
-def test_too_many_images_held_back(pets: Path, tmp_path: Path, told: Callable[..., str]) -> None:
-    line = [*RUN, "--dataset", pets, "--output", tmp_path / "run", "--val-size"]
-    assert "20" in told(*line, "20")
-    assert told(*line, "4") == ""
-
-
-def test_columns_that_are_not_found(tmp_path: Path, told: Callable[..., str]) -> None:
-    folder = tmp_path / "d"
-    folder.mkdir()
-    rows = {"scan": [PNG] * 24, "finding": ["ill", "well"] * 12, "age": [1.5] * 24}
-    pq.write_table(pa.table(rows), folder / "train.parquet")
-    line = [*RUN, "--dataset", folder, "--output", tmp_path / "run"]
-    said = told(*line)
-    assert "--label-column" in said
-    assert "finding" in said
-    assert "1.5" in told(*line, "--label-column", "age")  # the next true sentence
-    assert "--image-column (scan" in told(*line, "--image-column", "finding")
-    assert told(*line, "--label-column", "finding", "--image-column", "scan") == ""
-
-
-def test_several_datasets_in_one_folder(
-    pets: Path, tmp_path: Path, told: Callable[..., str]
-) -> None:
-    folder = tmp_path / "d"
-    rows = {"image": [PNG] * 24, "label": ["ill", "well"] * 12}
-    for name in ("one", "two"):
-        (folder / name).mkdir(parents=True)
-        pq.write_table(pa.table(rows), folder / name / "train.parquet")
-    line = [*RUN, "--output", tmp_path / "run", "--dataset"]
-    assert "one, two" in told(*line, folder)
-    assert "name the folder" in told(*line, folder / "one" / "train.parquet")
-    assert told(*line, folder / "one") == ""
 
 
 def test_a_run_of_another_dataset(pets: Path, tmp_path: Path, told: Callable[..., str]) -> None:

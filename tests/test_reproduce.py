@@ -6,26 +6,10 @@ from shutil import copytree
 from typing import Any
 
 import pytest
-import timm
-import torch
-from PIL import Image
-from torch import Tensor
+from hub_layout import layout
 
-from model import data, hub
-from model.checkpoint import save_checkpoint
 from model.evaluation import __main__ as reproduce
-from model.evaluation.report import evaluate_split
-from model.inference.calibration import Calibration
-from model.inference.logits import both_views, predict
-from model.recipe import Recipe
 from model.utils import files
-
-RECIPE_NETWORK = "cifarnet_nano"
-
-
-def noise(n: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (n, 3, 32, 32), generator=generator, dtype=torch.uint8)
 
 
 def saved_results(reports: dict[str, Any]) -> dict[str, Any]:
@@ -62,65 +46,11 @@ def test_impossible_comparisons(
     assert reason in comparison["reason"]
 
 
-def write_folders(root: Path, names: list[str], **sizes: int) -> str:
-    """A dataset of class folders, with `sizes` noise images a class in each split."""
-    for split, size in sizes.items():
-        for name in names:
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            for i, image in enumerate(noise(size, len(name) * 100 + len(split))):
-                Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
-    return str(root)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("pictures")
-    return write_folders(folder, ["alpha", "beta", "gamma"], train=12, test=10)
-
-
-@pytest.fixture(scope="module")
-def trained(pictures: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder as train.py writes it, of an untrained network on noise images."""
-    directory = tmp_path_factory.mktemp("model")
-    source = data.open_dataset(pictures)
-    names = list(source.label_names)
-    torch.manual_seed(0)
-    network = timm.create_model(RECIPE_NETWORK, num_classes=len(names)).eval()
-    recipe = Recipe(network=RECIPE_NETWORK, val_size=9, seed=3)
-    _, held_back = data.train_validation_split(source.splits["train"].labels, 9, 3)
-    fingerprint = {split: source.splits[split].fingerprint for split in ("train", "test")}
-    extra = {
-        "recipe": recipe.to_dict(),
-        "data": {
-            "name": source.name,
-            "image_column": source.image_column,
-            "label_column": source.label_column,
-            "image_size": 32,
-            "fingerprint": fingerprint["train"],
-        },
-    }
-    validation = source.splits["train"].load(held_back)
-    logits = predict(network, validation.images, both_views)[0]  # (N, C)
-    calibration = Calibration.fit(logits, validation.labels)
-    extra["doubt"] = calibration.to_dict()
-    hub.save_pretrained(network, directory, label_names=names, extra=extra)
-    results = {
-        "dataset": {"name": source.name, "label_names": names, "fingerprint": fingerprint},
-        "test": evaluate_split(
-            network, source.splits["test"].load(), names, calibration=calibration
-        ),
-        "validation": evaluate_split(network, validation, names, calibration=calibration),
-    }
-    files.write_json(directory / "results.json", results)
-    return directory
-
-
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_command_line_reproduces_results(
-    trained: Path, pictures: str, split: str, capsys: pytest.CaptureFixture[str]
+    trained: Path, shapes: Path, split: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reproduce.main([str(trained), "--dataset", pictures, "--split", split, "--device", "cpu"])
+    reproduce.main([str(trained), "--dataset", str(shapes), "--split", split, "--device", "cpu"])
     printed = capsys.readouterr().out
     assert "identical to results.json" in printed
     saved = files.read_json(trained / "results.json")
@@ -132,23 +62,23 @@ def test_command_line_reproduces_results(
 
 
 def test_command_line_lists_differing_numbers(
-    trained: Path, pictures: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copytree(trained, tmp_path, dirs_exist_ok=True)
-    results = files.read_json(tmp_path / "results.json")
+    results = files.read_json(trained / "results.json")
     results["test"]["plain"]["accuracy"] = 2.5
     files.write_json(tmp_path / "results.json", results)
-    reproduce.main([str(tmp_path), "--dataset", pictures, "--device", "cpu"])
+    reproduce.main([str(tmp_path), "--dataset", str(shapes), "--device", "cpu"])
     printed = capsys.readouterr().out
     assert "1 number(s) differ" in printed
     assert "2.5 in results.json" in printed
 
 
 def test_command_line_writes_json_and_figures(
-    trained: Path, pictures: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    line = [str(trained), "--dataset", pictures, "--device", "cpu", "--json"]
+    line = [str(trained), "--dataset", str(shapes), "--device", "cpu", "--json"]
     reproduce.main([*line, "--output", str(out)])
     printed = json.loads(capsys.readouterr().out)
     written = files.read_json(out / "results.json")
@@ -165,23 +95,21 @@ def test_command_line_writes_json_and_figures(
         (["--dataset", "no/such/folder/here"], "no/such/folder/here"),
         (["--output", "MODEL"], "is not an empty folder"),
         (["--device", "nonsense"], "--device nonsense"),
-        (["--dataset", "OTHER"], "ant, bee (2 in all)"),
+        (["--dataset", "OTHER"], "a, b, c (3 in all)"),
     ],
 )
 def test_command_line_errors_are_messages(
     trained: Path,
-    pictures: str,
+    shapes: Path,
     arguments: list[str],
     message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    if "OTHER" in arguments:
-        write_folders(tmp_path, ["ant", "bee"], train=2, test=2)
-    paths = {"MODEL": str(trained), "OTHER": str(tmp_path)}
+    paths = {"MODEL": str(trained), "OTHER": str(layout(tmp_path / "other"))}
     arguments = [paths.get(word, word) for word in arguments]
     with pytest.raises(SystemExit) as stop:
-        reproduce.main([str(trained), "--dataset", pictures, "--device", "cpu", *arguments])
+        reproduce.main([str(trained), "--dataset", str(shapes), "--device", "cpu", *arguments])
     assert stop.value.code == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
@@ -189,9 +117,7 @@ def test_command_line_errors_are_messages(
 
 
 def test_a_run_knows_where_its_local_dataset_lies(
-    trained: Path, pictures: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copytree(trained, tmp_path, dirs_exist_ok=True)
-    save_checkpoint(tmp_path, {}, {"data": {"name": pictures}})
-    reproduce.main([str(tmp_path), "--device", "cpu"])
+    reproduce.main([str(trained), "--device", "cpu"])
     assert "identical to results.json" in capsys.readouterr().out

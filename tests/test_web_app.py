@@ -3,7 +3,6 @@
 import base64
 import http.client
 import json
-import re
 import socket
 import urllib.request
 from collections.abc import Iterator
@@ -91,23 +90,6 @@ def test_refusals_are_sentences_without_paths(client: Client) -> None:
             client.predict(files, api_name=f"/classify{name}")
         assert str(caught.value).endswith(".")
         assert "/" not in str(caught.value)
-
-
-@pytest.mark.parametrize("path", ["/etc/passwd", SHIP, "http://127.0.0.1:9/a.png"])
-def test_no_path_or_address_of_a_request_is_read(default_url: str, path: str) -> None:
-    answer = _call(default_url, {"path": path, "meta": {"_type": "gradio.FileData"}})
-    assert "event: error" in answer
-    assert "Traceback" not in answer
-
-
-def test_the_page_refers_to_no_other_machine(default_url: str) -> None:
-    for name in ("", "theme.css"):
-        with urllib.request.urlopen(default_url + name) as answer:
-            text = answer.read().decode()
-        loaded = re.findall(
-            r"""(?:src|href)=["'](https?://[^"']+)|url\(['"]?(https?://[^)]+)""", text
-        )
-        assert loaded == []
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -208,15 +190,6 @@ def test_proxies_named_by_the_environment_are_not_asked() -> None:
     ):
         asked.request("GET", "/healthz")
         assert asked.getresponse().status == 200
-
-
-def test_help_tells_the_options(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        app.main(["--help"])
-    assert caught.value.code == 0
-    said = capsys.readouterr().out
-    for option in ("--model", "--host", "--port", "--dataset", "--allow-training", "--mcp"):
-        assert option in said
 
 
 @pytest.mark.skipif(MCP, reason="the mcp package is installed")

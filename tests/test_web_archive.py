@@ -54,12 +54,6 @@ def test_what_systems_put_into_a_zip_is_left_out(tmp_path: Path) -> None:
     assert _read(_zip(tmp_path, {**junk, "a.png": b"a"})) == [("a.png", b"a")]
 
 
-def test_a_zip_in_a_zip_is_not_opened(tmp_path: Path) -> None:
-    inner = _zip(tmp_path, {"a.png": b"a"}, "inner.zip").read_bytes()
-    (item,) = _read(_zip(tmp_path, {"inner.ZIP": inner}))
-    assert "zip inside" in _problem(item)
-
-
 def test_a_bomb_is_unpacked_to_its_limit_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,25 +87,6 @@ def test_a_huge_list_of_contents_is_not_even_read(
     path.write_bytes(struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 9, 9, 3_000_000, 0, 0))
     (item,) = _read(path)
     assert f"{archive.MOST_ENTRIES:,}" in _problem(item)
-
-
-@pytest.mark.parametrize("keep", [30, 60, 90])
-def test_a_cut_zip_gets_a_sentence(tmp_path: Path, keep: int) -> None:
-    whole = _zip(tmp_path, {"a.png": bytes(range(200)), "b.png": b"b"}).read_bytes()
-    path = tmp_path / "cut.zip"
-    path.write_bytes(whole[:keep] + whole[-60:])
-    assert len(_read(path)) > 0
-
-
-def test_a_damaged_picture_does_not_stop_the_others(tmp_path: Path) -> None:
-    path = tmp_path / "damaged.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as bundle:
-        bundle.writestr("a.png", b"AAAAAAAAAAAAAAAA")
-        bundle.writestr("b.png", b"b")
-    path.write_bytes(path.read_bytes().replace(b"AAAAAAAAAAAAAAAA", b"AAAAAAAABAAAAAAA"))
-    first, second = _read(path)
-    assert "damaged" in _problem(first)
-    assert second == ("b.png", b"b")
 
 
 def test_an_encrypted_picture_gets_a_sentence(tmp_path: Path) -> None:
@@ -168,7 +143,3 @@ def test_names_are_shown_as_they_were_written(tmp_path: Path, name: str, encodin
     path = _zip(tmp_path, {"x" * len(raw): b"1"})
     path.write_bytes(path.read_bytes().replace(b"x" * len(raw), raw))
     assert _read(path) == [(name, b"1")]
-
-
-def test_names_that_say_they_are_utf8_are_taken_so(tmp_path: Path) -> None:
-    assert _read(_zip(tmp_path, {"\u00e9.png": b"1"})) == [("\u00e9.png", b"1")]

@@ -4,7 +4,6 @@ import http.client
 import itertools
 import json
 import os
-import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -99,20 +98,6 @@ def test_forged_uploads_are_refused(site: Site, path: Any) -> None:
             assert '"label"' not in answer
             for word in TELLTALE:
                 assert word not in answer
-
-
-@pytest.mark.parametrize(
-    "data", [[], [{"path": "/etc/passwd", **MARK}], [{"path": "gone", **MARK}]]
-)
-def test_what_gradio_refuses_gets_a_sentence_and_is_counted(site: Site, data: list[Any]) -> None:
-    def counted() -> float:
-        text = site.ask("GET", "/metrics")[1]
-        found = re.search(r'cifarnet_refusals_total\{reason="bad input"\} (\S+)', text)
-        return float(found[1]) if found else 0
-
-    before = counted()
-    assert "Upload it again" in site.call(*data)
-    assert counted() == before + 1
 
 
 def test_no_address_is_fetched_and_nothing_is_connected_to(site: Site) -> None:

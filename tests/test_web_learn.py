@@ -174,16 +174,6 @@ def test_the_time_limit_stops_and_keeps(
     assert (training.output / "model.safetensors").is_file()
 
 
-@pytest.mark.slow
-def test_data_that_cannot_be_read_is_a_sentence(tmp_path: Path, trainings: Trainings) -> None:
-    training = Kept().training(tmp_path, {"dataset": str(tmp_path)})
-    trainings.add(training)
-    wait(lambda: not training.state.running)
-    assert training.state.phase == "failed"
-    assert "Traceback" not in training.state.text
-    assert tmp_path.name in training.state.text
-
-
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Recipe:
     """A recipe of seconds whose batches are cut into parts."""
@@ -277,23 +267,6 @@ def _alive(pid: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def test_reports_add_up_to_a_state() -> None:
-    state = State("reading", TITLE)
-    for report in (
-        {"text": "1,000 of 4,000 images read"},
-        {"phase": "training", "started": STARTED},
-        {"losses": (0.5, 2.0), "speed": 100.0},
-        {"answers": [[["disc", 0.5]]] * 6},
-        {"accuracies": (1, 0.25)},
-        {"losses": (1.5, 1.0), "speed": 110.0},
-        {"accuracies": (1.5, 0.5)},  # stopped
-    ):
-        state = state.after(report)
-    assert state.phase == "training"
-    assert state.losses == ((0.5, 2.0), (1.5, 1.0))
-    assert state.accuracies == ((1, 0.25), (1.5, 0.5))
 
 
 def test_a_training_keeps_its_places_before_anything_is_there() -> None:

@@ -63,25 +63,6 @@ def test_the_most_confident_mistakes_are_their_pictures(
         assert np.array_equal(tests.pictures([row["index"]])[0], same.pixels)
 
 
-def test_a_click_shows_the_pictures_and_their_number(
-    tests: TestSet, results: dict[str, Any]
-) -> None:
-    counts = np.array(results["test"]["plain"]["confusion_matrix"])
-    true, predicted = map(int, np.unravel_index(counts.argmax(), counts.shape))
-    html = quality.cell(tests, true, predicted)
-    count = counts[true, predicted]
-    assert f"{count} of {counts[true].sum()} {NAMES[true]} pictures were" in words(html)
-    assert html.count('<img src="data:image/png') == html.count('alt="Test picture') == count
-
-
-def test_without_a_dataset_a_click_shows_the_numbers() -> None:
-    cat, dog = LABELS.index("cat"), LABELS.index("dog")
-    count = PLAIN["confusion_matrix"][cat][dog]
-    text = words(quality.cell(_numbers(), cat, dog))
-    assert f"{count} of 1,000 cat pictures were taken for dog" in text
-    assert "--dataset" in text
-
-
 def test_other_data_is_refused_with_a_sentence(trained: Path, shapes: Path) -> None:
     other = json.loads((trained / "results.json").read_text())
     other["dataset"]["fingerprint"]["test"] = "0" * 64

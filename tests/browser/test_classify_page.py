@@ -66,18 +66,6 @@ def test_why_not_another_class(default_page: Page) -> None:
 
 
 @pytest.mark.slow
-def test_arrow_keys_choose_the_class(default_page: Page) -> None:
-    page = default_page
-    _choose(page, SHIP)
-    expect(_heat(page)).to_have_attribute("alt", re.compile("speaks for ship"))
-    page.get_by_role("radio", name="ship").focus()
-    for key, name in (("ArrowLeft", "horse"), ("ArrowRight", "ship"), ("ArrowDown", "truck")):
-        page.keyboard.press(key)
-        expect(page.get_by_role("radio", name=name)).to_be_focused()
-        expect(_heat(page)).to_have_attribute("alt", re.compile(f"speaks for {name}"))
-
-
-@pytest.mark.slow
 def test_the_keyboard_is_enough(default_page: Page) -> None:
     page = default_page
     page.locator("body").press("Tab")
@@ -131,15 +119,6 @@ def test_a_forbidden_camera_is_explained(default_url: str, new_page: NewPage) ->
     page = new_page(default_url)
     page.get_by_role("button", name="Camera").click()
     expect(page.locator("#picker .status")).to_contain_text("may not use the camera")
-
-
-@pytest.mark.slow
-def test_what_is_no_picture_gets_a_sentence_and_the_next_one_works(default_page: Page) -> None:
-    page = default_page
-    _choose(page, {"name": "notes.png", "mimeType": "image/png", "buffer": b"just text"})
-    expect(page.locator("#answer")).to_contain_text("not a picture that can be read")
-    _choose(page, SHIP)
-    expect(_verdict(page)).to_contain_text("ship")
 
 
 @pytest.mark.slow

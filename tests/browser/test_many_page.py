@@ -65,9 +65,3 @@ def test_a_zip_becomes_a_table_that_sorts_filters_and_saves(
     assert rows[0]["label"] == "ship"
     assert 0 < float(rows[0]["probability"]) <= 1
     assert "not a picture" in rows[2]["problem"]
-
-
-@pytest.mark.slow
-def test_several_files_at_once(default_page: Page) -> None:
-    _fill(default_page, SHIP, AIRPLANE)
-    assert _names(default_page) == ["ship.png", "airplane.png"]
