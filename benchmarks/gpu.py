@@ -5,8 +5,8 @@
 
 Both have their images on the device before the clock starts, and have trained once before to
 compile and record what they do; both report the accuracy over six views. The other program runs as
-its authors wrote it. Without --peer ours runs alone. Writes gpu.json and gpu.png to
-benchmarks/results. (That runs can be taken up there, and answer the same on a CPU, is tested.)
+its authors wrote it. Without --peer ours runs alone. Writes gpu.json to benchmarks/results.
+(That runs can be taken up there, and answer the same on a CPU, is tested.)
 """
 
 import contextlib
@@ -24,19 +24,16 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from matplotlib.figure import Figure
 
 from benchmarks._common import options, write
 from benchmarks.speed import give_images, mean_and_spread
 from model import augment
 from model.data import load_training_data, open_for_training
-from model.evaluation import style
 from model.inference.logits import six_views
 from model.recipe import RECIPES, DataOptions, Recipe
 from model.training import Trainer, build_trainer
 from model.utils.device import has_bf16
 
-COLOURS = (style.BLUE, style.RUST)  # ours, the other program
 Run = Callable[[int], tuple[float, float]]
 """Trains from a seed: seconds and accuracy over six views."""
 
@@ -117,25 +114,6 @@ def summary(runs: list[tuple[float, float]]) -> dict[str, Any]:
     }
 
 
-def draw(result: dict[str, Any]) -> Figure:
-    """Accuracy over seconds: every run."""
-    note = f"{result['gpu']}; CIFAR-10, six views of each test image; a dot is a run"
-    figure = style.headed_figure(6.4, 4, "Time to accuracy, training on a GPU", note)
-    axes = figure.subplots()
-    for (name, found), colour in zip(result["programs"].items(), COLOURS, strict=False):
-        seconds, accuracies = zip(*found["runs"], strict=True)
-        axes.plot(seconds, [100 * a for a in accuracies], "o", color=colour, label=name)
-    runs = [run for found in result["programs"].values() for run in found["runs"]]
-    seconds, accuracies = zip(*runs, strict=True)
-    # Half a point around: what seeds differ by is no landscape.
-    axes.set_ylim(100 * min(accuracies) - 0.5, 100 * max(accuracies) + 0.5)
-    axes.set_xlim(0, 1.2 * max(seconds))
-    axes.set_xlabel("seconds of training and of the look at the test images")
-    axes.set_ylabel("test accuracy, %")
-    axes.legend(loc="lower left")
-    return figure
-
-
 def main() -> None:
     """Measures, prints, writes."""
     parser = options(__doc__)
@@ -166,7 +144,7 @@ def main() -> None:
         "gpu": torch.cuda.get_device_name(),
         "programs": {name: summary(found) for name, found in runs.items()},
     }
-    write(args, "gpu", result, lambda: draw(result), device="cuda")
+    write(args, "gpu", result, device="cuda")
 
 
 if __name__ == "__main__":

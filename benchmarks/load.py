@@ -4,7 +4,7 @@
 
 Starts `python app.py` and asks it as programs do: send a photo, ask, wait for the answer. The
 photos are made here, of the sizes that phones and web pages have, and no two are the same. Clients
-and page share the machine. Nothing else should run beside them. Writes load.json and load.png in
+and page share the machine. Nothing else should run beside them. Writes load.json in
 benchmarks/results.
 """
 
@@ -27,12 +27,9 @@ from typing import Any
 
 import aiohttp
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks._common import ROOT, held, options, started, where, write
-from model.evaluation import style
-from model.utils.machine import machine
+from benchmarks._common import ROOT, held, options, started, write
 
 SIZES = ((4000, 3000), (3000, 4000), (1600, 1200), (1024, 768), (800, 600), (480, 360), (256, 256))
 ASK = "gradio_api/call/classify"
@@ -234,21 +231,6 @@ async def measure(page: Page, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def draw(result: dict[str, Any]) -> Figure:
-    """Memory and temporary files over time."""
-    note = (
-        f"{result['clients']} visitors for {result['minutes']:g} minutes, "
-        f"{result['load']['answered']:,} answers, then {result['rush_clients']} at once; "
-        f"{where(machine())}"
-    )
-    figure = style.headed_figure(7.2, 3.2, "The page under load", note)
-    titles = {"memory_mib": "memory, MiB", "disk_mib": "temporary files, MiB"}
-    for axes, (key, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
-        axes.plot([at / 60 for at, _ in result[key]], [mib for _, mib in result[key]])
-        axes.set(xlabel="minutes", title=title, ylim=(0, None))
-    return figure
-
-
 def main() -> None:
     """Measures, prints, writes."""
     parser = options(__doc__)
@@ -261,7 +243,7 @@ def main() -> None:
     for phase in ("calm_before", "load", "rush", "calm_after"):
         print(f"{phase:<12}", json.dumps(result[phase]))
     print(f"memory grew by {result['memory_growth_mib']:.1f} MiB")
-    write(args, "load", result, lambda: draw(result))
+    write(args, "load", result)
 
 
 if __name__ == "__main__":
