@@ -12,7 +12,7 @@ from conftest import Program
 from PIL import Image
 from scipy.ndimage import zoom
 
-from benchmarks import _pixels, corruptions
+from benchmarks import _corruptions, corruptions
 from benchmarks._corruptions import CHANGES, KINDS, SEVERITIES, change, corrupt
 
 STILL = ("defocus_blur", "zoom_blur", "brightness", "contrast", "pixelate", "jpeg_compression")
@@ -123,7 +123,7 @@ def test_glass_moves_pixels_by_no_more_than_one_each_round(
 def test_motion_is_half_a_bell_curve_along_the_angle() -> None:
     images = np.zeros((3, 32, 32, 1), np.float32)
     images[:, 16, 16] = 1
-    made = _pixels.smeared(images, 6, 2.0, np.array([0, 90, 180]))
+    made = _corruptions.smeared(images, 6, 2.0, np.array([0, 90, 180]))
     bell = np.exp(-(np.arange(13) ** 2) / 8)
     bell /= bell.sum()
     np.testing.assert_allclose(made[0, 16, 16:9:-1, 0], bell[:7], atol=1e-6)  # sees what is right
@@ -134,7 +134,7 @@ def test_motion_is_half_a_bell_curve_along_the_angle() -> None:
 
 def test_motion_lets_the_border_go_on(smooth: np.ndarray) -> None:
     rows = np.repeat(smooth[:, :1], 32, axis=1).astype(np.float32)
-    made = _pixels.smeared(rows, 9, 2.5, np.full(len(rows), 90.0))
+    made = _corruptions.smeared(rows, 9, 2.5, np.full(len(rows), 90.0))
     np.testing.assert_allclose(made, rows, atol=0.1)
 
 
@@ -170,7 +170,7 @@ def test_frost_lies_over_the_picture(severity: int, kept: float, added: float) -
 
 
 def test_ice_is_bluish_and_has_grain() -> None:
-    glass = _pixels.panes()
+    glass = _corruptions.panes()
     assert glass.shape[0] == 5
     assert glass.min() >= 0
     assert glass.max() <= 1
@@ -189,7 +189,9 @@ def test_fog_runs_from_thin_to_thick(severity: int, thickness: float) -> None:
 
 def test_clouds_with_slow_decay_are_rougher() -> None:
     rng = np.random.default_rng(0)
-    steps = [np.abs(np.diff(_pixels.clouds(50, decay, rng))).mean() for decay in (1.75, 2.5, 3)]
+    steps = [
+        np.abs(np.diff(_corruptions.clouds(50, decay, rng))).mean() for decay in (1.75, 2.5, 3)
+    ]
     assert steps == sorted(steps, reverse=True)
 
 
@@ -207,18 +209,6 @@ def test_elastic_of_the_first_severity_is_affine() -> None:
     rates, _, _, _ = np.linalg.lstsq(design, made.reshape(20, 100).T, rcond=None)
     np.testing.assert_allclose(design @ rates, made.reshape(20, 100).T, atol=1.5)
     assert rates[2].std() > 0.3  # another map for each picture
-
-
-def test_moves_between_pixels(noise: np.ndarray) -> None:
-    x = noise.astype(np.float32)
-    zero = np.zeros(noise.shape[:3])
-    np.testing.assert_array_equal(_pixels.moved(x, zero, zero), x)
-    lower = _pixels.moved(x, zero + 1, zero)
-    np.testing.assert_array_equal(lower[:, :-1], x[:, 1:])
-    np.testing.assert_array_equal(lower[:, -1], x[:, -1])  # mirrored, the last one twice
-    between = _pixels.moved(x, zero, zero + 0.25)
-    expected = 0.75 * x[:, :, :-1] + 0.25 * x[:, :, 1:]
-    np.testing.assert_allclose(between[:, :, :-1], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize(("severity", "side"), [(1, 30), (2, 28), (3, 27), (4, 24), (5, 20)])
@@ -291,14 +281,6 @@ def test_grey_is_luminance(noise: np.ndarray) -> None:
     made = change(noise, "grey")
     expected = noise @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(made, np.repeat(expected[..., None], 3, axis=3), atol=0.51)
-
-
-@pytest.mark.slow
-def test_another_process_makes_the_same(smooth: np.ndarray) -> None:
-    damaged = corruptions.Damaged(smooth[:2].transpose(0, 3, 1, 2).copy(), seed=1)
-    made = list(damaged.stream(workers=1))
-    assert len(made) == len(damaged) == 75
-    np.testing.assert_array_equal(made, list(damaged.stream(workers=0)))
 
 
 def test_a_network_that_sees_only_light_is_measured() -> None:

@@ -1,6 +1,5 @@
 """Photographs of the classes and of strangers: the numbers by hand, and the program on a few."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,17 @@ import pytest
 from conftest import NAMES, Program, picture
 from PIL import Image
 
-from benchmarks.photographs import ask, ccr, draw, ece, measure, read, share, summary, worst
+from benchmarks.photographs import ask, ccr, ece, measure, read, share
 from model import Classifier
 from model.utils.errors import DataError
 
 COLUMNS = ("truth", "label", "probability", "verdict", "scope")
 
 
-def png() -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (40, 30), (200, 90, 10)).save(file, "PNG")
-    return file.getvalue()
-
-
 def answers(*rows: tuple[Any, ...]) -> pd.DataFrame:
     table = pd.DataFrame([row if len(row) == 5 else (*row, 0.0) for row in rows], columns=COLUMNS)
     plain = {"plain_label": table.label, "plain_probability": table.probability}
-    return table.assign(content=png(), subject=table.truth, **plain)
+    return table.assign(subject=table.truth, **plain)
 
 
 ANSWERS = answers(
@@ -105,7 +98,6 @@ def test_all_numbers_by_hand() -> None:
     errors = abs(0.9 - 1) + abs(0.8 - 0) + abs(0.4 - 1) + abs(0.6 - 1) + abs(0.7 - 1)
     assert found["ece"] == pytest.approx(errors / 5)  # each in a bin of its own
     assert [one["said"] for one in found["mistakes"]] == ["cat", "frog", "ship"]
-    assert "(2 of 3; " in summary(found)
 
 
 def test_a_verdict_counts_more_than_a_probability() -> None:
@@ -117,23 +109,6 @@ def test_a_verdict_counts_more_than_a_probability() -> None:
         )
     )["ccr"]["its verdict, then its probability"]
     assert found["at 5% FPR"] == 1  # both above the stranger, 0.6 by its verdict
-
-
-def test_the_worst_come_first_and_strangers_have_half_of_the_places() -> None:
-    many = [("dog", "cat", 0.5 + i / 100, "confident") for i in range(10)]
-    others = [("other", "cat", 0.9 + i / 100, "confident") for i in range(5)]
-    shown = worst(answers(*many, *others, ("dog", "cat", 1.0, "unsure")), 8)
-    expected = [0.59, 0.58, 0.57, 0.56, 0.94, 0.93, 0.92, 0.91]
-    assert shown.probability.tolist() == pytest.approx(expected)
-    assert len(worst(answers(*many, *others), 100)) == 15
-    few = worst(answers(*many, *others[:1]), 8)
-    assert few.truth.tolist() == ["dog"] * 7 + ["other"]
-
-
-@pytest.mark.parametrize("count", [0, 1, 9])
-def test_the_sheet_shows_any_number_of_mistakes(count: int) -> None:
-    wrong = answers(*[("dog", "a class with a long name", 0.99, "confident")] * count)
-    assert len(draw(wrong, measure(ANSWERS)).axes) == max(1, -(-count // 6)) * 6
 
 
 @pytest.mark.parametrize("rows", [slice(5), slice(5, None)])
@@ -166,15 +141,12 @@ def classifier(trained: Path) -> Classifier:
     return Classifier.from_pretrained(trained)
 
 
-def test_photographs_are_read_as_they_are_stored(classifier: Classifier, tmp_path: Path) -> None:
+def test_truths_and_subjects_are_read(classifier: Classifier, tmp_path: Path) -> None:
     subjects = ["a wheel", "", "soup"]
     folder = photographs(tmp_path / "p", ["ring", "cross", "other"], subject=subjects)
     found = ask(classifier, read(str(folder)))
     assert found.truth.tolist() == ["ring", "cross", "other"]
     assert found.subject.tolist() == ["a wheel", "cross", "soup"]
-    for content in found.content:
-        with Image.open(io.BytesIO(content)) as image:
-            assert image.size == (150, 120)
 
 
 def test_what_is_wrong_with_a_dataset_is_named(classifier: Classifier, tmp_path: Path) -> None:
@@ -204,5 +176,4 @@ def test_the_program_measures_a_run(trained: Path, program: Program, tmp_path: P
     assert found["named_right"]["all"]["count"] == 36
     assert sum(found["verdicts"]["strangers"].values()) == 9
     assert str(tmp_path) not in (tmp_path / "out" / "photographs.json").read_text()
-    assert (tmp_path / "out" / "photographs.png").stat().st_size > 1000
-    assert "named right, all" in done.stdout
+    assert "right_when_confident" in done.stdout
