@@ -141,7 +141,7 @@ def _glass_blur(images: Pictures, rng: Generator, sigma: float, rounds: int) -> 
     inner = (y >= 2) & (x >= 2)
     for _ in range(rounds):
         up, left = rng.integers(0, 2, (2, len(made), SIDE, SIDE)) * inner
-        made = taken(made, y - up, x - left)
+        made = made[np.arange(len(made))[:, None, None], y - up, x - left]
     return levels(blur(unit(made)))
 
 
@@ -324,13 +324,6 @@ def grey(x: Pictures) -> np.ndarray:
     return x @ np.array([[0.299], [0.587], [0.114]], np.float32)
 
 
-def taken(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """For every pixel what stands at a row and a column, (n, 32, 32) each, of the same picture."""
-    flat = images.reshape(len(images), SIDE * SIDE, -1)  # (n, 1024, c)
-    places = (rows * SIDE + columns).reshape(-1, SIDE * SIDE, 1)  # (n, 1024, 1)
-    return np.take_along_axis(flat, places, axis=1).reshape(images.shape)
-
-
 def smeared(x: np.ndarray, radius: int, sigma: float, angles: np.ndarray) -> np.ndarray:
     """Motion blur, each picture in its own direction, as ImageMagick has it.
 
@@ -349,12 +342,12 @@ def smeared(x: np.ndarray, radius: int, sigma: float, angles: np.ndarray) -> np.
     turns = np.deg2rad(angles)[:, None]  # (n, 1)
     down = np.ceil(steps * np.sin(turns) - 0.5).astype(int)  # (n, steps)
     right = np.ceil(steps * np.cos(turns) - 0.5).astype(int)  # (n, steps)
-    places = np.arange(SIDE)
+    places, which = np.arange(SIDE), np.arange(len(x))[:, None, None]
     made = np.zeros_like(x)
     for step in steps[weights > 1e-4]:  # the others change no level
         rows = np.clip(places + down[:, step, None], 0, SIDE - 1)[:, :, None]  # (n, 32, 1)
         columns = np.clip(places + right[:, step, None], 0, SIDE - 1)[:, None]  # (n, 1, 32)
-        made += np.float32(weights[step]) * taken(x, rows, columns)
+        made += np.float32(weights[step]) * x[which, rows, columns]
     return made
 
 
