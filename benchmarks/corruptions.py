@@ -6,8 +6,8 @@ Damages the test split with the published settings (benchmarks/_corruptions.py, 
 differs; frost is a generated ice texture, not the authors' photographs), five severities a kind,
 and asks the network about each picture and its mirror image, as `Classifier` does where it has no
 doubt. Kinds that training also uses are averaged apart from kinds that it never saw. Also measures
-mirror images, shifts, sizes and grey pictures. Needs scipy. Writes corruptions.json and
-corruptions.png to benchmarks/results.
+mirror images, shifts, sizes and grey pictures. Needs scipy. Writes corruptions.json to
+benchmarks/results; --record draws the model card's figure too.
 """
 
 import sys
@@ -87,19 +87,6 @@ def _mean(values: Any) -> float:
     return round(float(np.mean(values)), 6)
 
 
-def table(result: dict[str, Any]) -> str:
-    """What `measure` found, for a terminal."""
-    rows = {"clean": [result["clean"]]}
-    for kind, row in result["kinds"].items():
-        rows[f"{kind} *" if kind in TRAINED_ON else kind] = [row["mean"], *row["severities"]]
-    rows |= {"all kinds": [result["mean"]], "trained on (*)": [result["mean_trained_on"]]}
-    rows |= {"never seen": [result["mean_never_seen"]]}
-    rows |= {name: [value] for name, value in result["extras"].items()}
-    return "\n".join(
-        f"{name:<22}" + "".join(f"{value:>8.1%}" for value in row) for name, row in rows.items()
-    )
-
-
 def draw(result: dict[str, Any]) -> Figure:
     """A bar for each kind and each harmless change, a dot for each severity."""
     title = f"Damaged pictures: {style.percent(result['mean'])} right on average"
@@ -139,7 +126,9 @@ def main() -> None:
     parser = options(__doc__, model=True, dataset=True)
     parser.add_argument("--images", type=int, help="of the test split, spread evenly; None: all")
     parser.add_argument("--seed", type=int, default=0, help="of the damage")
-    parser.add_argument("--record", action="store_true", help="in the model's results.json too")
+    parser.add_argument(
+        "--record", action="store_true", help="in the model's results.json and figures too"
+    )
     args = parser.parse_args()
     if args.images is not None and args.images < 1:
         parser.error(f"--images {args.images} is too few: name at least 1.")
@@ -158,9 +147,12 @@ def main() -> None:
 
     result = measure(mirrored, split.images, split.labels, args.seed)
     result["views"] = "the picture and its mirror image"
-    print(table(result))
+    for kind, row in result["kinds"].items():
+        print(f"{kind:<20}", *(f"{share:6.1%}" for share in (row["mean"], *row["severities"])))
+    print({key: share for key, share in result.items() if isinstance(share, float)})
+    print(result["extras"])
     weights = {"weights_sha256": files.sha256(args.model / "model.safetensors")}
-    write(args, "corruptions", result | weights, lambda: draw(result))
+    write(args, "corruptions", result | weights)
     if args.record:
         plot(lambda: draw(result), args.model / "figures" / "corruptions.png")
         record(args, "corruptions", result)

@@ -318,8 +318,7 @@ def test_the_program_measures_a_run(
     found = json.loads((tmp_path / "out" / "corruptions.json").read_text())
     assert found["images"] == 6
     assert list(found["kinds"]) == list(KINDS)
-    assert (tmp_path / "out" / "corruptions.png").stat().st_size > 10_000
-    assert "jpeg_compression *" in done.stdout
+    assert "mean_never_seen" in done.stdout
     refused = program(*line[:-1], "0")
     assert refused.returncode == 2
     assert "--images 0" in refused.stderr
