@@ -4,12 +4,11 @@ import argparse
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -180,27 +179,6 @@ def plot(draw: Callable[[], Figure], path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with matplotlib.rc_context(style.STYLE):
         style.save(draw(), path)
-
-
-def bars(
-    title: str, note: str, rows: dict[str, list[float]], unit: str, ours: Collection[str]
-) -> Figure:
-    """A bar for each median, in colour those of ours, and a dot for every round."""
-    figure = style.headed_figure(7.2, 1.6 + 0.3 * len(rows), title, note)
-    axes = figure.subplots()
-    for place, (name, values) in enumerate(rows.items()):
-        colour = style.BLUE if name in ours else style.RUST
-        bar = axes.barh(place, statistics.median(values), color=colour)
-        axes.bar_label(bar, fmt=_short, label_type="center", color="white", weight="bold")
-        axes.plot(values, [place] * len(values), ".", color=style.INK, alpha=0.6)
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.invert_yaxis()
-    axes.set(xlabel=unit, xlim=(0, None))
-    return figure
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def chromium() -> str:

@@ -3,7 +3,7 @@
     python -m benchmarks.commands
 
 `python -m model` names a picture, `app.py` serves its page; each in a new process, in turn with the
-bare imports. Let nothing else run beside it. Writes commands.json and commands.png in
+bare imports. Let nothing else run beside it. Writes commands.json in
 benchmarks/results.
 """
 
@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks._common import ROOT, bars, in_turn, options, started, timed, write
+from benchmarks._common import ROOT, in_turn, options, started, timed, write
 
 PAIRS = {  # command: what it is compared with
     "python -m model ship.png": "import torch, timm",
@@ -56,12 +56,7 @@ def main() -> None:
     print(
         "\n".join(f"{name:<30} {value:5.2f} s" for name, value in medians.items()), told, sep="\n"
     )
-    write(
-        args,
-        "commands",
-        {"unit": "seconds", "rounds": rows, "ratios": ratios},
-        lambda: bars("Start-up against bare imports", f"Medians: {told}.", rows, "seconds", PAIRS),
-    )
+    write(args, "commands", {"unit": "seconds", "rounds": rows, "ratios": ratios})
 
 
 if __name__ == "__main__":

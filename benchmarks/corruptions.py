@@ -5,26 +5,23 @@
 Damages the test split with the published settings (benchmarks/_corruptions.py, which says what
 differs; frost is a generated ice texture, not the authors' photographs), five severities a kind,
 and asks the network about each picture and its mirror image, as `Classifier` does where it has no
-doubt (--once: without the mirror image). Kinds that training also uses are averaged apart from
-kinds that it never saw. Also measures mirror images, shifts, sizes and grey pictures. Needs scipy.
-Writes corruptions.json and corruptions.png to benchmarks/results.
+doubt. Kinds that training also uses are averaged apart from kinds that it never saw. Also measures
+mirror images, shifts, sizes and grey pictures. Needs scipy. Writes corruptions.json to
+benchmarks/results; --record draws the model card's figure too.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from benchmarks._common import dataset_name, options, plot, record, spread, write
-from benchmarks._corruptions import CHANGES, KINDS, SEVERITIES, change, corrupt
-from benchmarks._pixels import SIDE
+from benchmarks._corruptions import CHANGES, KINDS, SEVERITIES, SIDE, change, corrupt
 from model import Classifier
 from model.data import open_dataset
 from model.evaluation import style
@@ -43,51 +40,10 @@ NOTES = {
 }
 BATCH_SIZE = 250
 Logits = Callable[[Tensor], Tensor]
-"""What is measured: uint8 (n, 3, 32, 32) -> logits or probabilities (n, C), on any device."""
+"""What is measured: uint8 (n, 3, 32, 32) -> logits (n, C), on any device."""
 
 
-class Damaged(Dataset[np.ndarray]):
-    """Every kind with every severity, in the authors' order, made when it is asked for.
-
-    Args:
-        images: uint8 (N, 3, 32, 32), contiguous. Sums depend on the order in memory by rounding
-            noise, and this order stays the same on the way to another process.
-        seed: Of the damage.
-    """
-
-    sets = tuple((kind, severity) for kind in KINDS for severity in SEVERITIES)
-
-    def __init__(self, images: np.ndarray, seed: int) -> None:
-        self.images, self.seed = images, seed
-
-    def __len__(self) -> int:
-        return len(self.sets)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return corrupt(self.images.transpose(0, 2, 3, 1), *self.sets[index], self.seed)
-
-    def stream(self, workers: int) -> Iterator[np.ndarray]:
-        """All of them in order, made by that many processes, or by this one."""
-        spawn = "spawn" if workers else None
-        return iter(
-            DataLoader(
-                self,
-                batch_size=None,
-                num_workers=workers,
-                collate_fn=np.asarray,
-                worker_init_fn=_alone,
-                multiprocessing_context=spawn,
-            )
-        )
-
-
-def _alone(worker: int) -> None:
-    cv2.setNumThreads(1)  # the processes share the cores already
-
-
-def measure(
-    logits: Logits, images: Tensor, labels: Tensor, *, seed: int = 0, workers: int = 0
-) -> dict[str, Any]:
+def measure(logits: Logits, images: Tensor, labels: Tensor, seed: int = 0) -> dict[str, Any]:
     """Accuracy on clean pictures, on each kind and severity of damage, and on harmless changes.
 
     Args:
@@ -95,7 +51,6 @@ def measure(
         images: uint8 (N, 3, 32, 32).
         labels: True classes, int64 (N,).
         seed: Of the damage.
-        workers: Processes that make the damage beside this one.
 
     Returns:
         "images", "seed"; "clean"; "kinds": by kind "severities" (five) and "mean"; "mean" over all
@@ -108,11 +63,12 @@ def measure(
         said = torch.cat([logits(part).argmax(dim=1).cpu() for part in x.split(BATCH_SIZE)])  # (N,)
         return round((said == labels).double().mean().item(), 6)
 
-    damaged, plain = Damaged(images.numpy(), seed), images.permute(0, 2, 3, 1).numpy()
-    stream = tqdm(damaged.stream(workers), total=len(damaged), desc="kinds and severities")
-    found = np.array([accuracy(made) for made in stream]).reshape(len(KINDS), -1)  # (15, 5)
-    means = {kind: _mean(row) for kind, row in zip(KINDS, found, strict=True)}
-    rows = zip(KINDS, found.tolist(), strict=True)
+    plain = images.permute(0, 2, 3, 1).numpy()  # (N, 32, 32, 3)
+    rows = {
+        kind: [accuracy(corrupt(plain, kind, severity, seed)) for severity in SEVERITIES]
+        for kind in tqdm(KINDS, desc="kinds")
+    }
+    means = {kind: _mean(row) for kind, row in rows.items()}
     return {
         "images": len(images),
         "seed": seed,
@@ -121,7 +77,7 @@ def measure(
         "mean_trained_on": _mean([means[kind] for kind in KINDS if kind in TRAINED_ON]),
         "mean_never_seen": _mean([means[kind] for kind in KINDS if kind not in TRAINED_ON]),
         "trained_on": list(TRAINED_ON),
-        "kinds": {kind: {"severities": row, "mean": means[kind]} for kind, row in rows},
+        "kinds": {kind: {"severities": row, "mean": means[kind]} for kind, row in rows.items()},
         "extras": {name: accuracy(change(plain, name, seed)) for name in CHANGES},
         "notes": NOTES,
     }
@@ -129,19 +85,6 @@ def measure(
 
 def _mean(values: Any) -> float:
     return round(float(np.mean(values)), 6)
-
-
-def table(result: dict[str, Any]) -> str:
-    """What `measure` found, for a terminal."""
-    rows = {"clean": [result["clean"]]}
-    for kind, row in result["kinds"].items():
-        rows[f"{kind} *" if kind in TRAINED_ON else kind] = [row["mean"], *row["severities"]]
-    rows |= {"all kinds": [result["mean"]], "trained on (*)": [result["mean_trained_on"]]}
-    rows |= {"never seen": [result["mean_never_seen"]]}
-    rows |= {name: [value] for name, value in result["extras"].items()}
-    return "\n".join(
-        f"{name:<22}" + "".join(f"{value:>8.1%}" for value in row) for name, row in rows.items()
-    )
 
 
 def draw(result: dict[str, Any]) -> Figure:
@@ -157,9 +100,11 @@ def draw(result: dict[str, Any]) -> Figure:
     kinds = dict(sorted(result["kinds"].items(), key=lambda one: -one[1]["mean"]))
     never, both = (style.percent(result[f"mean_{key}"]) for key in ("never_seen", "trained_on"))
     extras = {name: {"mean": value, "severities": []} for name, value in result["extras"].items()}
+    trained_on = {kind: row for kind, row in kinds.items() if kind in TRAINED_ON}
+    never_seen = {kind: row for kind, row in kinds.items() if kind not in TRAINED_ON}
     for label, colour, rows in (
-        (f"training never saw: {never}", style.BLUE, _only(kinds, trained_on=False)),
-        (f"training uses too: {both}", style.RUST, _only(kinds, trained_on=True)),
+        (f"training never saw: {never}", style.BLUE, never_seen),
+        (f"training uses too: {both}", style.RUST, trained_on),
         ("harmless changes", style.MUTED, extras),
     ):
         names = [name.replace("_", " ") for name in rows]
@@ -176,18 +121,14 @@ def draw(result: dict[str, Any]) -> Figure:
     return figure
 
 
-def _only(kinds: dict[str, Any], trained_on: bool) -> dict[str, Any]:
-    return {kind: row for kind, row in kinds.items() if (kind in TRAINED_ON) == trained_on}
-
-
 def main() -> None:
     """Measures, prints, writes."""
     parser = options(__doc__, model=True, dataset=True)
     parser.add_argument("--images", type=int, help="of the test split, spread evenly; None: all")
     parser.add_argument("--seed", type=int, default=0, help="of the damage")
-    parser.add_argument("--workers", type=int, default=0, help="processes that make the damage")
-    parser.add_argument("--once", action="store_true", help="without the mirror image")
-    parser.add_argument("--record", action="store_true", help="in the model's results.json too")
+    parser.add_argument(
+        "--record", action="store_true", help="in the model's results.json and figures too"
+    )
     args = parser.parse_args()
     if args.images is not None and args.images < 1:
         parser.error(f"--images {args.images} is too few: name at least 1.")
@@ -204,12 +145,14 @@ def main() -> None:
     def mirrored(x: Tensor) -> Tensor:
         return both_views(classifier.logits, x)[0]  # (n, C)
 
-    asked, images = classifier.logits if args.once else mirrored, split.images
-    result = measure(asked, images, split.labels, seed=args.seed, workers=args.workers)
-    result["views"] = "one" if args.once else "the picture and its mirror image"
-    print(table(result))
+    result = measure(mirrored, split.images, split.labels, args.seed)
+    result["views"] = "the picture and its mirror image"
+    for kind, row in result["kinds"].items():
+        print(f"{kind:<20}", *(f"{share:6.1%}" for share in (row["mean"], *row["severities"])))
+    print({key: share for key, share in result.items() if isinstance(share, float)})
+    print(result["extras"])
     weights = {"weights_sha256": files.sha256(args.model / "model.safetensors")}
-    write(args, "corruptions", result | weights, lambda: draw(result))
+    write(args, "corruptions", result | weights)
     if args.record:
         plot(lambda: draw(result), args.model / "figures" / "corruptions.png")
         record(args, "corruptions", result)

@@ -4,6 +4,7 @@ Only our named errors may come out. The libraries are imported here so that the 
 of their branches, and of ours, an input reaches.
 """
 
+import contextlib
 import json
 import sys
 import tempfile
@@ -18,7 +19,6 @@ with atheris.instrument_imports(include=["model", "PIL"], enable_loader_override
 
     from model import hub
     from model.inference.classifier import Classifier
-    from model.utils import files
     from model.utils.errors import CifarnetError
 
 NAMES = ["ant", "bee", "cat"]
@@ -30,35 +30,37 @@ def small_model(folder: Path) -> Path:
     return hub.save_pretrained(network, folder, label_names=NAMES)
 
 
-def pictures(folder: Path) -> Callable[[bytes], None]:
-    """Bytes of any kind as a picture."""
+def pictures(folder: Path, corpus: Path) -> Callable[[bytes], None]:
+    """Bytes of any kind as a picture; good ones of many kinds to start from."""
     classify = Classifier.from_pretrained(small_model(folder))
+    image = Image.radial_gradient("L").resize((24, 20))
+    for kind in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"):
+        for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16"):
+            with contextlib.suppress(OSError, ValueError, KeyError):  # not every format has all
+                image.convert(mode).save(corpus / f"{kind}-{mode}".replace(";", ""), kind)
 
     def one(data: bytes) -> None:
-        try:
+        with contextlib.suppress(CifarnetError):
             found = classify(data)
-        except CifarnetError:
-            return
-        assert found.label in NAMES
-        assert abs(sum(found.probabilities.values()) - 1) < 1e-3
+            assert found.label in NAMES
+            assert abs(sum(found.probabilities.values()) - 1) < 1e-3
 
     return one
 
 
-def models(folder: Path) -> Callable[[bytes], None]:
+def models(folder: Path, corpus: Path) -> Callable[[bytes], None]:
     """Bytes as config.json or, after a zero byte, as model.safetensors, beside a good other one."""
     good = small_model(folder)
     kept = {name: (good / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    (corpus / "config").write_text(json.dumps(json.loads(kept["config.json"])))
+    (corpus / "weights").write_bytes(b"\0" + kept["model.safetensors"])
 
     def one(data: bytes) -> None:
         name = "model.safetensors" if data[:1] == b"\0" else "config.json"
-        (good / name).write_bytes(data[1:] if data[:1] == b"\0" else data)
-        try:
+        (good / name).write_bytes(data.removeprefix(b"\0"))
+        with contextlib.suppress(CifarnetError):
             hub.from_pretrained(good)
-        except CifarnetError:
-            pass
-        finally:
-            (good / name).write_bytes(kept[name])
+        (good / name).write_bytes(kept[name])
 
     return one
 
@@ -66,30 +68,11 @@ def models(folder: Path) -> Callable[[bytes], None]:
 TARGETS = {"pictures": pictures, "models": models}
 
 
-def seeds(target: str, folder: Path) -> None:
-    """Good inputs to start from."""
-    if target == "pictures":
-        image = Image.radial_gradient("L").resize((24, 20))
-        for kind in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"):
-            for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16"):
-                try:
-                    image.convert(mode).save(folder / f"{kind}-{mode}".replace(";", ""), kind)
-                except (OSError, ValueError, KeyError):
-                    continue  # not every format has every mode
-        return
-    with tempfile.TemporaryDirectory() as other:
-        good = small_model(Path(other))
-        content = files.read_json(good / "config.json")
-        (folder / "config").write_text(json.dumps(content))
-        (folder / "weights").write_bytes(b"\0" + (good / "model.safetensors").read_bytes())
-
-
 def main() -> None:
     """`python -m benchmarks.fuzz_target TARGET CORPUS [options of libFuzzer]`."""
     target, corpus = sys.argv[1], Path(sys.argv[2])
-    seeds(target, corpus)
     with tempfile.TemporaryDirectory() as folder:
-        run = TARGETS[target](Path(folder))
+        run = TARGETS[target](Path(folder), corpus)
         atheris.Setup([sys.argv[0], *sys.argv[3:], str(corpus)], run)
         atheris.Fuzz()
 

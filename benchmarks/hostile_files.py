@@ -18,9 +18,9 @@ from PIL import Image, features
 Maker = Callable[[], bytes]
 
 
-def picture(width: int = 96, height: int = 80, mode: str = "RGB") -> Image.Image:
+def picture(mode: str = "RGB") -> Image.Image:
     """An ordinary picture."""
-    y, x = np.mgrid[:height, :width]
+    y, x = np.mgrid[:80, :96]
     bands = [(x * 2) % 256, (y * 3) % 256, (x + y) % 256]
     return Image.fromarray(np.stack(bands, axis=2).astype(np.uint8)).convert(mode)
 
@@ -74,17 +74,17 @@ def frames(count: int, kind: str = "GIF") -> bytes:
     return saved(kind, images[0], save_all=True, append_images=images[1:], duration=20)
 
 
-def damaged(content: bytes, seed: int, count: int = 20) -> bytes:
+def damaged(content: bytes, seed: int) -> bytes:
     """With some bytes changed, behind the first ones."""
     chance, broken = random.Random(seed), bytearray(content)
-    for _ in range(count):
+    for _ in range(20):
         broken[chance.randrange(8, len(broken))] = chance.randrange(256)
     return bytes(broken)
 
 
-def tiff(width: int, height: int, compression: int = 1) -> bytes:
+def tiff(width: int, height: int) -> bytes:
     """A TIFF file that claims this size and has no pixels."""
-    entries = [(256, width), (257, height), (258, 8), (259, compression), (262, 1)]
+    entries = [(256, width), (257, height), (258, 8), (259, 1), (262, 1)]
     entries += [(273, 8), (277, 1), (278, height), (279, width * height % 2**32)]
     body = struct.pack("<H", len(entries))
     for tag, value in entries:

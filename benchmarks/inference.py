@@ -5,7 +5,7 @@
 
 Same weights, same pictures, in turn: a few calls each after a pause, because one way's threads go
 on waiting for work for a while. Nothing else should run beside it. Checks that all agree, and
-writes inference.json and inference.png in benchmarks/results.
+writes inference.json in benchmarks/results.
 """
 
 import copy
@@ -23,17 +23,15 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from benchmarks._common import bars, in_turn, options, timed, where, write
+from benchmarks._common import in_turn, options, timed, write
 from model import from_pretrained
 from model.hub.export import export_onnx
 from model.inference.classifier import BATCH_SIZE, Classifier
 from model.inference.optimize import fold, optimize_for_inference
-from model.utils.machine import machine
 
 BATCH = 256
 CALLS = 20  # of one way in a row; the first two do not count
 PAUSE = 0.2  # seconds
-OURS = "as Classifier runs it"
 Run = Callable[[Tensor], Tensor]
 
 
@@ -60,7 +58,7 @@ def ways(model: Path, folder: Path) -> dict[str, Run]:
         "eager, contiguous": network,
         "eager, channels_last": in_order(last),
         "eager, normalisation folded": in_order(fold(last)),
-        OURS: in_pieces(in_order(optimize_for_inference(network))),
+        "as Classifier runs it": in_pieces(in_order(optimize_for_inference(network))),
         "torch.compile": in_order(compiled),
         "ONNX Runtime": onnx,
     }
@@ -122,14 +120,7 @@ def main() -> None:
     for name, row in rows.items():
         print(f"{name:<30}", ", ".join(f"{key} {value:,.2f}" for key, value in row.items()))
     print(f"Classifier, one picture: {result['classifier_p50_ms']:.2f} ms")
-    speeds = {name: [row["images_per_second"]] for name, row in rows.items()}
-    note = f"{BATCH} pictures at once; {where(machine())}, float32, 32 x 32 pixels"
-    write(
-        args,
-        "inference",
-        result,
-        lambda: bars("Ways to run the same network", note, speeds, "pictures a second", [OURS]),
-    )
+    write(args, "inference", result)
 
 
 if __name__ == "__main__":

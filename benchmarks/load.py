@@ -4,14 +4,13 @@
 
 Starts `python app.py` and asks it as programs do: send a photo, ask, wait for the answer. The
 photos are made here, of the sizes that phones and web pages have, and no two are the same. Clients
-and page share the machine. Nothing else should run beside them. Writes load.json and load.png in
+and page share the machine. Nothing else should run beside them. Writes load.json in
 benchmarks/results.
 """
 
 import argparse
 import asyncio
 import io
-import itertools
 import json
 import os
 import random
@@ -27,12 +26,9 @@ from typing import Any
 
 import aiohttp
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks._common import ROOT, held, options, started, where, write
-from model.evaluation import style
-from model.utils.machine import machine
+from benchmarks._common import ROOT, held, options, started, write
 
 SIZES = ((4000, 3000), (3000, 4000), (1600, 1200), (1024, 768), (800, 600), (480, 360), (256, 256))
 ASK = "gradio_api/call/classify"
@@ -43,29 +39,27 @@ THINK = 1.0  # seconds that a visitor looks at an answer, on average
 PATIENCE = aiohttp.ClientTimeout(120)
 
 
-@dataclass
-class Asked:
-    """What became of the questions of a phase."""
+ANSWERED, REFUSED = "answered", "refused"
+Outcome = tuple[str, float]
+"""What became of a question, `ANSWERED`, `REFUSED` or what went wrong, and after what seconds."""
 
-    seconds: list[float] = field(default_factory=list)
-    """Of those that were answered."""
-    refused: list[float] = field(default_factory=list)
-    """Seconds until those heard that the page is busy."""
-    errors: list[str] = field(default_factory=list)
 
-    def summary(self) -> dict[str, Any]:
-        """Its numbers, times in seconds."""
-        found: dict[str, Any] = {
-            "answered": len(self.seconds),
-            "refused": len(self.refused),
-            "errors": len(self.errors),
-            "first_errors": self.errors[:3],
-            "slowest_refusal": max(self.refused, default=None),
-        }
-        if len(self.seconds) > 1:
-            cuts = statistics.quantiles(self.seconds, n=100)
-            found |= {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(self.seconds)}
-        return found
+def summary(outcomes: list[Outcome]) -> dict[str, Any]:
+    """The numbers of a phase, times in seconds."""
+    seconds = [after for what, after in outcomes if what == ANSWERED]
+    refused = [after for what, after in outcomes if what == REFUSED]
+    errors = [what for what, _ in outcomes if what not in (ANSWERED, REFUSED)]
+    found: dict[str, Any] = {
+        "answered": len(seconds),
+        "refused": len(refused),
+        "errors": len(errors),
+        "first_errors": errors[:3],
+        "slowest_refusal": max(refused, default=None),
+    }
+    if len(seconds) > 1:
+        cuts = statistics.quantiles(seconds, n=100)
+        found |= {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(seconds)}
+    return found
 
 
 def photographs(seed: int = 0) -> list[bytes]:
@@ -82,20 +76,17 @@ def photographs(seed: int = 0) -> list[bytes]:
     return found
 
 
+@dataclass
 class Page:
-    """A running page, watched from outside.
+    """A running page, watched from outside."""
 
-    Args:
-        url: Where it is.
-        uploads: Its folder of temporary files.
-        process: Its number.
-    """
-
-    def __init__(self, url: str, uploads: Path, process: int) -> None:
-        self.url, self.uploads, self.process = url, uploads, process
-        self.memory: list[tuple[float, float]] = []  # seconds since `watch` began, MiB
-        self.disk: list[tuple[float, float]] = []
-        self._numbers = itertools.count()
+    url: str
+    uploads: Path
+    """Its folder of temporary files."""
+    process: int
+    memory: list[tuple[float, float]] = field(default_factory=list)
+    """Seconds since `watch` began, and MiB."""
+    disk: list[tuple[float, float]] = field(default_factory=list)
 
     def visitor(self, number: int = 0) -> aiohttp.ClientSession:
         """A visitor with an address of its own; on Linux all of 127.0.0.0/8 is this machine."""
@@ -104,10 +95,10 @@ class Page:
         connector = aiohttp.TCPConnector(local_addr=(address, 0))
         return aiohttp.ClientSession(self.url, connector=connector, timeout=PATIENCE)
 
-    async def ask(self, visitor: aiohttp.ClientSession, photo: bytes, asked: Asked) -> None:
-        """Sends a photo that was never sent before, asks about it, and notes what came of it."""
+    async def ask(self, visitor: aiohttp.ClientSession, photo: bytes) -> Outcome:
+        """Sends a photo that was never sent before, and asks about it."""
         form = aiohttp.FormData()
-        content = photo + b"%d-%d" % (time.monotonic_ns(), next(self._numbers))
+        content = photo + os.urandom(16)
         form.add_field("files", content, filename="a.jpg", content_type="image/jpeg")
         began = time.perf_counter()
         try:
@@ -118,15 +109,13 @@ class Page:
             if status == 200:
                 status, text = await _told(visitor.get(f"{ASK}/{json.loads(text)['event_id']}"))
         except (aiohttp.ClientError, TimeoutError) as error:
-            asked.errors.append(f"{type(error).__name__}: {error}")
-            return
-        seconds = time.perf_counter() - began
+            status, text = 0, f"{type(error).__name__}: {error}"
+        what = f"{status}: {text[:300]}"
         if status == 503 and "try again" in text:
-            asked.refused.append(seconds)
+            what = REFUSED
         elif status == 200 and '"label"' in text:
-            asked.seconds.append(seconds)
-        else:
-            asked.errors.append(f"{status}: {text[:300]}")
+            what = ANSWERED
+        return what, time.perf_counter() - began
 
     async def watch(self) -> None:
         """Notes memory and disk of the page, again and again."""
@@ -147,45 +136,42 @@ def running() -> Iterator[Page]:
             yield Page(told[1], Path(folder), server.pid)
 
 
-async def calm(page: Page, photos: list[bytes]) -> Asked:
+async def calm(page: Page, photos: list[bytes]) -> list[Outcome]:
     """One visitor, one question after the other."""
-    asked = Asked()
     async with page.visitor() as one:
-        for i in range(CALM):
-            await page.ask(one, photos[i % len(photos)], asked)
-    return asked
+        return [await page.ask(one, photos[i % len(photos)]) for i in range(CALM)]
 
 
-async def crowd(page: Page, photos: list[bytes], clients: int, seconds: float) -> Asked:
+async def crowd(page: Page, photos: list[bytes], clients: int, seconds: float) -> list[Outcome]:
     """Visitors who each ask, look at the answer for a while, and ask again."""
-    asked, end = Asked(), time.monotonic() + seconds
+    found: list[Outcome] = []
+    end = time.monotonic() + seconds
 
     async def visitor(number: int) -> None:
         chance = random.Random(number)
         async with page.visitor(number) as one:
             await asyncio.sleep(chance.uniform(0, THINK))
             while time.monotonic() < end:
-                await page.ask(one, chance.choice(photos), asked)
+                found.append(await page.ask(one, chance.choice(photos)))
                 await asyncio.sleep(chance.uniform(0.5, 1.5) * THINK)
 
     await asyncio.gather(*(visitor(i) for i in range(clients)))
-    return asked
+    return found
 
 
-async def rush(page: Page, photos: list[bytes], clients: int) -> Asked:
+async def rush(page: Page, photos: list[bytes], clients: int) -> list[Outcome]:
     """Everybody asks once, at the same moment."""
-    asked, start, small = Asked(), asyncio.Event(), photos[-3:]
+    start, small = asyncio.Event(), photos[-3:]
 
-    async def visitor(number: int) -> None:
+    async def visitor(number: int) -> Outcome:
         async with page.visitor(number) as one:
             await start.wait()
-            await page.ask(one, small[number % len(small)], asked)
+            return await page.ask(one, small[number % len(small)])
 
     tasks = [asyncio.create_task(visitor(i)) for i in range(clients)]
     await asyncio.sleep(1)
     start.set()
-    await asyncio.gather(*tasks)
-    return asked
+    return await asyncio.gather(*tasks)
 
 
 async def _told(asking: Any) -> tuple[int, str]:
@@ -223,30 +209,15 @@ async def measure(page: Page, args: argparse.Namespace) -> dict[str, Any]:
         "minutes": args.minutes,
         "think_seconds": THINK,
         "photo_bytes": [len(photo) for photo in photos],
-        "load": load.summary(),
+        "load": summary(load),
         "memory_growth_mib": growth,
         "memory_mib": page.memory,
         "disk_mib": page.disk,
         "rush_clients": args.rush,
-        "rush": flood.summary(),
-        "calm_before": before.summary(),
-        "calm_after": after.summary(),
+        "rush": summary(flood),
+        "calm_before": summary(before),
+        "calm_after": summary(after),
     }
-
-
-def draw(result: dict[str, Any]) -> Figure:
-    """Memory and temporary files over time."""
-    note = (
-        f"{result['clients']} visitors for {result['minutes']:g} minutes, "
-        f"{result['load']['answered']:,} answers, then {result['rush_clients']} at once; "
-        f"{where(machine())}"
-    )
-    figure = style.headed_figure(7.2, 3.2, "The page under load", note)
-    titles = {"memory_mib": "memory, MiB", "disk_mib": "temporary files, MiB"}
-    for axes, (key, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
-        axes.plot([at / 60 for at, _ in result[key]], [mib for _, mib in result[key]])
-        axes.set(xlabel="minutes", title=title, ylim=(0, None))
-    return figure
 
 
 def main() -> None:
@@ -261,7 +232,7 @@ def main() -> None:
     for phase in ("calm_before", "load", "rush", "calm_after"):
         print(f"{phase:<12}", json.dumps(result[phase]))
     print(f"memory grew by {result['memory_growth_mib']:.1f} MiB")
-    write(args, "load", result, lambda: draw(result))
+    write(args, "load", result)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 All run the same network, optimizers and tensors, a few steps each, in turn, so that a busy machine
 slows all alike. What a recipe adds (augmentation, the average of the weights) is measured apart.
-Writes loop_overhead.json and loop_overhead.png in benchmarks/results.
+Writes loop_overhead.json in benchmarks/results.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from accelerate import Accelerator, PartialState
 from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
-from benchmarks._common import bars, in_turn, options, write
+from benchmarks._common import in_turn, options, write
 from model import augment
 from model.data import Loader
 from model.optimizer import build_optimizers
@@ -108,13 +108,8 @@ def main() -> None:
     overhead = {name: value / first - 1 for name, value in zip([*asked][1:], others, strict=True)}
     told = ", ".join(f"{name}: {share:+.1%}" for name, share in overhead.items())
     print(f"Against bare steps (medians): {told}")
-    write(
-        args,
-        "loop_overhead",
-        {"seconds_a_step": seconds, "overhead": overhead, "precision": precision},
-        lambda: bars("Against bare steps", told, seconds, "seconds a step", overhead),
-        device=device,
-    )
+    content = {"seconds_a_step": seconds, "overhead": overhead, "precision": precision}
+    write(args, "loop_overhead", content, device=device)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory
 
-Trains on generated pictures and looks at the process from outside. Writes memory.json and
-memory.png in benchmarks/results.
+Trains on generated pictures and looks at the process from outside. Writes memory.json in
+benchmarks/results.
 """
 
 import subprocess
@@ -12,10 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from benchmarks._common import ROOT, held, options, write
-from model.evaluation import style
 
 SETTLED = 2  # epochs after which memory should stay as it is
 
@@ -34,16 +31,6 @@ def watch(line: list[str], log: Path) -> list[float]:
     return found
 
 
-def draw(mib: list[float], growth: float) -> Figure:
-    """Memory over epochs."""
-    note = f"grown by {growth:.1f} MiB at most since epoch {SETTLED}"
-    figure = style.headed_figure(6, 3, "Memory of a long training", note)
-    axes = figure.subplots()
-    axes.plot(range(1, len(mib) + 1), mib, color=style.BLUE)
-    axes.set(xlabel="epochs", ylabel="resident memory, MiB", ylim=(0, 1.2 * max(mib)))
-    return figure
-
-
 def main() -> None:
     """Measures, prints, writes."""
     parser = options(__doc__)
@@ -57,8 +44,7 @@ def main() -> None:
         mib = watch([*line, "--epochs", str(args.epochs)], run / "log.jsonl")
     growth = max(mib[SETTLED:]) - mib[SETTLED - 1]
     print(f"{len(mib)} epochs, {mib[-1]:.0f} MiB, grown by {growth:.1f} MiB")
-    content = {"epochs": len(mib), "mib": mib, "growth_mib": growth}
-    write(args, "memory", content, lambda: draw(mib, growth))
+    write(args, "memory", {"epochs": len(mib), "mib": mib, "growth_mib": growth})
 
 
 if __name__ == "__main__":

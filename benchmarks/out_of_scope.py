@@ -40,8 +40,6 @@ def main() -> None:
     args = parser.parse_args()
     with exit_on_error():
         classifier, source = load(args)
-        known = classifier.calibration.known
-        assert known is not None  # load() saw to it
         recipe = hub.read_config(args.model)["cifarnet"]["recipe"]
         train, test = source.splits["train"], source.splits["test"].load().images
         _, rows = train_validation_split(train.labels, recipe["val_size"], recipe["seed"])
@@ -52,33 +50,18 @@ def main() -> None:
     def look(images: Tensor) -> Tensor:
         return predict(classifier.network, images, both_views)[0]  # (N, C)
 
-    squares = {
-        kind: torch.stack([classifier.preprocess(one) for one in some])  # (N, 3, S, S)
+    inside, unseen = look(test), look(held_back)
+    seen = {
+        kind: look(torch.stack([classifier.preprocess(one) for one in some]))
         for kind, some in foreign.items()
     }
-    inside, unseen = look(test), look(held_back)
-    seen = {kind: look(images) for kind, images in squares.items()}
-    methods: dict[str, Callable[[Tensor], Tensor]] = {
-        METHOD: energy,
-        # Hendrycks et al., ICML 2022, arXiv:1911.11132
-        "maximum logit": lambda logits: logits.double().amax(dim=1),
-        # Hendrycks and Gimpel, ICLR 2017, arXiv:1610.02136
-        "largest probability": lambda logits: classifier.calibration.probabilities(logits).amax(1),
-    }
-    found = {}
-    for name, score in methods.items():
-        threshold = float(score(unseen).quantile(1 - TARGET_TPR))
-        if name == METHOD:
-            threshold = known  # the one that classifiers use
-        values = {kind: score(look) for kind, look in seen.items()}
-        found[name] = measure(score(inside), score(unseen), values, threshold)
-        print(f"{name}: AUROC {found[name]['mean_auroc']:.4f}", found[name]["kinds"])
+    found = compare(classifier, inside, unseen, seen)
     as_sent = {kind: answered(classifier, some) for kind, some in foreign.items()}
     print(f"as sent: {as_sent}")
     best = found[METHOD]
     content = {
         "method": METHOD,
-        "threshold": known,
+        "threshold": classifier.calibration.known,
         "kept": best["kept"],
         "images": {"inside": len(test), "each kind": args.count},
         **{key: best[key] for key in ("kinds", "mean_auroc", "mean_accepted")},
@@ -86,15 +69,43 @@ def main() -> None:
         "methods": found,
     }
     if near:
-        score = methods[METHOD]
-        values = {"near": score(look(near["images"]))}
-        row = measure(score(inside), score(unseen), values, known)["kinds"]["near"]
-        sent = answered(classifier, [*near["images"].permute(0, 2, 3, 1).numpy()])
-        about = {key: near[key] for key in ("dataset", "classes")}
-        content["near"] = about | {"images": len(near["images"])} | row | sent
+        images = near.pop("images")
+        best = compare(classifier, inside, unseen, {"near": look(images)})[METHOD]
+        sent = answered(classifier, [*images.permute(0, 2, 3, 1).numpy()])
+        content["near"] = near | {"images": len(images)} | best["kinds"]["near"] | sent
         print(f"near: {content['near']}")
     plot(lambda: draw(found), args.model / "figures" / "out_of_scope.png")
     record(args, "scope", content)
+
+
+def compare(
+    classifier: Classifier, inside: Tensor, unseen: Tensor, foreign: dict[str, Tensor]
+) -> dict[str, dict[str, Any]]:
+    """What `measure` says of each score, of logits (N, C); that of classifiers by their threshold.
+
+    Args:
+        classifier: Knows a temperature and a threshold.
+        inside: Of test images.
+        unseen: Of held-back images, which decide the other thresholds.
+        foreign: Of foreign pictures, by kind.
+    """
+    scores: dict[str, Callable[[Tensor], Tensor]] = {
+        METHOD: energy,
+        # Hendrycks et al., ICML 2022, arXiv:1911.11132
+        "maximum logit": lambda logits: logits.double().amax(dim=1),
+        # Hendrycks and Gimpel, ICLR 2017, arXiv:1610.02136
+        "largest probability": lambda logits: classifier.calibration.probabilities(logits).amax(1),
+    }
+    known = classifier.calibration.known
+    assert known is not None  # load() saw to it
+    found = {}
+    for name, score in scores.items():
+        usual = float(score(unseen).quantile(1 - TARGET_TPR))
+        threshold = known if name == METHOD else usual
+        values = {kind: score(logits) for kind, logits in foreign.items()}
+        found[name] = measure(score(inside), score(unseen), values, threshold)
+        print(f"{name}: AUROC {found[name]['mean_auroc']:.4f}", found[name]["kinds"])
+    return found
 
 
 def held_out(name: str, image_size: int) -> dict[str, Any]:

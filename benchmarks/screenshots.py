@@ -10,8 +10,6 @@ photographer, Stefan van der Walt, gave to the public (CC0) and scikit-image bri
 
 import functools
 import io
-import os
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +19,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks._common import ROOT, options, started
-from model.utils.errors import ConfigError, exit_on_error
+from benchmarks._common import ROOT, chromium, options, started
+from model.utils.errors import exit_on_error
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 GAP = 24  # pixels between two phones
@@ -40,9 +38,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=FIGURES, default=[*FIGURES], help="figures")
     args = parser.parse_args()
     with exit_on_error():
-        executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
-        if executable is None:
-            raise ConfigError("Chromium is needed: install it, or name it in CHROMIUM.")
+        executable = chromium()
     from playwright.sync_api import sync_playwright  # only this benchmark and the tests need it
 
     args.output.mkdir(parents=True, exist_ok=True)

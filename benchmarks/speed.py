@@ -6,10 +6,9 @@
 Ours are whole commands on all training images (`--val-size 0`), from start to saved model, without
 the imports; the look at the test images comes after that. The other program, moved to the CPU in
 float32 as it stands (channels_last, not compiled), runs a few steps before each of our runs; their
-median times its 200 steps is its time. Nothing else should run beside them, except with `--busy`,
-which keeps what such runs reach but not how long they take. Runs that are done are not repeated, so
-that the command can be given again. Writes speed.json and speed.png in benchmarks/results;
-`python -m model.hub.release` takes them into README.md.
+median times its 200 steps is its time. Nothing else should run beside them. Runs that are done are
+not repeated, so that the command can be given again. Writes speed.json and speed.png in
+benchmarks/results; `python -m model.hub.release` takes them into README.md.
 """
 
 import argparse
@@ -144,14 +143,10 @@ def mean_and_spread(name: str, values: Sequence[float]) -> dict[str, float | Non
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Means and spreads over seeds; time also as a share of the other program's."""
-    row: dict[str, Any] = {
-        "seeds": len(runs),
-        "timed": sum(run["seconds"] is not None for run in runs),
-    }
+    row: dict[str, Any] = {"seeds": len(runs), "timed": len(runs)}
     for key in ("accuracy_tta", "accuracy", "seconds", "share_of_peer"):
-        row |= mean_and_spread(key, [run[key] for run in runs if run.get(key) is not None])
-    row["peak_memory_mib"] = max(run["peak_memory_mib"] or 0 for run in runs)
-    return row
+        row |= mean_and_spread(key, [run[key] for run in runs if key in run])
+    return row | {"peak_memory_mib": max(run["peak_memory_mib"] or 0 for run in runs)}
 
 
 def draw(result: dict[str, Any]) -> Figure:
@@ -161,7 +156,6 @@ def draw(result: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     colours = dict(zip(RECIPES, (style.BLUE, "#2f8f6b", "#8a8f98", "#8a5fa8"), strict=False))
     for name, found in result["runs"].items():
-        found = [run for run in found if run["seconds"]]
         minutes = [run["seconds"] / 60 for run in found]
         accuracies = [100 * run["accuracy_tta"] for run in found]
         axes.plot(minutes, accuracies, "o", color=colours.get(name), alpha=0.8, label=name)
@@ -184,7 +178,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run for each")
     parser.add_argument("--peer", type=Path, help="airbench94_muon.py; without it ours alone")
     parser.add_argument("--peer-steps", type=int, default=4, help="before each run of ours")
-    parser.add_argument("--busy", action="store_true", help="other work runs beside: keep no times")
     args = parser.parse_args()
     written = args.output / "speed.json"
     known = files.read_json(written)["runs"] if written.is_file() else {}
@@ -192,14 +185,12 @@ def main() -> None:
     asked = itertools.product(args.seeds, args.recipes)
     missing = [(n, name) for n, name in asked if n not in {run["seed"] for run in runs[name]}]
     with tempfile.TemporaryDirectory() as name:
-        folder, with_peer = Path(name), args.peer and not args.busy
-        if with_peer and missing:
+        folder = Path(name)
+        if args.peer and missing:
             give_images(args.dataset, folder)
         for seed, recipe in missing:
-            steps = peer_steps(args.peer, folder, args.peer_steps) if with_peer else []
+            steps = peer_steps(args.peer, folder, args.peer_steps) if args.peer else []
             run = ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps}
-            if args.busy:
-                run |= dict.fromkeys(("seconds", "whole_seconds", "training_seconds"))
             if steps:
                 run["share_of_peer"] = run["seconds"] / (PEER_STEPS * statistics.median(steps))
             runs[recipe].append(run)

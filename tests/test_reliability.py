@@ -7,12 +7,12 @@ TEXT = (ROOT / "RELIABILITY.md").read_text(encoding="utf-8")
 
 
 def test_the_page_is_what_the_code_writes() -> None:
-    assert reliability.page(TEXT) == TEXT
+    assert reliability.written(TEXT) == TEXT
 
 
 def test_what_is_not_measured_says_so(tmp_path: object) -> None:
-    text = reliability.page(TEXT, results=reliability.Path(str(tmp_path)))
-    assert text.count(reliability.NOT_MEASURED) == len(reliability.SENTENCES)
+    text = reliability.written(TEXT, results=reliability.Path(str(tmp_path)))
+    assert text.count(reliability.NOT_MEASURED) == len(reliability.MEASURED)
 
 
 def test_faults_are_told() -> None:
