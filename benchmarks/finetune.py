@@ -32,6 +32,7 @@ from benchmarks._common import options, write
 from model.data import HELD_OUT, ImageDataset, open_dataset
 from model.evaluation import style
 from model.inference.classifier import Classifier
+from model.utils import files
 from model.utils.errors import exit_on_error
 
 CLASSES = ("apple", "bicycle", "castle", "fox", "orchid")
@@ -127,13 +128,16 @@ def main() -> None:
     parser = options(__doc__, model=True)
     parser.add_argument("--dataset", metavar="DIR_OR_ID", default="uoft-cs/cifar100")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--each", type=int, nargs="+", choices=EACH, default=EACH, help="pictures")
     args = parser.parse_args()
     assert set(CLASSES) <= HELD_OUT
     with exit_on_error():
         dataset = open_dataset(args.dataset)
     strange = strangers(dataset)
     result: dict[str, Any] = {"classes": CLASSES, "seeds": args.seeds, "each": {}}
-    for each in EACH:
+    if len(args.each) < len(EACH):  # rows of an earlier run stay
+        result["each"] = files.read_json(args.output / "finetune.json")["each"]
+    for each in args.each:
         runs: dict[str, list[Scores]] = {way: [] for way in WAYS}
         for seed in tqdm(range(args.seeds), desc=f"{each} of each"):
             with tempfile.TemporaryDirectory() as name:

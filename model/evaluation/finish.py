@@ -9,13 +9,14 @@ from torch import nn
 
 from .. import distort, hub
 from ..data import TrainingData
-from ..inference.calibration import FEWEST, Calibration
+from ..inference.calibration import Calibration
 from ..inference.logits import both_views, predict
 from ..recipe import RECIPES, DataOptions, Recipe
 from ..utils.files import public_name
 from . import figures
 from .report import assemble, evaluate_split
 
+DISTORTED = 500  # images, at least: among fewer, one sure mistake may leave nothing confident
 PIECE = 5000  # images of the test split at a time: bounded memory whatever its size
 
 
@@ -114,7 +115,7 @@ def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | Non
     # images, each in many ways.
     shares = distort.shares_of(RECIPES["robust"])
     random = torch.Generator(images.device).manual_seed(0)
-    copies = images.repeat(-(-FEWEST // len(images)), 1, 1, 1)  # (k * N, 3, S, S)
+    copies = images.repeat(-(-DISTORTED // len(images)), 1, 1, 1)  # (k * N, 3, S, S)
     parts = [distort.distort(part, shares, random).round().byte() for part in copies.split(1000)]
     worse = predict(network, torch.cat(parts), both_views)[0]  # (k * N, C)
     return Calibration.fit(logits, data.validation.labels.cpu(), worse)
