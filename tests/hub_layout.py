@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset, Features
+from datasets import ClassLabel, Dataset, Features, disable_progress_bars
 from datasets import Image as ImageType
 from PIL import Image
+
+disable_progress_bars()  # of datasets, which tests of messages would see
 
 
 def pixels(count: int, size: int = 32, grey: bool = False, seed: int = 0) -> np.ndarray:

@@ -169,10 +169,10 @@ def test_what_is_too_large_is_not_fetched(
 
 def test_a_strangers_architecture_is_refused_before_its_weights_come(hub: Hub, tiny: Path) -> None:
     push_to_hub(tiny, ID)
-    content = json.loads((tiny / "config.json").read_text()) | {"architecture": "resnet18"}
+    content = json.loads((tiny / "config.json").read_text()) | {"architecture": "resnet81"}
     files = hub.repos["model", ID].files | {"config.json": json.dumps(content).encode()}
     hub.add("some/stranger", files)
-    with pytest.raises(ConfigError, match="resnet18"):
+    with pytest.raises(ConfigError, match="resnet81"):
         from_pretrained("some/stranger")
     assert any("some/stranger/resolve/main/config.json" in line for line in hub.asked)
     assert not any("safetensors" in line for line in hub.asked if "some/stranger" in line)
