@@ -12,8 +12,9 @@ import pytest
 from conftest import NAMES, Program, picture
 from PIL import Image
 
-from benchmarks.photographs import ask, ccr, measure, read, share, summary
+from benchmarks.photographs import ask, ccr, draw, ece, measure, read, share, summary, worst
 from model import Classifier
+from model.utils.errors import DataError
 
 COLUMNS = ("truth", "label", "probability", "verdict", "scope")
 
@@ -57,6 +58,11 @@ def test_intervals_are_wilsons(right: int, count: int, low: float, high: float) 
     assert (found["low"], found["high"]) == pytest.approx((low, high), abs=5e-5)
 
 
+def test_a_share_of_nothing_is_none() -> None:
+    assert [*share(np.array([], bool)).values()] == [0, 0, None, None, None]
+    assert share(np.array([True, False, True, True]))["share"] == 0.75
+
+
 def test_ccr_by_hand() -> None:
     strangers = np.arange(20.0)  # 5 %: one may pass, 19; so 18 is the threshold
     known = np.array([18.0, 18.5, 30.0, 25.0, 5.0])
@@ -67,6 +73,14 @@ def test_ccr_by_hand() -> None:
     assert ccr(known, right, strangers, 1.0) == 0.8  # all that are named right
     assert ccr(known, right, np.full(3, 40.0), 0.05) == 0.0
     assert ccr(known, right, np.full(20, 18.0), 0.05) == 0.4  # ties do not pass
+
+
+def test_the_calibration_error_by_hand() -> None:
+    probability = np.array([0.95, 0.95, 0.95, 0.5, 0.5])
+    right = np.array([True, True, False, True, False])
+    # Three at 0.95 of which 2/3 come true, two at 0.5 of which one does.
+    assert ece(probability, right) == pytest.approx(3 / 5 * (0.95 - 2 / 3), abs=1e-6)
+    assert ece(np.array([1.0]), np.array([True])) == 0
 
 
 def test_all_numbers_by_hand() -> None:
@@ -92,6 +106,40 @@ def test_all_numbers_by_hand() -> None:
     assert found["ece"] == pytest.approx(errors / 5)  # each in a bin of its own
     assert [one["said"] for one in found["mistakes"]] == ["cat", "frog", "ship"]
     assert "(2 of 3; " in summary(found)
+
+
+def test_a_verdict_counts_more_than_a_probability() -> None:
+    found = measure(
+        answers(
+            ("dog", "dog", 0.6, "confident"),
+            ("dog", "dog", 0.99, "unsure"),
+            ("other", "cat", 0.7, "unsure"),
+        )
+    )["ccr"]["its verdict, then its probability"]
+    assert found["at 5% FPR"] == 1  # both above the stranger, 0.6 by its verdict
+
+
+def test_the_worst_come_first_and_strangers_have_half_of_the_places() -> None:
+    many = [("dog", "cat", 0.5 + i / 100, "confident") for i in range(10)]
+    others = [("other", "cat", 0.9 + i / 100, "confident") for i in range(5)]
+    shown = worst(answers(*many, *others, ("dog", "cat", 1.0, "unsure")), 8)
+    expected = [0.59, 0.58, 0.57, 0.56, 0.94, 0.93, 0.92, 0.91]
+    assert shown.probability.tolist() == pytest.approx(expected)
+    assert len(worst(answers(*many, *others), 100)) == 15
+    few = worst(answers(*many, *others[:1]), 8)
+    assert few.truth.tolist() == ["dog"] * 7 + ["other"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_the_sheet_shows_any_number_of_mistakes(count: int) -> None:
+    wrong = answers(*[("dog", "a class with a long name", 0.99, "confident")] * count)
+    assert len(draw(wrong, measure(ANSWERS)).axes) == max(1, -(-count // 6)) * 6
+
+
+@pytest.mark.parametrize("rows", [slice(5), slice(5, None)])
+def test_both_sorts_are_needed(rows: slice) -> None:
+    with pytest.raises(DataError, match="0 "):
+        measure(ANSWERS[rows])
 
 
 def photographs(folder: Path, truths: list[str], **columns: list[str]) -> Path:
@@ -127,6 +175,19 @@ def test_photographs_are_read_as_they_are_stored(classifier: Classifier, tmp_pat
     for content in found.content:
         with Image.open(io.BytesIO(content)) as image:
             assert image.size == (150, 120)
+
+
+def test_what_is_wrong_with_a_dataset_is_named(classifier: Classifier, tmp_path: Path) -> None:
+    folder = photographs(tmp_path / "unknown", ["ring", "wolf"])
+    with pytest.raises(DataError, match="'wolf'"):
+        ask(classifier, read(str(folder)))
+    other = tmp_path / "labels"
+    other.mkdir()
+    datasets.Dataset.from_dict({"image": [1], "label": [2]}).to_parquet(other / "test.parquet")
+    with pytest.raises(DataError, match="image, label"):
+        read(str(other))
+    with pytest.raises(DataError, match="--photos"):
+        read(str(tmp_path / "nowhere"))
 
 
 @pytest.mark.slow

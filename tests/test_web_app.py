@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import re
 import socket
 import urllib.request
 from collections.abc import Iterator
@@ -208,3 +209,13 @@ def test_mcp_offers_the_api_as_tools() -> None:
     assert set(tools) == {"classify", "classify_batch"}
     assert tools["classify"]["inputSchema"]["required"] == ["image"]
     assert "calibrated" in tools["classify"]["description"]
+
+
+def test_the_page_refers_to_no_other_machine(default_url: str) -> None:
+    for name in ("", "theme.css"):
+        with urllib.request.urlopen(default_url + name) as answer:
+            text = answer.read().decode()
+        loaded = re.findall(
+            r"""(?:src|href)=["'](https?://[^"']+)|url\(['"]?(https?://[^)]+)""", text
+        )
+        assert loaded == []
