@@ -1,6 +1,7 @@
 """Datasets in the hub's layout, made by the tests: columns, classes, splits, pixels."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from hub_layout import encoded, layout, pixels, save
 from hub_state import Hub
 from PIL import Image
 
-from model.data import load_outliers, open_dataset
+from model.data import channel_statistics, load_outliers, open_dataset
 from model.utils.images import read_square
 
+REAL = os.environ.get("CIFARNET_TEST_DATA")
 CARD = """---
 dataset_info:
   features:
@@ -206,3 +208,15 @@ def test_fingerprints_tell_pixels_labels_and_names_apart(tmp_path: Path) -> None
     expected = "d4507c2f1a27f1d3ce385b87cb0226db8d554a8a948ab024297f79191275b26b"
     assert base["train"].fingerprint == same["train"].fingerprint == expected
     assert len({s.fingerprint for s in (base["train"], base["test"], renamed["train"])}) == 3
+
+
+@pytest.mark.skipif(not REAL, reason="CIFARNET_TEST_DATA names no folder with CIFAR-10")
+def test_real_cifar10() -> None:
+    dataset = open_dataset(str(REAL))
+    train = dataset.splits["train"].load()
+    assert train.labels.bincount().tolist() == [5000] * 10
+    mean, std = channel_statistics(train.images)
+    # The values that every CIFAR-10 recipe quotes.
+    assert mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=5e-4)
+    assert std == pytest.approx((0.2470, 0.2435, 0.2616), abs=5e-4)
+    assert dataset.label_names[3] == "cat"

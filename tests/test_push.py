@@ -1,11 +1,15 @@
 """Sending a model to a hub on loopback, and fetching it again: all of it or nothing, no secrets."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 import timm
-from hub_fixtures import ID, same, train_anew
+from hub_fixtures import ID, ROOT, same, train_anew
+from hub_layout import layout
 from hub_state import WRITER, Fault, Hub
 from test_hub_faults import flipped
 from tiny_model import make_network
@@ -143,6 +147,30 @@ def test_names_on_a_hub_that_lead_elsewhere(hub: Hub, tiny: Path, tmp_path: Path
     pull(ID, tmp_path / "copy")
     assert names(tmp_path / "copy") == FILES
     assert push_to_hub(tmp_path / "copy", "you/again").new
+
+
+QUICK = ["--epochs", "1", "--batch-size", "10", "--val-size", "6", "--network", "cifarnet_nano"]
+
+
+def test_a_run_reads_its_data_there_and_is_sent_at_its_end(
+    hub: Hub, outside: dict[str, str], tmp_path: Path
+) -> None:
+    """The dataset comes by its id from the same hub."""
+    shards = layout(tmp_path / "data")
+    files = {f"data/{path.name}": path.read_bytes() for path in shards.glob("*.parquet")}
+    hub.add("some/letters", files, kind="dataset")
+    line = [sys.executable, "train.py", "--dataset", "some/letters", *QUICK]
+    line += ["--output", str(tmp_path / "run"), "--push-to-hub", ID]
+    done = subprocess.run(line, env=outside, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    repo = hub.repos["model", ID]
+    assert f"/{ID}/commit/{repo.refs['main']}" in done.stdout
+    sent = json.loads(repo.files["config.json"])
+    assert sent["label_names"] == ["a", "b", "c"]
+    assert sent["cifarnet"]["data"]["name"] == "some/letters"
+    assert b"some/letters" in repo.files["README.md"]
+    assert WRITER not in done.stdout + done.stderr
+    assert not any(WRITER.encode() in data for data in repo.files.values())
 
 
 @pytest.mark.parametrize(
