@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,7 +55,9 @@ def test_cifar10s_layout(tmp_path: Path) -> None:
         assert loaded.indices.tolist() == list(range(30))
 
 
-def test_a_dataset_on_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> None:
+def test_a_dataset_on_the_hub_is_downloaded_once(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = layout(tmp_path / "d")
     hub.add("you/shapes", {p.name: p.read_bytes() for p in folder.iterdir()}, kind="dataset")
     dataset = open_dataset("you/shapes")
@@ -65,6 +68,10 @@ def test_a_dataset_on_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> No
     assert len(sent) == len(list(folder.glob("*.parquet")))
     open_dataset("you/shapes")
     assert sent == [line for line in hub.asked if "GET" in line and ".parquet" in line]
+    asked = len(hub.asked)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    again = open_dataset("you/shapes").splits["train"]
+    assert (again.fingerprint, len(hub.asked)) == (here.splits["train"].fingerprint, asked)
 
 
 def test_cifar100s_layout_prefers_fine_labels(tmp_path: Path) -> None:

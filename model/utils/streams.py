@@ -69,10 +69,15 @@ def find_streams(name: str) -> Found:
 def _download(name: str) -> str:
     """The folder of the hub's cache that a dataset was downloaded to."""
     try:
+        huggingface_hub.utils.validate_repo_id(name)
+    except ValueError:
+        raise DataError(f"The folder {name} does not exist. {LOCAL_COPY}") from None
+    try:
         with asking(f"There is no folder {name!r} here, and fetching such a dataset failed"):
             # Asked once: a download alone would try again and again before it gives up on the hub.
-            revision = huggingface_hub.HfApi().dataset_info(name, timeout=HUB_TIMEOUT).sha
-            return huggingface_hub.snapshot_download(name, repo_type="dataset", revision=revision)
+            if not huggingface_hub.constants.HF_HUB_OFFLINE:
+                huggingface_hub.HfApi().dataset_info(name, timeout=HUB_TIMEOUT)
+            return huggingface_hub.snapshot_download(name, repo_type="dataset")
     except HubError as error:
         raise DataError(f"{error} {LOCAL_COPY}") from None
 
