@@ -268,7 +268,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--outliers",
         metavar="DIR_OR_ID",
-        help="a dataset of pictures of none of the classes, to learn what is strange (default: no)",
+        help="a dataset of pictures of none of the classes, to learn what is strange (default: no; "
+        f"with few images {SYNTHETIC})",
     )
     add(
         "--init-from",
