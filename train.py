@@ -88,8 +88,8 @@ class Run:
         images = len(dataset.labels("train"))
         if not values:
             recipe, self.options = asked.plan_for(images)
-        if recipe.name == "small" != asked.recipe.name:
-            self.say(f"{images:,} images are few: the recipe is {recipe.name} (see --recipe).")
+            if recipe.name != asked.recipe.name:
+                self.say(f"{images:,} images are few: the recipe is {recipe.name} (see --recipe).")
         # "auto" is decided once: after a break on another machine, numbers are still of one kind.
         precision = resolve_mixed_precision(recipe.mixed_precision, state.device)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)

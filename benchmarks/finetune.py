@@ -38,7 +38,7 @@ from model.utils.errors import exit_on_error
 CLASSES = ("apple", "bicycle", "castle", "fox", "orchid")
 EACH = (20, 100, 200)  # pictures of a class
 WAYS: dict[str, list[str]] = {
-    "from the default weights": ["--init-from"],
+    "from the default weights": ["--init-from", "{model}"],
     "from nothing": [],
     "resnet18 from nothing": ["--network", "resnet18", "--image-size", "64"],
 }
@@ -146,8 +146,8 @@ def main() -> None:
                 here = folder / "data"
                 for i, (way, flags) in enumerate(WAYS.items()):
                     run = folder / f"run{i}"
-                    weights = [str(args.model)] if "--init-from" in flags else []
-                    scores = learned(here, run, seed, *flags, *weights)
+                    line = [flag.format(model=args.model) for flag in flags]
+                    scores = learned(here, run, seed, *line)
                     runs[way].append(scores | verdicts(run, here, strange))
         result["each"][str(each)] = {
             way: {key: round(statistics.fmean(x[key] for x in some), 4) for key in some[0]}

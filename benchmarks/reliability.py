@@ -10,7 +10,7 @@ import timm
 
 from benchmarks._common import RESULTS, ROOT, where
 from benchmarks.hostile import LARGE, SLOW
-from model.hub.card import _environment
+from model.hub.card import environment
 from model.hub.release import fill
 from model.recipe import RECIPES
 from model.utils import files, images
@@ -25,7 +25,7 @@ LIMITS = (api, archive, guard, images, lessons, models, page, trainings, uploads
 
 def render(block: str, values: dict[str, Any]) -> str:
     """A block of the template."""
-    template = _environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
+    template = environment().from_string(TEMPLATE.read_text(encoding="utf-8"))
     return "".join(template.blocks[block](template.new_context(values))).strip()
 
 

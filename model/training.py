@@ -169,7 +169,9 @@ class Trainer:
         self.outliers = outliers
         self.epochs_done = 0
         # Of ours, which is frozen after some epochs; timm's other networks have none.
-        self.stem_bias = network.stem.conv.bias if isinstance(network, CifarNet) else None
+        ours = isinstance(network, CifarNet)
+        body: Any = network
+        self.stem_bias: Any = body.stem.conv.bias if ours and not recipe.freeze else None
         self.stem_frozen = False
         # The order that convolutions compute in, on processors and GPUs: 1.5 times as fast.
         network.to(memory_format=torch.channels_last)
@@ -189,7 +191,7 @@ class Trainer:
             self.device,
             accelerator.num_processes,
             # Neither can be recorded: float16's scale, and AdamW's rate.
-            recordable=not accelerator.scaler and isinstance(network, CifarNet),
+            recordable=not accelerator.scaler and ours,
         )
         self.optimizers = build_optimizers(self.network, recipe, self.plan.graphs)
         # The schedule scales these; what the optimizers hold is the rate of the moment.
@@ -255,7 +257,7 @@ class Trainer:
         DistributedDataParallel wants the same set of gradients in every step, so there the bias
         keeps its gradient and loses it before the optimizer sees it, to the same effect.
         """
-        if self.stem_bias is None or self.recipe.freeze:
+        if self.stem_bias is None:
             return
         self.stem_frozen = epoch >= self.recipe.stem_bias_epochs
         if self.accelerator.num_processes == 1:
@@ -373,7 +375,7 @@ class Trainer:
 
         accelerate's own wrapper would change float16's scale between the two optimizers.
         """
-        if self.stem_bias is not None and self.stem_frozen:
+        if self.stem_frozen:
             self.stem_bias.grad = None
         scaler = self.accelerator.scaler
         for optimizer in self.optimizers:

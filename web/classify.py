@@ -52,6 +52,13 @@ FILE = "picture-file"  # id of the input that a click on the empty stage opens
 Shown = tuple[Any, ...]
 
 
+def taking(file: str, name: str = "", zone: str = "", live: str = "") -> tuple[gr.HTML, gr.HTML]:
+    """The stage of a picture, and all the ways to give one: `PICKER`; `name` begins both ids."""
+    stage = html(cards.empty_stage(file), f"{name}stage")
+    picker = PICKER.format(file=file, zone=zone, live=live)
+    return stage, html(picker, f"{name}picker", script="files.js camera.js picker.js")
+
+
 def tab(site: Site) -> None:
     """Fills the tab; test images of the site's dataset become examples."""
     models, labels = site.models, site.models.classifier().label_names
@@ -61,9 +68,7 @@ def tab(site: Site) -> None:
     source = gr.Textbox(visible="hidden", label="Picture")
     with gr.Row(equal_height=False, elem_id="classify"):
         with gr.Column(scale=6, min_width=300):
-            stage = html(cards.empty_stage(FILE), "stage")
-            picker = PICKER.format(file=FILE, zone="", live="")
-            chooser = html(picker, "picker", script="files.js camera.js picker.js")
+            stage, chooser = taking(FILE)
             gallery = html(_gallery({}), "examples", script="gallery.js seen.js")
         with gr.Column(scale=5, min_width=300):
             chosen = gr.CheckboxGroup(

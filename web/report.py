@@ -70,9 +70,7 @@ def headline(results: Results) -> str:
         rows.append((noticed, "of generated pictures of other things get no class's name"))
     rows.append((f"{results['model']['parameters'] / 1e6:.2f} M", "parameters"))
     if training := results.get("training"):
-        minutes = training["seconds"] / 60
-        time = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.0f} min"
-        rows.append((f"{minutes * 60:.0f} s" if minutes < 1.5 else time, "training time"))
+        rows.append((_duration(training["seconds"]), "training time"))
     return charts.cards(rows)
 
 
@@ -142,3 +140,9 @@ def learning_curves(results: Results) -> str:
     parts = "".join(f"<div>{one}</div>" for one in drawn)
     note = "An epoch is one pass over all training images."
     return charts.figure(title, f'<div class="grid">{parts}</div>', note)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -14,7 +14,7 @@ from model.utils import files
 from model.utils.errors import CifarnetError
 from web import archive, cards, learn, lessons
 from web.charts import percent
-from web.classify import CAMERA, PICKER, Desk
+from web.classify import CAMERA, Desk, taking
 from web.journal import Journal
 from web.lessons import ENOUGH, FEWEST, OWN, Lesson, Lessons, Subject
 from web.many import checked
@@ -104,9 +104,7 @@ def _tried(school: "School", key: gr.Textbox, journal: Journal) -> list[gr.compo
     looked_at = gr.Textbox(visible="hidden", label="Picture to try")
     with gr.Row(equal_height=False, elem_id="try"):
         with gr.Column(scale=6, min_width=300):
-            stage = html(cards.empty_stage(FILE), "try-stage")
-            picker = PICKER.format(file=FILE, zone="#try", live="#try-answer")
-            tried = html(picker, "try-picker", script="files.js camera.js picker.js")
+            stage, tried = taking(FILE, "try-", "#try", "#try-answer")
         with gr.Column(scale=5, min_width=300):
             answer = html(cards.empty_answer(), "try-answer", script="live.js")
             why = gr.Dropdown([], label="Show what speaks for", elem_id="try-why", visible="hidden")

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from typing import Any, TextIO
 
 import torch.nn.functional as F
@@ -115,10 +116,12 @@ class TrainingJob:
         held = self.data.validation
         if held is None:  # a tenth of fewer than ten
             raise DataError("The dataset has too few images to hold some back; add some.")
-        labels = held.labels.tolist()
-        # One of each class, then a second one of each, and so on.
-        turns = sorted(range(len(labels)), key=lambda row: labels[:row].count(labels[row]))
-        rows = turns[:SHOWN]
+        labels, seen = held.labels.tolist(), Counter[int]()
+        turns = []  # one of each class, then a second one of each, and so on
+        for row, label in enumerate(labels):
+            turns.append((seen[label], row))
+            seen[label] += 1
+        rows = [row for _, row in sorted(turns)[:SHOWN]]
         self.shown: Tensor = held.images[rows]  # (6, 3, S, S)
         started = dict(
             names=self.names,

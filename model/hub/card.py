@@ -76,7 +76,7 @@ def render(template: str, values: dict[str, Any], block: str | None = None) -> s
     """
     from jinja2 import UndefinedError  # whoever only loads a model does not wait for jinja2
 
-    found = _environment().get_template(template)
+    found = environment().get_template(template)
     try:
         if block is None:
             return found.render(values) + "\n"
@@ -86,12 +86,13 @@ def render(template: str, values: dict[str, Any], block: str | None = None) -> s
 
 
 @functools.cache
-def _environment() -> "Environment":
+def environment() -> "Environment":
+    """Where templates are filled, those of the model card and of pages beside it."""
     import jinja2
 
     # Not ModelCard.from_template: that has no filters, lets missing values pass as empty text, and
     # cannot render a single block, which README.md needs.
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -104,8 +105,8 @@ def _environment() -> "Environment":
         "cell": lambda value: " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;"),
         "median": statistics.median,
     }
-    environment.filters |= filters
-    return environment
+    made.filters |= filters
+    return made
 
 
 def front_matter(results: dict[str, Any]) -> ModelCardData:
