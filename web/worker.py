@@ -25,7 +25,7 @@ from model.evaluation import finish
 from model.inference.logits import predict_logits
 from model.utils.device import resolve_mixed_precision, use_all_cores
 from model.utils.errors import CifarnetError, DataError
-from model.utils.machine import cores, machine, peak_memory_mib
+from model.utils.machine import machine, peak_memory_mib
 from model.utils.memory import keep_memory
 from web.charts import data_uri
 from web.matrix import MOST_CLASSES
@@ -213,8 +213,8 @@ def main() -> None:
     job = TrainingJob(float(sys.argv[1]), options.parse(sys.argv[2:]), out)
     _end_with(job)
     if hasattr(os, "nice"):
-        os.nice(10)  # whoever classifies comes first, and has a core besides
-    use_all_cores(max(1, cores() - 1))
+        os.nice(19)  # whoever classifies comes first
+    use_all_cores()
     keep_memory()
     training.CHECK_EVERY = 1  # somebody is watching
     try:

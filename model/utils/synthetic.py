@@ -61,18 +61,18 @@ def _inside(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     largest = np.maximum(abs(x), abs(y))
     shapes = {
-        "disc": radius < 0.9,
-        "ring": (radius < 1) & (radius > 0.6),
-        "square": largest < 0.8,
-        "frame": (largest < 0.95) & (largest > 0.55),
-        "triangle": (y < 0.7) & (y > 1.7 * abs(x) - 1),
-        "cross": (np.minimum(abs(x), abs(y)) < 0.28) & (largest < 1),
-        "stripes": (largest < 1) & (np.floor(x * 2.5) % 2 == 0),
-        "checkers": (largest < 1) & ((np.floor(x * 2) + np.floor(y * 2)) % 2 == 0),
-        "star": radius < 0.62 + 0.38 * np.cos(5 * angle),
-        "crescent": (radius < 1) & (np.hypot(x - 0.45, y) > 0.75),
+        "disc": lambda: radius < 0.9,
+        "ring": lambda: (radius < 1) & (radius > 0.6),
+        "square": lambda: largest < 0.8,
+        "frame": lambda: (largest < 0.95) & (largest > 0.55),
+        "triangle": lambda: (y < 0.7) & (y > 1.7 * abs(x) - 1),
+        "cross": lambda: (np.minimum(abs(x), abs(y)) < 0.28) & (largest < 1),
+        "stripes": lambda: (largest < 1) & (np.floor(x * 2.5) % 2 == 0),
+        "checkers": lambda: (largest < 1) & ((np.floor(x * 2) + np.floor(y * 2)) % 2 == 0),
+        "star": lambda: radius < 0.62 + 0.38 * np.cos(5 * angle),
+        "crescent": lambda: (radius < 1) & (np.hypot(x - 0.45, y) > 0.75),
     }
-    return shapes[name]
+    return shapes[name]()
 
 
 def png(pixels: np.ndarray) -> bytes:
