@@ -44,14 +44,14 @@ def check_data(dataset: ImageDataset, recipe: Recipe) -> tuple[str, str]:
     twice: list[str] = []
     problem = ""
     for split in dataset.splits.values():
-        before = len(unread)
+        before, labels = len(unread), split.labels.tolist()
         for place, name, size, found in _look(split):
             if size is None:
                 unread.append(f"  {name}: {found}")
                 continue
             sizes.append(size)
-            first, *where = seen.setdefault(found, (name, split, label := int(split.labels[place])))
-            if where != [split, label]:
+            first, *where = seen.setdefault(found, (name, split, labels[place]))
+            if where != [split, labels[place]]:
                 twice.append(f"  {name} and {first}")
         if (bad := len(unread) - before) > split.max_bad_images:
             problem = (

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, SIGKILL
 from safetensors.torch import load_file
 from tiny_model import NAMES as FIVE
 from tiny_model import make_network
@@ -126,6 +123,22 @@ def test_a_process_that_dies_is_a_sentence_and_the_next_one_starts(
     wait(lambda: second.state.phase == "training", 20)
 
 
+def test_a_process_that_cannot_start_is_a_sentence_and_others_follow(
+    tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    ends = Kept()
+    for one in (ends.training(tmp_path), ends.training(tmp_path)):
+        trainings.add(one)
+        wait(lambda one=one: not one.state.running, 20)  # type: ignore[misc]
+        assert one.state.phase == "failed"
+        assert "Cannot allocate memory" in one.state.text
+    assert ends == [False, False]
+
+
 def test_closing_ends_all_and_begins_none(
     trainings: Trainings,
     one_runs_and_one_waits: tuple[Training, Training],
@@ -220,53 +233,16 @@ def test_a_training_to_its_end_gives_the_weights_of_train_py(
     assert (tmp_path / "page" / "README.md").is_file()
 
 
-APP = """
-import sys, time
-from pathlib import Path
-from web.trainings import Training, Trainings
-if __name__ == "__main__":
-    trainings = Trainings()
-    options = {"dataset": "synthetic", "recipe": "release"}
-    training = Training("shapes", Path(sys.argv[1]), options, print)
-    trainings.add(training)
-    while not training.state.losses: time.sleep(0.05)
-    print(training._process.pid, flush=True)
-    time.sleep(600)
-"""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("sign", [SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_it_ends_with_the_app_however_that_ends(sign: signal.Signals, tmp_path: Path) -> None:
-    app = subprocess.Popen(
-        [sys.executable, "-c", APP, str(tmp_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert app.stdout is not None
-        pid = int(app.stdout.readline())
-        assert _alive(pid)
-        app.send_signal(sign)
-        app.wait(20)
-        wait(lambda: not _alive(pid), 20)
-    finally:
-        app.kill()
-        app.communicate()
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not fetched does not."""
-    status = Path(f"/proc/{pid}/status")
-    try:
-        if status.parent.parent.joinpath("self").exists():
-            return "State:\tZ" not in status.read_text()
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
+def test_it_ends_when_the_app_has_ended(tmp_path: Path) -> None:
+    """However that ends, the system closes the pipe that the worker's input is."""
+    training = Kept().training(tmp_path, SHAPES | {"recipe": "release"})
+    with training._spawn() as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline()  # it is at work
+        process.stdin.close()
+        assert process.wait(20) == 1
 
 
 def test_a_training_keeps_its_places_before_anything_is_there() -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from model.data import SYNTHETIC
 from model.hub.config import check_label_names
+from model.recipe import SYNTHETIC
 from model.utils.errors import CifarnetError, ConfigError
 from model.utils.files import public_name
 from model.utils.images import read_image
@@ -178,7 +178,10 @@ class Lesson:
                 raise LessonError(f"There is no more room: {full} as much as they may.")
             picture = next(self._numbers)
             path = self.folder / f"{picture}{suffix}"
-            path.write_bytes(small)
+            try:
+                path.write_bytes(small)
+            except FileNotFoundError:
+                raise LessonError("All of it was deleted meanwhile.") from None
             subject.pictures[picture] = path
             self.bytes += len(small)
 

@@ -139,16 +139,21 @@ def table_of(rows: Sequence[Row]) -> str:
 
 
 def csv_of(rows: Sequence[Row]) -> str:
-    """All rows as CSV. Names that a spreadsheet would take for formulas are kept from being it."""
+    """All rows as CSV. What a spreadsheet would take for a formula is kept from being one."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["file", "label", "probability", "verdict", "problem"])
     for name, _, one in rows:
-        name = f"'{name}" if name[:1] in "=+-@\t\r" else name
         found = one.prediction
-        values = [found.label, f"{found.probability:.4f}", found.verdict] if found else ["", "", ""]
-        writer.writerow([name, *values, one.problem])
+        values: list[Any] = ["", "", ""]
+        if found:
+            values = [_plain(found.label), f"{found.probability:.4f}", found.verdict]
+        writer.writerow([_plain(name), *values, one.problem])
     return out.getvalue()
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def checked(files: Any) -> list[tuple[str, Path]]:

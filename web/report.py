@@ -54,7 +54,7 @@ def headline(results: Results) -> str:
         rows.append((percent(after["ece"], 2), f"{off} after calibration"))
     else:
         rows.append((percent(report["ece"], 2), off))
-    if sure := calibration.get("confident"):
+    if (sure := calibration.get("confident")) and sure["accuracy"] is not None:
         meaning = f"right where it is confident: on {percent(sure['share'])} of the images"
         rows.append((percent(sure["accuracy"], 2), meaning))
     photographs = results.get("photographs") or {}
@@ -80,7 +80,7 @@ def per_class(results: Results) -> str:
     ranked = sorted(classes.items(), key=lambda item: item[1]["recall"])
     missed = [(name, 1 - row["recall"], percent(row["precision"])) for name, row in ranked]
     (worst, most, _), (best, least, _) = missed[0], missed[-1]
-    title = f"{worst.capitalize()} is missed most, {best} least"
+    title = f"{worst[:1].upper()}{worst[1:]} is missed most, {best} least"
     if most == least:
         title = "All classes are missed equally often"
     bars = [

@@ -103,11 +103,16 @@ class Training:
 
     def run(self) -> None:
         """Trains, and returns at the end; a training that was stopped before does not begin."""
-        with self._lock:
-            if self._state.phase == "waiting":
-                self._state = replace(self._state, phase="reading")
-                self._process = self._spawn()
-        last = self._follow(self._process) if self._process is not None else {}
+        last: dict[str, Any] = {}
+        try:
+            with self._lock:
+                if self._state.phase == "waiting":
+                    self._process = self._spawn()
+                    self._state = replace(self._state, phase="reading")
+            if self._process is not None:
+                last = self._follow(self._process)
+        except OSError as error:  # no memory for one more process, say; others wait for their turn
+            last = {"phase": "failed", "text": f"The training could not be started ({error})."}
         self._ended(last.get("phase") == "done")
         with self._lock:
             self._state = self._state.after(last)
@@ -128,8 +133,9 @@ class Training:
         assert process.stdout is not None
         with process:  # closes its pipes
             for line in process.stdout:
-                with self._lock:
-                    self._state = self._state.after(json.loads(line))
+                if line.endswith("\n"):  # what a killed process was writing does not
+                    with self._lock:
+                        self._state = self._state.after(json.loads(line))
         phase = self.state.phase
         if not self.state.running:  # it said itself how it ended
             return {}

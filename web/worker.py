@@ -33,7 +33,7 @@ from web.matrix import MOST_CLASSES
 GRACE = 120.0  # seconds that a stopped training has for its last step and for saving
 SHOWN = 6  # pictures whose predictions are reported
 CACHE_LIMIT = 1.0  # GiB of pixels kept in memory; a larger dataset is streamed
-PATIENCE = 0.5  # seconds between reports of what nobody could follow faster
+PATIENCE = 1.0  # seconds between reports of what nobody could follow faster
 MOST_VALIDATED = 2_000  # images held back that accuracy is measured on
 
 
@@ -74,6 +74,7 @@ class TrainingJob:
             if not self._done:
                 raise
             self._validate()
+        self._answer()
         self.say(phase="saving")
         finish.measure_and_save(  # looks at the test images, now and not before
             self.trainer.ema_or_model,
@@ -177,10 +178,9 @@ class TrainingJob:
         counts = (labels * classes + found).bincount(minlength=classes**2).view(classes, -1)
         confusions = counts.tolist() if classes <= MOST_CLASSES else ()
         self.say(accuracies=(self._done, accuracy), confusions=confusions)
-        self._answer()
         row = {
             # Whole ones, but for the last of a training that was stopped.
-            "epoch": round(self._done, 2) if self._done % 1 else self.trainer.epochs_done,
+            "epoch": round(self._done, 2) if self._done % 1 else int(self._done),
             "train_loss": self._step.loss,
             "validation_loss": F.cross_entropy(logits, labels).item(),
             "validation_accuracy": accuracy,

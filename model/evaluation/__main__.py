@@ -15,7 +15,7 @@ from .. import data, hub
 from ..checkpoint import load_checkpoint
 from ..hub import snapshot
 from ..inference.calibration import Calibration
-from ..recipe import Recipe
+from ..recipe import DataOptions, Recipe
 from ..utils import files
 from ..utils.errors import ConfigError, DataError, TrainingError, exit_on_error
 from . import figures
@@ -117,7 +117,9 @@ def _open(args: argparse.Namespace, saved: dict[str, Any], network: nn.Module) -
         columns = {key: value or saved.get(key) for key, value in columns.items()}
     settings: Any = network.pretrained_cfg
     size = saved.get("image_size") or settings["input_size"][-1]
-    return data.open_dataset(name, image_size=size, **columns)
+    bad = saved.get("max_bad_images")
+    bad = bad if isinstance(bad, int) else 0  # another's card may say anything
+    return data.open_for_training(DataOptions(name, image_size=size, max_bad_images=bad, **columns))
 
 
 def _path_of_run(model: str) -> str | None:

@@ -48,7 +48,7 @@ def export_onnx(
         WeightsError: If its weights are damaged.
         HubError: If the hub has no such model or cannot be reached.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
@@ -112,7 +112,7 @@ def _labelled(path: Path, settings: dict[str, Any]) -> bytes:
     metadata = {
         "input_size": card["input_size"],
         "input_range": [0, 1],
-        "interpolation": card["interpolation"],
+        "interpolation": card.get("interpolation", "bicubic"),
         # Not as bare mean and std, by which a reader would normalise a second time.
         "normalized_inside": {name: card[name] for name in ("mean", "std")},
         "label_names": settings.get("label_names"),

@@ -36,7 +36,7 @@ def pull(
         HubError: If the hub has no such model or cannot be reached.
         OSError: If the directory cannot be written.
     """
-    directory = Path(directory).expanduser().resolve()
+    directory = Path(os.path.expanduser(directory)).resolve()
     if Path(repo_id).is_dir():
         raise ConfigError(f"{repo_id} is a folder here, which needs no fetching; just use it.")
     if directory.is_file() or any(path.is_file() for path in directory.rglob("*")):
