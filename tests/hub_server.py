@@ -43,18 +43,6 @@ class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
 
-    def do_HEAD(self) -> None:
-        self._serve()
-
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def do_PUT(self) -> None:
-        self._serve()
-
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
@@ -78,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"error": told}, refused.status, refused.code)
         except _Cut:
             self.close_connection = True
+
+    do_HEAD = do_GET = do_POST = do_PUT = _serve
 
     def _received(self) -> bytes:
         count = int(self.headers.get("Content-Length") or 0)

@@ -2,13 +2,10 @@
 
 import colorsys
 import io
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import Program
 from PIL import Image
 from scipy.ndimage import zoom
 
@@ -257,19 +254,3 @@ def test_a_network_that_sees_only_light_is_measured() -> None:
     assert found["mean_trained_on"] == pytest.approx(sum(means[k] for k in trained) / 5, abs=1e-5)
     never = [value for kind, value in means.items() if kind not in trained]
     assert found["mean_never_seen"] == pytest.approx(sum(never) / 10, abs=1e-5)
-
-
-@pytest.mark.slow
-def test_the_program_measures_a_run(
-    trained: Path, shapes: Path, program: Program, tmp_path: Path
-) -> None:
-    line = ["-m", "benchmarks.corruptions", trained, "--dataset", shapes, "--images", "6"]
-    done = program(*line, "--output", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "out" / "corruptions.json").read_text())
-    assert found["images"] == 6
-    assert list(found["kinds"]) == list(KINDS)
-    assert "mean_never_seen" in done.stdout
-    refused = program(*line[:-1], "0")
-    assert refused.returncode == 2
-    assert "--images 0" in refused.stderr

@@ -1,19 +1,9 @@
 """Which parts of a picture are looked at."""
 
 import numpy as np
-import pytest
-from PIL import Image
 
 from model.inference import crops
 from model.inference.crops import Picture
-
-
-@pytest.mark.parametrize(
-    ("size", "box"),
-    [((50, 50), (0, 0, 50, 50)), ((100, 40), (30, 0, 70, 40)), ((1, 3), (0, 1, 1, 2))],
-)
-def test_centre(size: tuple[int, int], box: crops.Box) -> None:
-    assert crops.centre(*size) == box
 
 
 def test_small_pictures_have_no_parts() -> None:
@@ -38,16 +28,6 @@ def test_oblong_pictures_have_their_ends() -> None:
     assert (0, 0, 300, 300) in found
     assert (100, 0, 400, 300) in found
     assert (0, 0, 300, 300) not in crops.parts(320, 300, 32)
-
-
-def test_a_crop_scales_a_part() -> None:
-    pixels = np.zeros((64, 64, 3), np.uint8)
-    pixels[32:, 32:] = (10, 20, 30)
-    picture = Picture(Image.fromarray(pixels), (64, 64))
-    found = picture.crop((32, 32, 64, 64), 16)
-    assert found.shape == (16, 16, 3)
-    assert (found == (10, 20, 30)).all()
-    assert (picture.crop((0, 0, 64, 64), 64) == pixels).all()
 
 
 def test_a_large_picture_is_looked_at_as_a_whole_in_three_ways() -> None:

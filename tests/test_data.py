@@ -171,16 +171,6 @@ def test_pieces_are_the_whole_in_order(tmp_path: Path, size: int) -> None:
     assert all(len(piece) == size for piece in pieces[:-1])
 
 
-def test_class_folders(shapes: Path) -> None:
-    dataset = open_dataset(str(shapes))
-    assert dataset.label_names == ("cross", "ring", "stripes")
-    assert dataset.splits["train"].labels.bincount().tolist() == [80, 80, 80]
-    test = dataset.splits["test"].load(torch.tensor([45, 0, 21]))
-    assert test.labels.tolist() == [2, 0, 1]
-    first = np.asarray(Image.open(shapes / "test" / "cross" / "000.png"))
-    assert np.array_equal(test.images[1].permute(1, 2, 0).numpy(), first)
-
-
 def test_without_a_test_split_a_stratified_part_of_train_becomes_it(shapes: Path) -> None:
     splits = open_dataset(str(shapes / "train"), test_fraction=0.25).splits
     assert splits["train"].labels.bincount().tolist() == [60, 60, 60]

@@ -125,12 +125,3 @@ def test_a_share_is_changed_and_no_more() -> None:
     assert torch.equal(
         distort.on_a_share(images, 0.0, generator(), lambda x, random: x + 1), images
     )
-
-
-@pytest.mark.parametrize("name", distort.CHANGES)
-def test_the_same_numbers_give_the_same_pictures(name: str) -> None:
-    change = distort.CHANGES[name]
-    first, again = change(scene(), generator(3)), change(scene(), generator(3))
-    assert torch.equal(first, again)
-    assert first.shape == scene().shape
-    assert not torch.equal(first, change(scene(), generator(4)))

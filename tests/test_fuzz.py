@@ -14,10 +14,8 @@ from tiny_model import NAMES, make_network
 
 from benchmarks.fuzz import TARGETS, search
 from model.hub import from_pretrained, save_pretrained
-from model.inference.classifier import Classifier
 from model.utils.errors import CifarnetError
 
-EDITS = st.lists(st.tuples(st.integers(0, 2**20), st.binary(max_size=4)), max_size=8)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
@@ -28,29 +26,9 @@ BOUNDED = settings(
 )
 
 
-def edited(content: bytes, edits: list[tuple[int, bytes]]) -> bytes:
-    """With some places overwritten."""
-    for at, piece in edits:
-        at %= len(content) + 1
-        content = content[:at] + piece + content[at + len(piece) :]
-    return content
-
-
-@pytest.fixture(scope="module")
-def classify() -> Classifier:
-    return Classifier(make_network(), NAMES)
-
-
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_pretrained(make_network(), tmp_path_factory.mktemp("m") / "good", label_names=NAMES)
-
-
-@BOUNDED
-@given(content=st.binary(max_size=300))
-def test_any_bytes_as_a_picture(classify: Classifier, content: bytes) -> None:
-    with suppress(CifarnetError):
-        assert classify(content).label in NAMES
 
 
 def _places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -75,23 +53,9 @@ def test_any_value_anywhere_in_a_config(good: Path, data: st.DataObject, value: 
         inner[place[-1]] = value
     else:
         content = value
-    _load_with(good, "config.json", json.dumps(content).encode())
-
-
-@BOUNDED
-@given(edits=EDITS, keep=st.integers(0, 2**20))
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_edited_files_of_a_model(
-    good: Path, name: str, edits: list[tuple[int, bytes]], keep: int
-) -> None:
-    content = edited((good / name).read_bytes(), edits)
-    _load_with(good, name, content[: keep % (len(content) + 1)] if keep % 3 == 0 else content)
-
-
-def _load_with(good: Path, name: str, content: bytes) -> None:
     changed = good.with_name("changed")
     shutil.copytree(good, changed, dirs_exist_ok=True)
-    (changed / name).write_bytes(content)
+    (changed / "config.json").write_text(json.dumps(content))
     with suppress(CifarnetError):
         from_pretrained(changed)
 

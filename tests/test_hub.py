@@ -1,6 +1,5 @@
 """Tests of model.hub: what was saved comes back, and damaged weights are refused."""
 
-import io
 import json
 import os
 import pickle
@@ -49,14 +48,6 @@ def test_round_trip(architecture: str, tmp_path: Path) -> None:
     assert loaded.num_classes == 5
     trained = {name: p.requires_grad for name, p in network.named_parameters()}
     assert {name: p.requires_grad for name, p in loaded.named_parameters()} == trained
-
-
-def test_timm_loads_the_same_network(saved: Path) -> None:
-    theirs = timm.create_model(f"local-dir:{saved}", pretrained=True).eval()
-    assert torch.equal(logits_of(theirs), logits_of(from_pretrained(saved)))
-    config: Any = theirs.pretrained_cfg
-    assert (tuple(config["mean"]), tuple(config["std"])) == (MEAN, STD)
-    assert config["label_names"] == NAMES
 
 
 def test_what_timm_saves_can_be_loaded(tmp_path: Path) -> None:
@@ -221,26 +212,13 @@ class Evil:
         return (os.mkdir, ("unpickled",))
 
 
-def as_torch_save(content: Any) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize(
     "content",
     [
         b"",
-        b"\0" * 7,
-        b"\0" * 4096,
-        b"\xff" * 4096,
         (10**15).to_bytes(8, "little") + b"{}",
-        (2).to_bytes(8, "little") + b"{}",
         (4).to_bytes(8, "little") + b"null",
         pickle.dumps(Evil()),
-        as_torch_save({"head.fc.weight": torch.zeros(5, 16)}),
-        as_torch_save(Evil()),
-        b"<!DOCTYPE html><html>not found</html>",
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
     ],
 )

@@ -17,7 +17,6 @@ from model.evaluation.report import report
 from model.hub import save_pretrained
 from model.hub.pull import pull
 from model.utils import files
-from web import matrix
 
 SCRIPTS = ("قطة", "猫", "кошка", "कुत्ता", "👩\u200d👩\u200d👧", "e\u0301toile", "ship", "a|<b>$x$")
 
@@ -68,20 +67,6 @@ def test_a_thousand_classes_are_small_and_come_through_a_hub(hub: Hub, tmp_path:
     copy, _ = pull(ID, tmp_path / "copy")
     assert (copy / "results.json").read_bytes() == (folder / "results.json").read_bytes()
     assert same(from_pretrained(copy), from_pretrained(folder))
-
-
-def test_the_page_counts_the_same_of_few_and_of_many() -> None:
-    """Three pictures of class 1: one is recognised, two are taken for class 0."""
-    labels, guessed = torch.tensor([1, 1, 1, 0]), torch.tensor([0, 0, 1, 0])
-    for classes in (3, 300):
-        names = names_of(classes)
-        logits = torch.nn.functional.one_hot(guessed, classes).float()  # (N, C)
-        results = {"dataset": {"label_names": names}}
-        results |= {"test": {"plain": report(logits, labels, names)}}  # type: ignore[dict-item]
-        count, words = matrix.counted(1, 0, results)
-        assert (count, words[:42]) == (2, "2 of 3 猫 1 pictures were taken for قطة 0: ")
-        assert matrix.counted(2, 2, results)[0] == 0
-        assert "猫 1 taken for قطة 0: 2" in matrix.matrix(results)
 
 
 @pytest.mark.parametrize("classes", [100, 1000])

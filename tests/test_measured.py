@@ -16,11 +16,10 @@ def told(folder: Path, **files: Any) -> dict[str, str]:
 
 def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
     row = {"accuracy": 0.9, "accuracy_stdev": 0.0011, "accuracy_tta_stdev": None, "seeds": 3}
-    row |= {"timed": 3, "seconds_stdev": 7.6}
+    row |= {"seconds_stdev": 7.6}
     slow = row | {"accuracy_tta": 0.941, "seconds": 1234.4, "share_of_peer": 0.4}
     quick = row | {"accuracy_tta": 0.88, "seconds": 85.2, "share_of_peer": None}
-    slowest = slow | {"seconds": 2345, "share_of_peer": 1.172, "timed": 1, "seconds_stdev": None}
-    untimed = row | {"accuracy_tta": 0.5, "seconds": None, "share_of_peer": None, "timed": 0}
+    slowest = slow | {"seconds": 2345, "share_of_peer": 1.172, "seconds_stdev": None}
     content = {
         "peer": "another program",
         "peer_accuracy": 0.9401,
@@ -28,7 +27,6 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
         "recipes": {
             "slow": slow | {"peak_memory_mib": 2100.7},
             "slowest": slowest | {"peak_memory_mib": 4000},
-            "untimed": untimed | {"peak_memory_mib": 4000},
             "quick": quick | {"peak_memory_mib": 900},
         },
         "runs": {"slow": [{"resolved": {"mixed_precision": "bf16"}}]},
@@ -40,7 +38,7 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
     assert table.splitlines()[2:] == [
         "| `quick` | 88.00% | 90.00% ± 0.11 | 85 ± 8 | not measured | 900 MiB | 3 |",
         "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 ± 8 | 1/2.5 | 2,101 MiB | 3 |",
-        "| `slowest` | 94.10% | 90.00% ± 0.11 | 2,345 | 1.17 | 4,000 MiB | 3, 1 timed |",
+        "| `slowest` | 94.10% | 90.00% ± 0.11 | 2,345 | 1.17 | 4,000 MiB | 3 |",
         "| baseline | 94.01% | | 2,000 | 1 | | |",
     ]
     trained: dict[str, Any] = {"seconds": 2.345, "runs": [[2.3, 0.94]] * 5}
@@ -69,6 +67,7 @@ def test_sentences_of_what_was_measured_and_no_others(tmp_path: Path) -> None:
 
 def test_inference_and_scaling(tmp_path: Path) -> None:
     inference = {
+        "network": "cifarnet_base",
         "ways": {
             "as Classifier runs it": {"images_per_second": 1500.4},
             "ONNX Runtime": {"images_per_second": 1200.2},
@@ -85,7 +84,7 @@ def test_inference_and_scaling(tmp_path: Path) -> None:
         "by_processes": {"images_per_second": {"1": [10.0, 12.0, 11.0], "2": [12.1, 12.1, 1.0]}},
     }
     first, second = told(tmp_path, inference=inference, scaling=scaling)["speed"].splitlines()
-    assert "in 2.9 ms (median; 99 of 100 in 4.1)" in first
+    assert "by `cifarnet_base` in 2.9 ms (median; 99 of 100 in 4.1)" in first
     assert "256 at once at 1,500 pictures a second, ONNX Runtime at 1,200" in first
     assert "1,000,000 images takes 10.0 minutes and 1.5 GiB" in second
     assert "1.10 times the speed of one" in second

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from test_training import RECIPE, Stripes, finished, trainer
+from test_training import RECIPE, Stripes, trainer
 
 from model import options
 from model.hub import from_pretrained
 from model.inference.classifier import Classifier
-from model.recipe import RECIPES, SMALL, DataOptions, for_few_images
+from model.recipe import FEW, RECIPES, DataOptions, for_few_images
 
 Here = Callable[..., tuple[int, str, str]]
 SHORT = ["--epochs", "10", "--batch-size", "40"]
@@ -123,34 +123,6 @@ def test_a_network_that_does_not_fit_is_told_before_training(two: Path, train_he
         assert "Training" not in said
 
 
-@pytest.mark.parametrize("network", [(), ("--network", "test_resnet", "--image-size", "32")])
-def test_a_training_that_was_interrupted_ends_the_same(
-    two: Path,
-    trained: Path,
-    train_here: Here,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    network: tuple[str, ...],
-) -> None:
-    import train
-
-    arguments = ("--dataset", two, *(network or ("--init-from", trained)), *SHORT)
-    assert train_here(*arguments, "--output", tmp_path / "whole")[0] == 0
-    save = train.Run.save
-
-    def stop(run: train.Run) -> None:
-        save(run)
-        if run.trainer.epochs_done == 1:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(train.Run, "save", stop)
-    assert train_here(*arguments, "--output", tmp_path / "cut")[0] == 130
-    monkeypatch.undo()
-    assert train_here("--resume", tmp_path / "cut")[0] == 0
-    for name in ("model.safetensors", "config.json"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-
-
 def test_another_network_than_the_saved_one_is_refused(
     two: Path, trained: Path, train_here: Here
 ) -> None:
@@ -164,7 +136,7 @@ def test_another_network_than_the_saved_one_is_refused(
 
 def test_a_recipe_for_few_images_is_chosen_unless_one_is_named() -> None:
     asked = options.parse(["--dataset", "d", "--epochs", "7"])
-    small, large = asked.plan_for(SMALL)[0], asked.plan_for(SMALL + 1)[0]
+    small, large = asked.plan_for(FEW)[0], asked.plan_for(FEW + 1)[0]
     assert small == dataclasses.replace(RECIPES["small"], epochs=7)
     assert large == dataclasses.replace(RECIPES["default"], epochs=7)
     for named in (["--recipe", "flash"], ["--dataset", "synthetic"]):
@@ -174,7 +146,12 @@ def test_a_recipe_for_few_images_is_chosen_unless_one_is_named() -> None:
 def test_few_images_are_trained_on_longer_than_many_and_beside_generated_ones() -> None:
     new, mine = DataOptions("d"), DataOptions("d", init_from="m")
     assert [for_few_images(n, mine)[0].epochs for n in (60, 133, 250, 2_000)] == [30, 30, 16, 8]
-    assert for_few_images(2_000, new)[0].epochs == RECIPES["small"].epochs
+    assert [for_few_images(n, new)[0].epochs for n in (60, 2_000, 5_000, 10_000)] == [
+        30,
+        30,
+        12,
+        10,
+    ]
     assert for_few_images(60, mine, epochs=5)[0].epochs == 5
     assert for_few_images(60, mine)[1].outliers == "synthetic"
     assert for_few_images(60, DataOptions("d", outliers="o"))[1].outliers == "o"
@@ -183,14 +160,14 @@ def test_few_images_are_trained_on_longer_than_many_and_beside_generated_ones() 
 
 def test_balanced_weights_are_the_gradient_of_balanced_classes() -> None:
     """Three images of one class count as much as one of the other, given three times."""
-    whole = Stripes()
-    bright = dataclasses.replace(RECIPE, flip=False, translate=0, label_smoothing=0.0)
-    run = trainer(bright)
-    run.class_weights = torch.tensor([2 / 3, 2.0])
-    rows = torch.cat(((whole.labels == 0).nonzero()[:3, 0], (whole.labels == 1).nonzero()[:1, 0]))
-    _, _, weights = run._with_outliers(whole.images[rows], whole.labels[rows])
-    torch.testing.assert_close(weights, torch.tensor([2 / 3, 2 / 3, 2 / 3, 2.0]))
-    finished(run)
+    images, labels = Stripes().images, Stripes().labels  # by turns of class 0 and 1
+    run = trainer(dataclasses.replace(RECIPE, translate=0, cutout=0))
+    run.network.eval()  # whose statistics would tell one picture from three
+    losses = []
+    for rows, weights in (([0, 2, 4, 1], (2 / 3, 2.0)), ([0, 2, 4, 1, 1, 1], (1.0, 1.0))):
+        run.class_weights = torch.tensor(weights)
+        losses.append(run._gradients(images[rows], labels[rows], 32, len(rows)).item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_balanced_weights_come_from_the_images_that_are_trained_on(

@@ -12,7 +12,7 @@ import pytest
 from conftest import NAMES, Program, picture
 from PIL import Image
 
-from benchmarks.photographs import ask, ccr, draw, ece, measure, read, share, summary, worst
+from benchmarks.photographs import ask, ccr, draw, measure, read, share, summary, worst
 from model import Classifier
 from model.utils.errors import DataError
 
@@ -44,20 +44,6 @@ ANSWERS = answers(
 )
 
 
-@pytest.mark.parametrize(
-    ("right", "count", "low", "high"),
-    [  # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_intervals_are_wilsons(right: int, count: int, low: float, high: float) -> None:
-    found = share(np.arange(count) < right)
-    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=5e-5)
-
-
 def test_a_share_of_nothing_is_none() -> None:
     assert [*share(np.array([], bool)).values()] == [0, 0, None, None, None]
     assert share(np.array([True, False, True, True]))["share"] == 0.75
@@ -73,14 +59,6 @@ def test_ccr_by_hand() -> None:
     assert ccr(known, right, strangers, 1.0) == 0.8  # all that are named right
     assert ccr(known, right, np.full(3, 40.0), 0.05) == 0.0
     assert ccr(known, right, np.full(20, 18.0), 0.05) == 0.4  # ties do not pass
-
-
-def test_the_calibration_error_by_hand() -> None:
-    probability = np.array([0.95, 0.95, 0.95, 0.5, 0.5])
-    right = np.array([True, True, False, True, False])
-    # Three at 0.95 of which 2/3 come true, two at 0.5 of which one does.
-    assert ece(probability, right) == pytest.approx(3 / 5 * (0.95 - 2 / 3), abs=1e-6)
-    assert ece(np.array([1.0]), np.array([True])) == 0
 
 
 def test_all_numbers_by_hand() -> None:
@@ -106,17 +84,6 @@ def test_all_numbers_by_hand() -> None:
     assert found["ece"] == pytest.approx(errors / 5)  # each in a bin of its own
     assert [one["said"] for one in found["mistakes"]] == ["cat", "frog", "ship"]
     assert "(2 of 3; " in summary(found)
-
-
-def test_a_verdict_counts_more_than_a_probability() -> None:
-    found = measure(
-        answers(
-            ("dog", "dog", 0.6, "confident"),
-            ("dog", "dog", 0.99, "unsure"),
-            ("other", "cat", 0.7, "unsure"),
-        )
-    )["ccr"]["its verdict, then its probability"]
-    assert found["at 5% FPR"] == 1  # both above the stranger, 0.6 by its verdict
 
 
 def test_the_worst_come_first_and_strangers_have_half_of_the_places() -> None:

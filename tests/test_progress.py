@@ -19,13 +19,11 @@ def report(step: int) -> StepReport:
 
 
 def test_the_bar_counts_pixels(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = RunProgress(RECIPE, 10, 32, show=True)
+    progress = RunProgress(RECIPE, 10, 32, 0, show=True)
     assert progress.bar.total == 10 * 16**2 + 10 * 32**2
-    progress.start(0)
     progress.update(report(4))
     assert progress.bar.n == 4 * 16**2
     progress.update(report(10))
-    progress.start(1)
     progress.update(report(5))
     assert progress.bar.n == 10 * 16**2 + 5 * 32**2
     progress.line("epoch 1/2")
@@ -38,9 +36,11 @@ def test_the_bar_counts_pixels(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_resumed_run_starts_where_it_stopped() -> None:
-    progress = RunProgress(RECIPE, 10, 32, show=False)
-    progress.start(1)
+    progress = RunProgress(RECIPE, 10, 32, 1, show=True)
     assert progress.bar.n == progress.bar.initial == 10 * 16**2
+    progress.update(report(5))
+    assert progress.bar.n == 10 * 16**2 + 5 * 32**2
+    progress.close()
 
 
 @pytest.mark.parametrize(("has_units", "expected"), [(True, "bf16"), (False, "no")])

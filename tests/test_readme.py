@@ -142,7 +142,8 @@ def test_the_folder_is_a_space_and_stays_one() -> None:
         assert {"title", "emoji", "colorFrom", "colorTo", "pinned", "python_version"} <= set(front)
         wanted = re.search(r"gradio>=(\d+)\.(\d+)", (ROOT / "requirements.txt").read_text())
         assert wanted
-        assert front["sdk_version"].split(".")[:2] >= list(wanted.groups())
+        found = map(int, front["sdk_version"].split("."))
+        assert (*found,) >= tuple(map(int, wanted.groups()))
         assert front["library_name"] == "timm"
 
 

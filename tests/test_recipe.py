@@ -4,8 +4,10 @@ import dataclasses
 import json
 
 import pytest
+import timm
 
-from model.recipe import RECIPES, Recipe
+import model  # noqa: F401  (registers the networks)
+from model.recipe import OURS, RECIPES, Recipe
 from model.utils.errors import ConfigError
 
 
@@ -13,11 +15,6 @@ from model.utils.errors import ConfigError
 def test_json_round_trip(name: str) -> None:
     recipe = RECIPES[name]
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
-
-
-def test_a_recipe_cannot_be_changed() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Recipe().epochs = 3  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -81,3 +78,8 @@ def test_resolution_grows_at_its_shares() -> None:
     assert sizes == [16, 16, 24, 24, 32, 32, 32, 32]
     assert recipe.size_at(2, 8, 28) == 20  # 21, to even
     assert recipe.size_at(100, 8, 48) == 48
+
+
+def test_our_networks_are_those_that_are_registered() -> None:
+    """`--help` does not wait for timm, and so names them itself."""
+    assert sorted(OURS) == sorted(timm.list_models("cifarnet_*"))

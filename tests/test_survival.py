@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_interruptions_change_nothing(shapes: Path, tmp_path: Path) -> None:
-    options = ["--dataset", str(shapes), *QUICK]
+    options = ["--dataset", str(shapes), *QUICK, "--cache-limit", "0"]  # streamed
     report = survive(tmp_path, options, kills=4, each=4)
     assert report.faults == []
     assert report.kills.total() >= 4

@@ -1,22 +1,9 @@
 """The generated pictures: balanced, the same everywhere, neither trivial nor all alike."""
 
-import numpy as np
-import pytest
 import torch
 
 from model.data import open_dataset
-from model.utils.synthetic import NAMES, picture
-
-
-@pytest.mark.parametrize("label", range(10))
-def test_pictures_of_a_class_differ_and_show_something(label: int) -> None:
-    rng = np.random.default_rng(1)
-    pictures = [picture(label, rng) for _ in range(20)]
-    assert len({x.tobytes() for x in pictures}) == 20
-    for image in pictures:
-        assert (image.shape, image.dtype) == ((32, 32, 3), np.uint8)
-        # Noise alone deviates by 22; a shape whose colour is 70 or more away adds to it.
-        assert image.astype(float).std((0, 1)).max() > 22
+from model.utils.synthetic import NAMES
 
 
 def test_the_mean_picture_of_a_class_does_not_give_it_away() -> None:

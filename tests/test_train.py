@@ -204,38 +204,6 @@ def test_a_tracker_gets_the_curves(shapes: Path, program: Program, tmp_path: Pat
     assert b"train_loss" in events
 
 
-@pytest.mark.slow
-def test_an_interrupted_streamed_run_resumes_to_the_same_weights(
-    shapes: Path, program: Program, tmp_path: Path
-) -> None:
-    whole, run = tmp_path / "whole", tmp_path / "run"
-    line: list[str | Path] = ["train.py", "--dataset", shapes, *QUICK, "--cache-limit", "0"]
-    assert program(*line, "--output", whole).returncode == 0
-    log = run / "log.jsonl"
-    kill_when(
-        [*line, "--output", run],
-        lambda: log.is_file() and bool(log.read_text()),
-        SIGKILL,
-    )
-    (run / f".{NAME}.0123abcd.tmp").write_bytes(b"as a killed write leaves it")
-    done = program("train.py", "--resume", run)
-    assert done.returncode == 0, done.stderr
-    assert "streamed in every epoch" in done.stdout
-    assert same_weights(whole, run)
-    results = json.loads((run / "results.json").read_text())
-    assert results["test"]["plain"]["accuracy"] > 0.45  # chance is 0.33
-    assert {path.name for path in run.iterdir()} == LAYOUT | {NAME, "log.jsonl"}
-
-
-def test_an_unreachable_hub_is_one_message(program: Program, tmp_path: Path) -> None:
-    closed = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
-    done = program("train.py", "--output", tmp_path / "run", env=closed, timeout=120)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert "--dataset" in done.stderr
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_loss_that_is_not_finite_keeps_the_checkpoint(
     shapes: Path, refused: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -1,7 +1,6 @@
 """The loop on tiny data: it learns, repeats itself bit for bit, and resumes where it stopped."""
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,8 +21,9 @@ from model.recipe import Recipe
 from model.training import StepReport, Trainer
 from model.utils.errors import TrainingError
 
+NANO = "cifarnet_nano"
 RECIPE = Recipe(
-    network="cifarnet_nano",
+    network=NANO,
     epochs=4,
     batch_size=16,
     gradient_accumulation_steps=1,
@@ -101,17 +101,18 @@ def test_it_learns_and_reports() -> None:
     assert 0 < first.loss < 5
 
 
-def test_the_same_recipe_gives_the_same_weights_and_another_seed_others() -> None:
-    first = finished(trainer())
-    assert same(first, finished(trainer()))
-    assert not same(first, finished(trainer(dataclasses.replace(RECIPE, seed=1))))
-
-
-@pytest.mark.parametrize(("stop_after", "momentum"), [(1, 0.0), (2, 0.85), (3, 0.85)])
-def test_resuming_gives_the_same_weights(stop_after: int, momentum: float, tmp_path: Path) -> None:
-    recipe = dataclasses.replace(RECIPE, sgd_momentum=momentum)
-    whole = finished(trainer(recipe))
-    run = trainer(recipe)
+@pytest.mark.parametrize(
+    ("stop_after", "momentum", "network"),
+    [(1, 0.0, NANO), (2, 0.85, NANO), (3, 0.85, NANO), (2, 0.85, "test_resnet")],  # AdamW's
+)
+def test_resuming_gives_the_same_weights(
+    stop_after: int, momentum: float, network: str, tmp_path: Path
+) -> None:
+    recipe = dataclasses.replace(RECIPE, sgd_momentum=momentum, network=network)
+    whole, run = trainer(recipe), trainer(recipe)
+    for one in (whole, run):  # as of a saved model that a run began with
+        one._normalize_by((0.2,) * 3, (0.4,) * 3)
+    expected = finished(whole)
     for _ in range(stop_after):
         run.train_epoch()
     save_checkpoint(tmp_path, *run.state())
@@ -119,7 +120,7 @@ def test_resuming_gives_the_same_weights(stop_after: int, momentum: float, tmp_p
     torch.manual_seed(999)  # nothing may depend on the global state
     resumed.load_state(*load_checkpoint(tmp_path))
     assert resumed.epochs_done == stop_after
-    assert same(whole, finished(resumed))
+    assert same(expected, finished(resumed))
 
 
 def test_the_first_layer_is_frozen_in_time() -> None:
@@ -225,17 +226,6 @@ def test_early_epochs_are_small() -> None:
     assert sizes == [16] * 8 + [32] * 8
 
 
-def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
-    run = trainer()
-    with torch.no_grad():
-        run.network.head.fc.weight.fill_(math.nan)
-    with pytest.raises(
-        TrainingError, match=r"nan in epoch 1 by step 1 .*--learning-rate"
-    ) as caught:
-        run.train_epoch()
-    assert "half of 0" in str(caught.value)
-
-
 def test_a_checkpoint_of_another_network_is_refused() -> None:
     tensors, values = trainer().state()
     other = trainer(dataclasses.replace(RECIPE, network="cifarnet_small"))
@@ -248,12 +238,6 @@ def test_an_epoch_that_ends_early_is_an_error() -> None:
     run.batches.steps = 5
     with pytest.raises(TrainingError, match="4 steps instead of 5"):
         run.train_epoch()
-
-
-def test_bfloat16_trains_too() -> None:
-    run = trainer(dataclasses.replace(RECIPE, mixed_precision="bf16"))
-    finished(run)
-    assert next(run.network.parameters()).dtype == torch.float32
 
 
 def dark_stripes(seed: int) -> Tensor:

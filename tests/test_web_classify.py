@@ -16,7 +16,7 @@ from model.inference.crops import Picture
 from model.inference.prediction import Explanation, Prediction
 from model.utils.errors import ConfigError
 from web import cards, classify, examples, pictures
-from web.answers import predict, read
+from web.answers import read
 from web.models import Models
 from web.site import Site
 
@@ -75,24 +75,6 @@ def test_nothing_happens_before_there_is_a_picture(desk: classify.Desk) -> None:
 
 def test_a_class_that_a_model_does_not_know_gets_a_sentence(desk: classify.Desk) -> None:
     assert "<img" not in desk.explain(SHIP, "<unicorn>", [])[1]
-
-
-def test_a_box_means_pixels_of_the_original_everywhere(
-    site: Site, desk: classify.Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    ship = Image.open(io.BytesIO(DRAWN.ready[SHIP].content)).convert("RGB")
-    photo = Image.new("RGB", (4000, 3000), ship.getpixel((2, 2)))
-    photo.paste(ship.resize((3000, 3000)), (500, 0))
-    photo.save(tmp_path / "photo.jpg")
-    content = (tmp_path / "photo.jpg").read_bytes()
-    classifier = site.models.classifier()
-    shown = read(content)
-    assert min(shown.image.size) < 3000  # reduced while it was read
-    boxes = [predict(classifier, [picture])[0].box for picture in (shown, classifier.open(content))]
-    assert boxes == [(500, 0, 3500, 3000)] * 2
-    *_, last = desk.look(str(tmp_path / "photo.jpg"), [])
-    assert "left: 12.50%; top: 0.00%; width: 75.00%; height: 100.00%" in last[3]
 
 
 @pytest.mark.parametrize("verdict", ["confident", "unsure", "none"])

@@ -11,34 +11,6 @@ from conftest import ROOT, Program
 from web import use
 
 EXPECTED = {"classifier.py": "This is a ship", "timm_network.py": "[4, 10]"}
-CARD = """---
-license: apache-2.0
----
-
-# cifarnet
-
-<!-- summary -->
-Right on **93%**. See [the paper](https://example.org) and [the code](train.py).
-<!-- /summary -->
-
-![matrix](figures/matrix.png)
-
-## Try it
-
-```sh
-# a comment, no heading
-```
-
-## Figures
-
-![curves](figures/curves.png)
-
-![far](https://example.org/x.png)
-
-## Sources
-
-- Page
-"""
 
 
 @pytest.fixture
@@ -71,11 +43,10 @@ def test_snippets_that_ask_the_page_run(file: str, default_url: str, elsewhere: 
 
 
 def test_a_card_is_shown_without_its_machinery() -> None:
-    text = use.readable(CARD)
+    text = use.readable((ROOT / "README.md").read_text(encoding="utf-8"))
     assert text.startswith("### cifarnet")  # below the page's own headings
-    assert "#### Try it" in text
-    for gone in ("apache", "<!--", "![", "figures/", "Figures", "(train.py)"):
+    assert "#### Classify pictures" in text
+    for gone in ("sdk_version", "<!--", "![", "## Figures", "](docs/"):
         assert gone not in text
-    assert "[the paper](https://example.org)" in text
-    assert "and the code." in text
-    assert "\n# a comment, no heading\n" in text
+    assert "(https://arxiv.org/abs/2303.02644)" in text
+    assert "\n# A torch module: normalised" in text  # a comment, no heading

@@ -2,10 +2,8 @@
 
 import http.client
 import json
-import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,24 +23,6 @@ def _note(event, args):
             file.write(f"{event} {to!r}\\n")
 sys.addaudithook(_note)
 """
-
-
-class Trap:
-    """A server on loopback that should never be asked anything."""
-
-    def __init__(self, family: socket.AddressFamily, address: str) -> None:
-        self._socket = socket.socket(family)
-        self._socket.bind((address, 0))
-        self._socket.listen()
-        self._socket.setblocking(False)
-        self.port = self._socket.getsockname()[1]
-
-    def caught(self) -> bool:
-        """Whether somebody connected; a connection waits until it is accepted."""
-        with self._socket, suppress(BlockingIOError):
-            self._socket.accept()[0].close()
-            return True
-        return False
 
 
 class Site:
