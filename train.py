@@ -74,7 +74,8 @@ class Run:
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
         if asked.deterministic:
             repeat_bit_for_bit()
-        # Before anything computes: accelerate allows one thread, glibc hands memory back.
+        # Before anything computes: accelerate would leave it one thread, and glibc would return
+        # freed memory to the system, only to ask for it again.
         self.threads = use_all_cores(asked.threads or values.get("threads"))
         keep_memory()
         recipe, self.options = asked.recipe, asked.data
@@ -97,7 +98,7 @@ class Run:
         self.repo_id = asked.push_to_hub
         self.accelerator = self._accelerator(asked.track)
         self.history: list[dict[str, Any]] = values.get("history", [])
-        self.saved, self.saved_at = len(self.history), 0.0
+        self.saved_epochs, self.saved_at = len(self.history), 0.0
         self.seconds: float = values.get("seconds", 0.0)
         self.peak_before: float = values.get("peak_memory_mib") or 0.0
         self.machine: dict[str, Any] = values.get("machine", {})
@@ -132,7 +133,8 @@ class Run:
         elif self.options.init_from:
             begin = hub.from_pretrained(self.options.init_from)
         trainer = build_trainer(recipe, self.data, self.accelerator, begin=begin, compiled=compiled)
-        hub.pretrained.config_of(trainer.network)  # what cannot be saved need not be trained
+        # For its errors alone: what cannot be saved is refused now, and not after training.
+        hub.pretrained.config_of(trainer.network)
         if values:
             trainer.load_state(tensors, values["trainer"])
         if trainer.epochs_done == recipe.epochs:
@@ -187,7 +189,7 @@ class Run:
             f"({time.perf_counter() - began:.1f} s)"
         )
         if self.main:
-            # Nothing is learned from these, but one that cannot be read must not end a day's work.
+            # Decoded only to find files that cannot be read: one must not end a day's work.
             for _ in test.iter_batches(None, finish.PIECE):
                 pass
             if len(test.bad) == len(test.labels):
@@ -216,7 +218,7 @@ class Run:
             # A checkpoint is written beside the last one; weights and figures take less than it.
             tensors = self.trainer.state()[0].values()
             folder.check_space(self.directory, 3 * sum(tensor.nbytes for tensor in tensors))
-        if self.trainer.epochs_done < self.recipe.epochs:  # else another one trained
+        if self.trainer.epochs_done < self.recipe.epochs:  # else that of the checkpoint trained
             self.machine = machine(self.accelerator.device)
         if not self.trainer.epochs_done:
             self.save()  # from here on the run can be resumed
@@ -227,12 +229,15 @@ class Run:
             f"{self.data.loader.steps} steps"
         )
         progress = RunProgress(
-            self.recipe, self.data.loader.steps, self.options.image_size, self.main
+            self.recipe,
+            self.data.loader.steps,
+            self.options.image_size,
+            self.trainer.epochs_done,
+            self.main,
         )
         try:
             while self.trainer.epochs_done < self.recipe.epochs:
                 began = time.perf_counter()
-                progress.start(self.trainer.epochs_done)
                 report = self.trainer.train_epoch(progress.update)
                 # Validation is only reported, it chooses nothing; calibration uses its images.
                 saving = self._time_to_save()
@@ -306,7 +311,7 @@ class Run:
             }
             checkpoint.save_checkpoint(self.directory, tensors, values)
             self._write_log()  # last: of the two, a log may be a row behind
-        self.saved, self.saved_at = len(self.history), time.monotonic()
+        self.saved_epochs, self.saved_at = len(self.history), time.monotonic()
         self.accelerator.wait_for_everyone()  # whoever is late would time out in the next step
 
     def _write_log(self) -> None:
@@ -314,7 +319,7 @@ class Run:
         files.write_text(self.directory / "log.jsonl", log)
 
     def finish(self) -> None:
-        """Measures on the test split, now and not before; saves model, results, figures, card."""
+        """Shows the network the test split, for the first time; saves model, results and card."""
         if self.main:
             self._write_log()  # a run killed in its last save has a log one row short
             network = self.trainer.ema_or_model  # of a run without an average, the network itself
@@ -351,7 +356,7 @@ def _hint(run: Run | None, resumed: Path | None) -> str:
     """How to go on with an interrupted run."""
     if run is None:
         return advice.how_to_go_on(resumed)
-    return advice.how_to_go_on(run.directory, run.saved, run.recipe.epochs)
+    return advice.how_to_go_on(run.directory, run.saved_epochs, run.recipe.epochs)
 
 
 def _processes() -> PartialState:

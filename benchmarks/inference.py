@@ -25,6 +25,7 @@ from torch import Tensor
 
 from benchmarks._common import in_turn, options, timed, write
 from model import from_pretrained
+from model.hub import read_config
 from model.hub.export import export_onnx
 from model.inference.classifier import BATCH_SIZE, Classifier
 from model.inference.optimize import fold, optimize_for_inference
@@ -109,6 +110,7 @@ def main() -> None:
     }
     answers = classify(args.model, CALLS * args.rounds)
     result: dict[str, Any] = {
+        "network": read_config(args.model)["architecture"],
         "ways": rows,
         "classifier_p50_ms": statistics.median(answers),
         "classifier_p99_ms": statistics.quantiles(answers, n=100)[-1],

@@ -143,7 +143,7 @@ def mean_and_spread(name: str, values: Sequence[float]) -> dict[str, float | Non
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Means and spreads over seeds; time also as a share of the other program's."""
-    row: dict[str, Any] = {"seeds": len(runs), "timed": len(runs)}
+    row: dict[str, Any] = {"seeds": len(runs)}
     for key in ("accuracy_tta", "accuracy", "seconds", "share_of_peer"):
         row |= mean_and_spread(key, [run[key] for run in runs if key in run])
     return row | {"peak_memory_mib": max(run["peak_memory_mib"] or 0 for run in runs)}

@@ -75,7 +75,7 @@ def lesson(page: Any, url: str, folder: Path) -> dict[str, float]:
     page.get_by_role("button", name="Train", exact=True).click()
     page.locator("#training-view").get_by_text("test pictures rightly").first.wait_for()
     trained = time.perf_counter()
-    answered = []
+    answered = list[float]()
     page.locator("#try").get_by_role("button", name="Camera").click()
     while len(answered) <= ANSWERS:
         with page.expect_response(lambda one: "/answer" in one.url):

@@ -93,7 +93,8 @@ def cutmix(
     Args:
         images: In random order, (N, C, H, W), any type.
         targets: Probabilities of the classes, (N, K).
-        share: Of the pictures, the first ones, in [0, 1]; patches come from those that follow.
+        share: Of the pictures, the first ones, in [0, 1]; patches come from those that follow, and
+            after the last one from the first ones again.
         generator: Source of chance, on the images' device.
 
     Returns:
@@ -110,7 +111,8 @@ def cutmix(
     side = torch.rand(count, generator=generator, device=images.device).sqrt()  # (n,)
     patch = inside(height, side)[:, None, :, None] & inside(width, side)[:, None, None, :]
     part = patch.float().mean((1, 2, 3))[:, None]  # (n, 1): what the patch really covers
-    others = images.roll(-count, 0)[:count], targets.roll(-count, 0)[:count]
+    ahead = count % max(len(images), 1) or 1  # where all are changed, from the next picture
+    others = images.roll(-ahead, 0)[:count], targets.roll(-ahead, 0)[:count]
     mixed = torch.where(patch, others[0], images[:count])  # (n, C, H, W)
     told = targets[:count].lerp(others[1], part)  # (n, K)
     return torch.cat((mixed, images[count:])), torch.cat((told, targets[count:]))
@@ -124,10 +126,7 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def normalize(
-    images: Tensor,
-    mean: Sequence[float] | Tensor,
-    std: Sequence[float] | Tensor,
-    dtype: torch.dtype = torch.float32,
+    images: Tensor, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor
 ) -> Tensor:
     """Turns bytes into floats of zero mean and unit variance, in channels_last order.
 
@@ -135,13 +134,12 @@ def normalize(
         images: (N, C, H, W), bytes or floats from 0 to 255.
         mean: Of each channel, in [0, 1].
         std: Of each channel, in [0, 1].
-        dtype: Float type of the result.
 
     Returns:
-        (N, C, H, W).
+        float32 (N, C, H, W).
     """
     on: Any = dict(device=images.device, dtype=torch.float32)
     scale = 1 / (255 * torch.as_tensor(std, **on))  # (C,)
     shift = -torch.as_tensor(mean, **on) * 255 * scale  # (C,)
     images = images.contiguous(memory_format=torch.channels_last).float()
-    return torch.addcmul(shift[:, None, None], images, scale[:, None, None]).to(dtype)
+    return torch.addcmul(shift[:, None, None], images, scale[:, None, None])

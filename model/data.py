@@ -14,15 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .recipe import SMALL, DataOptions, Recipe
+from .recipe import SYNTHETIC, DataOptions, Recipe
 from .utils.errors import ConfigError, DataError
 from .utils.files import public_name
 from .utils.shards import ImageDataset, LabelledImages, Progress, Row, ShardedSplit
 from .utils.streams import Found, find_classes, find_columns, find_streams
-from .utils.synthetic import SYNTHETIC, synthetic
+from .utils.synthetic import synthetic
 
 SAMPLE = 10_000  # training images that statistics come from where not all of them are in memory
 WHITENING_SAMPLE = 5_000
+MOST_OUTLIERS = 60_000
+FEW_HELD_BACK = 200  # images for validation, where there are fewer than ten times as many
 
 # --- 1. Opening: where images and labels are, and what the classes are called ---------------------
 
@@ -180,6 +182,8 @@ class Loader:
     def __init__(
         self, count: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
+        if not count:
+            raise DataError("No training image can be decoded; repair them, or name others.")
         self.batch_size = min(batch_size, count)
         self.steps = count // self.batch_size
         self.seed, self.rank, self.world_size = seed, rank, world_size
@@ -295,7 +299,7 @@ class TrainingData:
     std: tuple[float, ...]
     """Of each channel of the training images, in [0, 1]."""
     counts: Tensor
-    """Images of each class to train on, int64 (C,)."""
+    """Images of each class to train on, those that cannot be decoded among them, int64 (C,)."""
     outliers: Tensor | None
     """Pictures of none of the classes, uint8 (M, 3, S, S) on the device."""
     sizes: dict[str, int]
@@ -394,7 +398,7 @@ def hold_back(dataset: ImageDataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
     labels = dataset.splits["train"].labels
     val_size = recipe.val_size
     if val_size < 0:
-        val_size = max(len(labels) // 10, min(len(labels) // 5, SMALL // 10))
+        val_size = max(len(labels) // 10, min(len(labels) // 5, FEW_HELD_BACK))
     if "validation" in dataset.splits:
         val_size = 0
     if val_size >= len(labels):
@@ -425,9 +429,7 @@ HELD_OUT = frozenset(
 )
 
 
-def load_outliers(
-    name: str, known: Sequence[str], image_size: int, device: torch.device, most: int = 60_000
-) -> Tensor:
+def load_outliers(name: str, known: Sequence[str], image_size: int, device: torch.device) -> Tensor:
     """Reads pictures of none of the classes into memory.
 
     Args:
@@ -436,10 +438,9 @@ def load_outliers(
             those in `HELD_OUT`, are left out.
         image_size: Side in pixels.
         device: Where they go.
-        most: Pictures, evenly spread over the dataset, that are read at most.
 
     Returns:
-        uint8 (M, 3, S, S).
+        uint8 (M, 3, S, S); of more than 60,000, as many that are evenly spread over the dataset.
     """
     # Nothing is tested on outliers: of a dataset without a test split, all are there to learn from.
     dataset = open_dataset(name, image_size=image_size, test_fraction=0)
@@ -448,5 +449,5 @@ def load_outliers(
     rows = usable[split.labels].nonzero().flatten()  # (M,)
     if not len(rows):
         raise DataError(f"{name} (--outliers) has no picture of another class; name another one.")
-    rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), most)).long()]
+    rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MOST_OUTLIERS)).long()]
     return split.load(rows, device=device).images

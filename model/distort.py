@@ -2,7 +2,8 @@
 
 Test images of CIFAR-10 are clean, photographs are not. Each function here is one way in which they
 differ, made for whole batches: no loop over pictures, and nothing that waits for a GPU. All take
-and give floats in [0, 1], (N, 3, H, W), and take their chance from a generator on the same device.
+floats in [0, 1], (N, 3, H, W), and draw random numbers from a generator on the same device; some
+give values beyond, which `distort` cuts off at last.
 """
 
 import functools
@@ -82,12 +83,13 @@ def warp(
     size = uniform(n, math.log(zoom[0]), math.log(zoom[1]), generator, 1).exp()  # (N,)
     stretch = (uniform(n, -0.5, 0.5, generator, 1) * math.log(aspect)).exp()
     angle = uniform(n, -1, 1, generator, 1) * math.radians(degrees)
-    across, along = 1 / (size * stretch), stretch / size
+    x_scale, y_scale = 1 / (size * stretch), stretch / size
+    # The grid's coordinates run from -1 to 1: a side is 2 long.
     place = [uniform(n, -2 * shift, 2 * shift, generator, 1) for _ in range(2)]
     matrix = torch.stack(  # from a place in the new picture to one in the old
         [
-            *(angle.cos() * across, -angle.sin() * along, place[0]),
-            *(angle.sin() * across, angle.cos() * along, place[1]),
+            *(angle.cos() * x_scale, -angle.sin() * y_scale, place[0]),
+            *(angle.sin() * x_scale, angle.cos() * y_scale, place[1]),
         ],
         dim=1,
     ).view(n, 2, 3)  # (N, 2, 3)
@@ -140,7 +142,7 @@ def _filters(size: int, device: str) -> Tensor:
     one pixel takes away; block averages of 12/32 to 30/32 of the resolution; the same averages
     scaled up smoothly, as when a small picture was enlarged.
     """
-    eye = torch.eye(size)  # (S, S): the picture of which a filter's answers are its matrix
+    eye = torch.eye(size)  # (S, S): filtered, its columns are those of the filter's matrix
     rows: list[Tensor] = []
     at = torch.arange(size, dtype=torch.float32)
     for i in range(16):

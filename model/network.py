@@ -68,14 +68,17 @@ class WhiteningStem(nn.Module):
             patches = F.unfold(part.cpu().double(), STEM_KERNEL)  # (n, in_chans * 4, places)
             total += (patches @ patches.mT).sum(0)  # (in_chans * 4, in_chans * 4)
             count += len(part) * patches.shape[-1]
-        variance, vectors = torch.linalg.eigh(total / count)  # ascending
-        keep = min(len(variance), len(weight) // 2)
+        # The mean is not taken off: pictures are normalised. D = in_chans * 4, ascending.
+        variance, vectors = torch.linalg.eigh(total / count)  # (D,), (D, D)
+        keep = min(len(variance), len(weight) // 2)  # filters left over stay random
         vectors = vectors.T.flip(0)[:keep]  # (keep, D), largest variance first
         # An eigenvector's sign is arbitrary and differs between libraries: make it unique.
         vectors *= vectors.gather(1, vectors.abs().argmax(1, keepdim=True)).sign()
         vectors /= (variance.flip(0)[:keep, None] + eps).sqrt()
         # With both signs: GELU lets only one side through, and no direction should be lost.
-        filters = torch.cat((vectors, -vectors)).view(2 * keep, *weight.shape[1:])  # (2k, C, 2, 2)
+        filters = torch.cat((vectors, -vectors)).view(
+            2 * keep, *weight.shape[1:]
+        )  # (2 * keep, C, 2, 2)
         weight[: 2 * keep] = filters.to(weight)
 
 
@@ -122,7 +125,7 @@ class Stage(nn.Module):
             # The first in_chs filters pass their channel through: a deep net starts out shallow.
             weight: Any = conv.weight
             nn.init.dirac_(weight.data[: weight.shape[1]])
-            norm.weight.requires_grad_(False)  # stays 1: the next layer can scale as well
+            norm.weight.requires_grad_(False)  # stays 1: Muon fixes the norm of filters (Jordan)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_chs, H, W) to (N, out_chs, H // 2, W // 2)."""
@@ -163,8 +166,10 @@ class ClassifierHead(nn.Module):
         self.global_pool = SelectAdaptivePool2d(pool_type=pool_type, flatten=bool(pool_type))
         self.fc: nn.Module = nn.Identity()
         if num_classes:
-            self.fc = nn.Linear(self.num_features, num_classes, bias=False)
-            nn.init.normal_(self.fc.weight, std=1 / self.num_features)  # logits near zero
+            # Some poolings give each channel twice.
+            features = self.num_features * self.global_pool.feat_mult()
+            self.fc = nn.Linear(features, num_classes, bias=False)
+            nn.init.normal_(self.fc.weight, std=1 / features)  # logits near zero
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Maps (N, num_features, h, w) to (N, num_classes), or to (N, num_features)."""
@@ -308,7 +313,7 @@ class CifarNet(nn.Module):
             for stage in self.stages:
                 x = checkpoint(stage, x)  # (N, widths[i], h, w)
             return x
-        return self.stages(x)  # (N, 64, 15, 15), (N, 256, 7, 7), (N, 256, 3, 3)
+        return self.stages(x)  # (N, widths[-1], 3, 3) for 32 pixels, by 15 x 15 and 7 x 7
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Maps features (N, num_features, h, w) to logits, or to what the classifier sees."""
@@ -324,7 +329,7 @@ def _cfg(**kwargs: Any) -> dict[str, Any]:
         "url": "",
         "num_classes": 10,
         "input_size": (3, 32, 32),
-        "min_input_size": (3, 16, 16),
+        "min_input_size": (3, 16, 16),  # to which training shrinks images, see `Recipe.size_at`
         "pool_size": (3, 3),
         "crop_pct": 1.0,
         "interpolation": "bicubic",

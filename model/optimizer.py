@@ -1,4 +1,4 @@
-"""Muon for convolution filters, SGD with Nesterov momentum for the rest, one schedule for both."""
+"""Muon for the filters of our networks, SGD for the rest, AdamW for timm's; and one schedule."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -61,8 +61,8 @@ class Muon(Optimizer):
         torch._foreach_mul_(buffers, group["momentum"])
         torch._foreach_add_(buffers, gradients)
         ahead = torch._foreach_add(gradients, buffers, alpha=group["momentum"])  # Nesterov
-        # Filters keep the norm that they would have if every row had length 1, so that a rate means
-        # the same share of the weights all through training.
+        # Each (out, in, h, w) is first scaled to the norm that it has if each of its `out` filters
+        # has norm 1, so that a rate means the same share of the weights all through training.
         norms: Any = torch._foreach_norm(params)
         torch._foreach_div_(params, torch._foreach_mul(norms, len(params[0]) ** -0.5))
         dtype = torch.bfloat16 if has_bf16(params[0].device) else torch.float32
@@ -100,7 +100,8 @@ def build_optimizers(
 
     SGD's rates and decay grow in proportion to the batch; Muon's do not, because its update has the
     same size whatever the gradient's. Networks of timm's that are not ours get AdamW, which most of
-    them were made with: Muon's fixed norms would break those that normalise not every filter.
+    them were made with: Muon fixes each filter's norm, which breaks a network that does not
+    normalise after every convolution.
     """
     if not isinstance(network, CifarNet):
         groups = param_groups_weight_decay(network, TIMM_DECAY)

@@ -5,13 +5,13 @@ import dataclasses
 import difflib
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .recipe import OURS, RECIPES, SMALL, SYNTHETIC, DataOptions, Recipe, for_few_images
+from .recipe import FEW, OURS, RECIPES, SYNTHETIC, DataOptions, Recipe, for_few_images
 from .utils import files
 from .utils.errors import ConfigError, TrainingError
-from .utils.folder import new_name
 
 DEFAULT_DATASET = "uoft-cs/cifar10"
 CACHE_LIMIT = 4.0  # GiB
@@ -44,7 +44,7 @@ class Options:
 
     def plan_for(self, images: int) -> tuple[Recipe, DataOptions]:
         """What is done with so many training images, and with which data."""
-        if self.asked is None or images > SMALL:
+        if self.asked is None or images > FEW:
             return self.recipe, self.data
         return for_few_images(images, self.data, **self.asked)
 
@@ -89,7 +89,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         raise ConfigError(f"--cache-limit {limit} is out of range: 0 GiB or more.")
     if args.cache_limit is not None:
         data = dataclasses.replace(data, cached=None)
-    output = args.output or new_name(recipe.network)
+    output = args.output or Path("runs", f"{recipe.network}-{datetime.now():%Y%m%d-%H%M%S}")
     named = args.recipe or args.from_config or data.name == SYNTHETIC
     asked = None if named else fields
     return Options(recipe, asked, data, limit, output, check_data=bool(args.check_data), **here)

@@ -1,5 +1,6 @@
 """One progress bar for a whole run, whose time left knows that early epochs are cheaper."""
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,14 +34,18 @@ class RunProgress:
         recipe: What will run.
         steps: Steps of an epoch.
         image_size: Side of the images in pixels.
+        done: Epochs that are done: work done earlier says nothing about this machine.
         show: False keeps quiet (processes other than the first).
     """
 
-    def __init__(self, recipe: Recipe, steps: int, image_size: int, show: bool) -> None:
-        self.recipe, self.steps, self.image_size = recipe, steps, image_size
-        self.show = show
+    def __init__(self, recipe: Recipe, steps: int, image_size: int, done: int, show: bool) -> None:
+        self.steps, self.first, self.show = steps, done * steps, show
+        every = steps * recipe.epochs
+        pixels = (recipe.size_at(step, every, image_size) ** 2 for step in range(every))
+        self.until = [0, *itertools.accumulate(pixels)]  # before each step, and at the end
         self.bar = tqdm(
-            total=sum(self._work(step) for step in range(steps * recipe.epochs)),
+            total=self.until[-1],
+            initial=self.until[self.first],
             disable=not show,
             file=sys.stderr,
             smoothing=0.05,
@@ -48,30 +53,17 @@ class RunProgress:
             dynamic_ncols=True,
             bar_format="{percentage:3.0f}% {bar} {elapsed}, left {remaining}{postfix}",
         )
-        self.epoch = self.done = 0
-
-    def _work(self, step: int) -> int:
-        return self.recipe.size_at(step, self.steps * self.recipe.epochs, self.image_size) ** 2
-
-    def start(self, epoch: int) -> None:
-        """Jumps to the beginning of an epoch, counted from 0."""
-        self.epoch, self.done = epoch, 0
-        before = sum(self._work(step) for step in range(epoch * self.steps))
-        if self.bar.n < before:  # resumed: work done earlier says nothing about this machine
-            self.bar.initial = before - self.bar.n
-            self.bar.n = before
 
     def update(self, report: StepReport) -> None:
         """Moves on to the step that the report tells of."""
-        first = self.epoch * self.steps
-        work = sum(self._work(step) for step in range(first + self.done, first + report.step))
-        self.done = report.step
         self.bar.set_postfix_str(
             f"{report.images_per_second:,.0f} images/s, loss {report.loss:.3f}, "
             f"lr {report.learning_rate:.3g}",
             refresh=False,
         )
-        self.bar.update(work)
+        self.bar.update(self.until[self.first + report.step] - self.bar.n)
+        if report.step == self.steps:  # reports of the next epoch count from 0 again
+            self.first += self.steps
 
     def line(self, text: str) -> None:
         """Prints a line above the bar."""

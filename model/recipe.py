@@ -1,4 +1,4 @@
-"""Recipes: everything that decides what a training run computes, in one frozen dataclass."""
+"""What a training run computes (`Recipe`), and from which images (`DataOptions`)."""
 
 import dataclasses
 import math
@@ -7,8 +7,9 @@ from typing import Any
 
 from .utils.errors import ConfigError
 
-SMALL = 2_000  # training images up to which a dataset is small, and has a recipe of its own
-EPOCH_IMAGES, FEWEST_EPOCHS, GENTLE_RATE = 4_000, 8, 0.02  # see `for_few_images`
+FEW = 10_000  # training images up to which a dataset has a recipe of its own, see `for_few_images`
+NEW_IMAGES, NEW_EPOCHS = 60_000, 10  # over all epochs, and epochs at least, from new weights
+TRAINED_IMAGES, TRAINED_EPOCHS, TRAINED_RATE = 4_000, 8, 0.02  # from trained ones, and Muon's rate
 OURS = ("cifarnet_nano", "cifarnet_small", "cifarnet_base")  # networks, see `network`
 SYNTHETIC = "synthetic"  # the dataset that is generated, see `utils.synthetic`
 
@@ -44,9 +45,10 @@ RATE = dict(low=0, high=1e6)
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run: with the same data, machine and processes, on a CPU the same weights.
+    """What one training run does.
 
-    Learning rates are for the mean loss of a batch and hold at the schedule's peak.
+    On a CPU, the same recipe, data and machine, with as many threads and processes, give the same
+    weights. Learning rates are for the mean loss of a batch and hold at the schedule's peak.
     """
 
     name: str = option("default", "name of the recipe")
@@ -56,7 +58,10 @@ class Recipe:
     epochs: int = option(9, "Passes over the training images.", 1)
     batch_size: int = option(2000, "Images an optimizer step, over all processes.", 1)
     gradient_accumulation_steps: int = option(
-        4, "Micro-batches a batch is cut into on a CPU; a GPU takes it whole.", 1
+        4,
+        "Micro-batches a batch is cut into on a CPU, each normalised by itself; a GPU takes it "
+        "whole.",
+        1,
     )
     val_size: int = option(
         -1,
@@ -71,6 +76,7 @@ class Recipe:
     # Rates. Muon moves the convolution filters, SGD the biases and the classifier; SGD's rates and
     # decay are given for 1,000 images a step, and scaled to others.
     # Muon's update has the same size whatever the gradient's, so its rate needs no such scaling.
+    # Networks of timm's that are not ours are moved by AdamW, and use `learning_rate` alone.
     learning_rate: float = option(0.24, "Muon's rate for filters, relative to their norm.", **RATE)
     momentum: float = option(0.6, "Muon's momentum.", 0, BELOW_1)
     newton_schulz_steps: int = option(3, "Iterations that make Muon's update orthogonal.", 1)
@@ -78,7 +84,10 @@ class Recipe:
     head_learning_rate: float = option(0.01, "SGD's rate for the classifier.", **RATE)
     sgd_momentum: float = option(0.85, "Nesterov momentum of SGD.", 0, BELOW_1)
     weight_decay: float = option(
-        0.002, "Share of biases and classifier taken off at the peak, before momentum.", **RATE
+        0.002,
+        "Share of the biases and the classifier that a step at the peak rate takes off; momentum "
+        "adds to it.",
+        **RATE,
     )
     warmup: float = option(
         0.0,
@@ -101,7 +110,7 @@ class Recipe:
         BELOW_1,
     )
 
-    # Augmentation: model/augment.py, then model/distort.py.
+    # Augmentation, in model/augment.py, but for the five in model/distort.py.
     flip: bool = option(True, "Mirror each image in every other epoch.")
     translate: int = option(2, "Largest shift in pixels each way; 0: none.", 0)
     cutout: int = option(0, "Side of the blanked square in pixels; 0: none.", 0)
@@ -140,7 +149,8 @@ class Recipe:
             )
         # A schedule that ends early would leave the last steps without a size.
         ends = [end for end, _ in self.resolution]
-        if not ends or ends != sorted(ends) or ends[-1] != 1 or ends[0] <= 0:
+        rising = all(a <= b for a, b in zip([0, *ends], ends, strict=False))  # NaN is not
+        if not ends or not rising or ends[-1] != 1 or ends[0] <= 0:
             raise ConfigError(
                 f"resolution={self.resolution} must have rising shares that end at 1."
             )
@@ -245,7 +255,7 @@ RECIPES = {
             val_size=2500,
             **PHOTOGRAPHS | dict(cutmix=0.3, ema_decay=0.998),
         ),
-        # 20 to 2,000 images: many small steps, see `for_few_images`.
+        # Up to 10,000 images: many small steps, see `for_few_images`.
         Recipe(
             "small",
             epochs=30,
@@ -272,9 +282,10 @@ RECIPES = {
 def for_few_images(images: int, data: DataOptions, **asked: Any) -> tuple[Recipe, DataOptions]:
     """What is done with few images, and with which data, where nothing else is asked for.
 
-    From trained weights few and small steps suffice, and more make the network forget what it knew:
-    `EPOCH_IMAGES` in all, but `FEWEST_EPOCHS` at least. Generated shapes are the outliers, so that
-    it also learns from so few images what it does not know.
+    Batches are small, or there would be too few steps to learn in, and the more images there are,
+    the fewer epochs. From trained weights few and small steps suffice, and more make the network
+    forget what it knew. Generated shapes are the outliers, so that it also learns from so few
+    images what it does not know.
 
     Args:
         images: To train on, those that are held back among them.
@@ -282,10 +293,12 @@ def for_few_images(images: int, data: DataOptions, **asked: Any) -> tuple[Recipe
         asked: Fields of the recipe that somebody chose.
     """
     recipe = RECIPES["small"]
+    most, fewest = NEW_IMAGES, NEW_EPOCHS
     if data.init_from or asked.get("pretrained"):
-        epochs = max(FEWEST_EPOCHS, min(recipe.epochs, EPOCH_IMAGES // images))
-        recipe = dataclasses.replace(recipe, epochs=epochs, learning_rate=GENTLE_RATE)
-    recipe = dataclasses.replace(recipe, **asked)
+        most, fewest = TRAINED_IMAGES, TRAINED_EPOCHS
+        recipe = dataclasses.replace(recipe, learning_rate=TRAINED_RATE)
+    epochs = max(fewest, min(recipe.epochs, most // images))
+    recipe = dataclasses.replace(recipe, **{"epochs": epochs} | asked)
     if not data.outliers and data.name != SYNTHETIC:
         data = dataclasses.replace(data, outliers=SYNTHETIC)
     return recipe, data

@@ -27,7 +27,6 @@ CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it 
 # Outlier exposure (Hendrycks et al., ICLR 2019, arXiv:1812.04606) gives outliers half the weight of
 # the images, over all; here a quarter as many count twice, which costs less time.
 OUTLIER_SHARE, OUTLIER_WEIGHT = 0.25, 2.0
-OPTIMIZER_STATE = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")  # of a parameter
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,17 @@ class StepReport:
     steps: int
     """Steps of an epoch."""
     loss: float
-    """Mean training loss of the epoch so far."""
+    """Mean training loss of the epoch so far, with outliers and smoothed labels: above that of
+    validation images."""
     learning_rate: float
-    """Muon's."""
+    """Of the first group of parameters: Muon's, where there is Muon."""
     images_per_second: float
     """Of this epoch so far, over all processes."""
 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch in numbers."""
+    """One epoch in numbers, which mean what those of `StepReport` do."""
 
     loss: float
     learning_rate: float
@@ -168,9 +168,9 @@ class Trainer:
         self.device = accelerator.device
         self.outliers = outliers
         self.epochs_done = 0
-        # Of ours, which is frozen after some epochs; timm's other networks have none.
         ours = isinstance(network, CifarNet)
         body: Any = network
+        # The first layer's bias is frozen after some epochs; timm's networks have no such layer.
         self.stem_bias: Any = body.stem.conv.bias if ours and not recipe.freeze else None
         self.stem_frozen = False
         # The order that convolutions compute in, on processors and GPUs: 1.5 times as fast.
@@ -227,7 +227,8 @@ class Trainer:
         total = torch.zeros((), device=self.device)  # summed there, so that no step waits for it
         images_seen = done = 0
         rate = 0.0
-        # Validation left it in evaluation mode, in which what is frozen stays.
+        # Validation left it in evaluation mode. Frozen networks stay in it, or the statistics of
+        # their batch normalisation would change.
         self.parallel.train(not self.recipe.freeze)
         self._freeze_stem(epoch)
         for images, labels, indices in self.batches.epoch(epoch):
@@ -264,7 +265,7 @@ class Trainer:
             self.stem_bias.requires_grad_(not self.stem_frozen)
 
     def _schedule(self, step: int) -> float:
-        """Sets the learning rates of one step and returns Muon's."""
+        """Sets the learning rates of one step; returns the first group's."""
         recipe, steps = self.recipe, self.batches.steps * self.recipe.epochs
         factor = linear_warmup_decay(step, steps, recipe.warmup, recipe.final_rate)
         for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
@@ -293,7 +294,8 @@ class Trainer:
             self._seed(step, rank)
             return self.whole_step(images, labels, size=size, frozen=self.stem_frozen)
         # Micro-batches fit a CPU's caches; each has random numbers of its own, so that it does not
-        # matter which process takes it.
+        # matter which process takes it. Batch normalisation sees one at a time, so that another
+        # number of them trains another network.
         share = -(-recipe.gradient_accumulation_steps // processes)
         parts = min(share, len(images))
         pieces = zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True)
@@ -308,7 +310,9 @@ class Trainer:
     def _seed(self, step: int, part: int) -> None:
         """Sets the random numbers of a micro-batch, which is counted over all processes."""
         key = (self.recipe.seed, self.epochs_done, step, part)
-        self.random.manual_seed(hash(key) % 2**63)  # ints hash the same in every process and run
+        number = hash(key) % 2**63  # ints hash the same in every process and run
+        self.random.manual_seed(number)
+        torch.manual_seed(number)  # dropout, which some networks have, knows no other generator
 
     def _whole_step(self, images: Tensor, labels: Tensor, *, size: int, frozen: bool) -> Tensor:
         """A step in one piece, which can be recorded as a graph; `frozen` tells graphs apart."""
@@ -329,7 +333,7 @@ class Trainer:
         return loss.detach()
 
     def _with_outliers(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """A part of a batch and what it is to answer: outliers follow the images.
+        """A part of a batch and what it is to answer: outliers, not mirrored, follow the images.
 
         Returns:
             Images (N + M, C, H, W), target probabilities (N + M, classes), and each one's weight
@@ -340,20 +344,20 @@ class Trainer:
         smooth = self.recipe.label_smoothing / classes
         targets = torch.full((len(labels), classes), smooth, device=on)  # (N, classes)
         targets.scatter_(1, labels[:, None], 1 - self.recipe.label_smoothing + smooth)
-        weights = self.class_weights[labels]  # (N,)
+        weights = self.class_weights[labels]  # (N,): a patch of another picture changes none
         if self.recipe.cutmix:
             images, targets = augment.cutmix(images, targets, self.recipe.cutmix, self.random)
         if self.outliers is None:
             return images, targets, weights
         count = round(OUTLIER_SHARE * len(images))
         rows = torch.randint(len(self.outliers), (count,), generator=self.random, device=on)
-        none = torch.full((count, classes), 1 / classes, device=on)  # all equally improbable
-        strange = self.outliers[rows]  # (M, C, H, W)
-        if self.recipe.cutmix:  # two strange things are a third
-            strange, none = augment.cutmix(strange, none, 0.5, self.random)
+        even = torch.full((count, classes), 1 / classes, device=on)  # all equally improbable
+        outliers = self.outliers[rows]  # (M, C, H, W)
+        if self.recipe.cutmix:  # what is mixed of two belongs to no class either
+            outliers, even = augment.cutmix(outliers, even, 0.5, self.random)
         return (
-            torch.cat((images, strange)),  # (N + M, C, H, W)
-            torch.cat((targets, none)),  # (N + M, classes)
+            torch.cat((images, outliers)),  # (N + M, C, H, W)
+            torch.cat((targets, even)),  # (N + M, classes)
             torch.cat((weights, torch.full((count,), OUTLIER_WEIGHT, device=on))),  # (N + M,)
         )
 
@@ -436,14 +440,16 @@ class Trainer:
             self.network.load_state_dict(part("network."))
             if self.ema:
                 self.ema.module.load_state_dict(part("average."))
-            for name, optimizer, param in self._trained():
+            trained = {name: (optimizer, param) for name, optimizer, param in self._trained()}
+            for full_name, saved in tensors.items():
+                key, name = full_name.split(".", 1)
+                if key in ("network", "average"):
+                    continue
+                optimizer, param = trained[name]
                 kept = optimizer.state[param]
-                for key in OPTIMIZER_STATE:
-                    if (saved := tensors.get(f"{key}.{name}")) is None:
-                        continue  # SGD without momentum keeps none
-                    if kept.get(key) is None:  # as the optimizer would make it, but for "step"
-                        kept[key] = torch.empty_like(param) if saved.ndim else saved.clone()
-                    kept[key].copy_(saved)  # in place: a CUDA graph keeps its address
+                if kept.get(key) is None:  # as the optimizer would make it, but for "step"
+                    kept[key] = torch.empty_like(param) if saved.ndim else saved.clone()
+                kept[key].copy_(saved)  # in place: a CUDA graph keeps its address
             self.epochs_done = int(values["epochs_done"])
             # A run that began with a saved model has its mean and std, not the data's.
             self._normalize_by(*values["normalization"])

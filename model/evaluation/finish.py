@@ -26,35 +26,6 @@ def measure_and_save(
     data: TrainingData,
     options: DataOptions,
     recipe: Recipe,
-    **about: Any,
-) -> dict[str, Any]:
-    """All that comes after the last epoch: calibration, the test split, and what is written.
-
-    Args:
-        network: The result of training.
-        directory: Of the run.
-        data: What it was trained on.
-        options: As resolved for this run.
-        recipe: As resolved for this run.
-        about: What else `measure` asks for.
-
-    Returns:
-        The content of results.json.
-    """
-    calibration = fit_calibration(network, data)
-    parts = (data, options, recipe, calibration)
-    # What training gave is safe before the test split has a chance to fail.
-    save(network, directory, *parts)
-    results = measure(network, data, recipe, calibration, **about)
-    save(network, directory, *parts, results)
-    return results
-
-
-def measure(
-    network: nn.Module,
-    data: TrainingData,
-    recipe: Recipe,
-    calibration: Calibration | None,
     *,
     history: list[dict[str, Any]],
     seconds: float,
@@ -64,13 +35,15 @@ def measure(
     processes: int,
     bad_images: list[int],
 ) -> dict[str, Any]:
-    """Evaluates a trained network and collects what results.json tells.
+    """All that comes after the last epoch: calibration, the test split, and what is written.
 
     Args:
         network: The result of training.
-        data: What it was trained on; its test split is read here for the first time.
+        directory: Of the run.
+        data: What it was trained on; its test split is shown to the network here for the first
+            time.
+        options: As resolved for this run.
         recipe: As resolved for this run.
-        calibration: What `fit_calibration` gave.
         history: One row an epoch.
         seconds: Spent in training and validation.
         peak_memory_mib: Most memory that the first process held.
@@ -78,7 +51,13 @@ def measure(
         device: Where the network runs.
         processes: That trained together.
         bad_images: Rows of the training split that could not be decoded and were left out.
+
+    Returns:
+        The content of results.json.
     """
+    calibration = fit_calibration(network, data)
+    # What training gave is safe before the test split has a chance to fail.
+    save(network, directory, data, options, recipe, calibration)
     names = data.dataset.label_names
     pieces = data.dataset.splits["test"].iter_batches(None, PIECE, device)
     test = evaluate_split(network, pieces, names, calibration=calibration)
@@ -87,7 +66,7 @@ def measure(
         validation = evaluate_split(network, data.validation, names, calibration=calibration)
     images = data.sizes["train"] * history[-1]["epoch"]
     sizes = {**data.sizes, "test": test["plain"]["count"]}
-    return assemble(network, data.dataset, data.dataset.splits, sizes, device) | {
+    results = assemble(network, data.dataset, data.dataset.splits, sizes, device) | {
         "validation": validation,
         "test": test,
         "calibration": calibration and _calibration(calibration, test, validation),
@@ -103,6 +82,8 @@ def measure(
             "epochs": history,
         },
     }
+    save(network, directory, data, options, recipe, calibration, results)
+    return results
 
 
 def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | None:

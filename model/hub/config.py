@@ -25,8 +25,8 @@ LONGEST_NAME = 255  # characters of a class's name, as of a folder's
 MAX_BYTES = 2**20 + MAX_CLASSES * 4 * LONGEST_NAME  # of a card: up to four a character
 MAX_WIDTH = 65_536
 MAX_DEPTH = 1000  # convolutions in all
-IMAGE_SIZES = range(16, 1025)
-SIZES = f"from {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]}"
+SIDES = range(16, 1025)
+SIZES = f"from {SIDES[0]} to {SIDES[-1]}"
 
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's controls, surrogates and separators of lines
 
@@ -158,7 +158,7 @@ def _short(value: Any) -> str:
 
 
 def _is_side(value: Any) -> bool:
-    return _is_int(value, IMAGE_SIZES[0], IMAGE_SIZES[-1])
+    return _is_int(value, SIDES[0], SIDES[-1])
 
 
 def _is_size(value: Any) -> bool:

@@ -56,15 +56,12 @@ class Calibration:
         """Fits everything to the validation images; with fewer than `FEWEST` in all, no "none".
 
         Args:
-            logits: As `logits.both_views` gives them, (N, C).
+            logits: As `logits.both_views` gives them, (N, C), of one image at least.
             labels: True classes, int64 (N,).
             distorted: Logits of the same images after `distort`, once or several times over,
                 (k * N, C). From which probability on answers are sure is fitted to these as well:
                 on clean images alone, a network is surer than it may be of photographs. So is all
                 else where there are fewer than `FEWEST` images.
-
-        Raises:
-            ValueError: If there are no images.
         """
         every = logits if distorted is None else torch.cat((logits, distorted))  # (M, C)
         enough = logits if len(labels) >= FEWEST else every

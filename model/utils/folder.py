@@ -1,26 +1,14 @@
 """The folder of a run."""
 
-import itertools
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 
 from . import files
 from .errors import ConfigError, TrainingError
 
 LOCK = ".lock"
-
-
-def new_name(network: str) -> Path:
-    """A folder for a run that was not given one; two runs never share one."""
-    first = path = Path("runs") / f"{network}-{datetime.now():%Y%m%d-%H%M%S}"
-    for number in itertools.count(2):
-        if not path.exists():
-            break
-        path = first.with_name(f"{first.name}-{number}")
-    return path
 
 
 @contextmanager

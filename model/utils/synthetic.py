@@ -6,7 +6,6 @@ import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
 from PIL import Image as Picture
 
-SYNTHETIC = "synthetic"
 NAMES = (
     "disc", "ring", "square", "frame", "triangle",
     "cross", "stripes", "checkers", "star", "crescent",
