@@ -18,6 +18,7 @@ if __name__ == "__main__":  # --help and mistakes need not wait for the librarie
     with exit_on_error():
         options.parse()
 
+import timm
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -128,8 +129,9 @@ class Run:
     def _build(self, compiled: bool, tensors: dict[str, Any], values: dict[str, Any]) -> Trainer:
         """The trainer, which begins with new or saved weights, or takes up a checkpoint."""
         recipe, begin = self.recipe, None
-        if values:  # the checkpoint has all weights, and no others need be fetched
-            recipe = dataclasses.replace(recipe, pretrained=False)
+        if values:  # the checkpoint has all weights: none need be fetched or made
+            classes = len(self.data.dataset.label_names)
+            begin = timm.create_model(recipe.network, num_classes=classes, **values["model_args"])
         elif self.options.init_from:
             begin = hub.from_pretrained(self.options.init_from)
         trainer = build_trainer(recipe, self.data, self.accelerator, begin=begin, compiled=compiled)
@@ -298,6 +300,7 @@ class Run:
             self.directory.mkdir(parents=True, exist_ok=True)
             values = {
                 "trainer": values,
+                "model_args": hub.pretrained.config_of(self.trainer.network)["model_args"],
                 "recipe": self.recipe.to_dict(),
                 "data": dataclasses.asdict(self.options),
                 "fingerprint": self.fingerprint,

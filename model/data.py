@@ -299,7 +299,8 @@ class TrainingData:
     std: tuple[float, ...]
     """Of each channel of the training images, in [0, 1]."""
     counts: Tensor
-    """Images of each class to train on, those that cannot be decoded among them, int64 (C,)."""
+    """Images of each class to train on, int64 (C,); of those kept in memory, also such as cannot be
+    decoded."""
     outliers: Tensor | None
     """Pictures of none of the classes, uint8 (M, 3, S, S) on the device."""
     sizes: dict[str, int]
@@ -440,7 +441,7 @@ def load_outliers(name: str, known: Sequence[str], image_size: int, device: torc
         device: Where they go.
 
     Returns:
-        uint8 (M, 3, S, S); of more than 60,000, as many that are evenly spread over the dataset.
+        uint8 (M, 3, S, S); of more than `MOST_OUTLIERS`, as many that are evenly spread.
     """
     # Nothing is tested on outliers: of a dataset without a test split, all are there to learn from.
     dataset = open_dataset(name, image_size=image_size, test_fraction=0)

@@ -125,7 +125,7 @@ class Stage(nn.Module):
             # The first in_chs filters pass their channel through: a deep net starts out shallow.
             weight: Any = conv.weight
             nn.init.dirac_(weight.data[: weight.shape[1]])
-            norm.weight.requires_grad_(False)  # stays 1: Muon fixes the norm of filters (Jordan)
+            norm.weight.requires_grad_(False)  # stays 1: the next layer weighs channels as well
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_chs, H, W) to (N, out_chs, H // 2, W // 2)."""

@@ -100,8 +100,8 @@ def build_optimizers(
 
     SGD's rates and decay grow in proportion to the batch; Muon's do not, because its update has the
     same size whatever the gradient's. Networks of timm's that are not ours get AdamW, which most of
-    them were made with: Muon fixes each filter's norm, which breaks a network that does not
-    normalise after every convolution.
+    them were made with: Muon fixes the norm of a convolution's filters together, which breaks a
+    network that does not normalise after each.
     """
     if not isinstance(network, CifarNet):
         groups = param_groups_weight_decay(network, TIMM_DECAY)

@@ -9,7 +9,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .recipe import FEW, OURS, RECIPES, SYNTHETIC, DataOptions, Recipe, for_few_images
+from .recipe import (
+    FEW,
+    FEW_FROM_TRAINED,
+    OURS,
+    RECIPES,
+    SYNTHETIC,
+    DataOptions,
+    Recipe,
+    for_few_images,
+)
 from .utils import files
 from .utils.errors import ConfigError, TrainingError
 
@@ -44,9 +53,16 @@ class Options:
 
     def plan_for(self, images: int) -> tuple[Recipe, DataOptions]:
         """What is done with so many training images, and with which data."""
-        if self.asked is None or images > FEW:
+        if self.asked is None:
             return self.recipe, self.data
-        return for_few_images(images, self.data, **self.asked)
+        trained = self.data.init_from or self.recipe.pretrained
+        if images <= (FEW_FROM_TRAINED if trained else FEW):
+            return for_few_images(images, self.data, **self.asked)
+        # Twenty steps an epoch, or there would be too few to learn in; 80 are shared evenly by two
+        # processes, and by 4, 5, 8, 10 and 16.
+        batch = min(self.recipe.batch_size, images // 1600 * 80)
+        recipe = dataclasses.replace(self.recipe, **{"batch_size": batch} | self.asked)
+        return recipe, self.data
 
 
 def parse(arguments: list[str] | None = None) -> Options:

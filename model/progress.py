@@ -1,10 +1,10 @@
 """One progress bar for a whole run, whose time left knows that early epochs are cheaper."""
 
-import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from tqdm import tqdm
 
 from .recipe import Recipe
@@ -41,11 +41,12 @@ class RunProgress:
     def __init__(self, recipe: Recipe, steps: int, image_size: int, done: int, show: bool) -> None:
         self.steps, self.first, self.show = steps, done * steps, show
         every = steps * recipe.epochs
-        pixels = (recipe.size_at(step, every, image_size) ** 2 for step in range(every))
-        self.until = [0, *itertools.accumulate(pixels)]  # before each step, and at the end
+        sizes = (recipe.size_at(step, every, image_size) for step in range(every))
+        pixels = np.fromiter(sizes, np.int64, every) ** 2  # (every,): of an image in each step
+        self.until = np.append(0, pixels.cumsum())  # (every + 1,): before each step, and at the end
         self.bar = tqdm(
-            total=self.until[-1],
-            initial=self.until[self.first],
+            total=int(self.until[-1]),
+            initial=int(self.until[self.first]),
             disable=not show,
             file=sys.stderr,
             smoothing=0.05,
@@ -61,7 +62,7 @@ class RunProgress:
             f"lr {report.learning_rate:.3g}",
             refresh=False,
         )
-        self.bar.update(self.until[self.first + report.step] - self.bar.n)
+        self.bar.update(int(self.until[self.first + report.step]) - self.bar.n)
         if report.step == self.steps:  # reports of the next epoch count from 0 again
             self.first += self.steps
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from .utils.errors import ConfigError
 
-FEW = 10_000  # training images up to which a dataset has a recipe of its own, see `for_few_images`
-NEW_IMAGES, NEW_EPOCHS = 60_000, 10  # over all epochs, and epochs at least, from new weights
-TRAINED_IMAGES, TRAINED_EPOCHS, TRAINED_RATE = 4_000, 8, 0.02  # from trained ones, and Muon's rate
+# Training images up to which a dataset has a recipe of its own, from new and from trained weights;
+# from those, images over all epochs, epochs at least, and Muon's rate: see `for_few_images`.
+FEW, FEW_FROM_TRAINED = 2_000, 10_000
+TRAINED_IMAGES, TRAINED_EPOCHS, TRAINED_RATE = 4_000, 8, 0.02
 OURS = ("cifarnet_nano", "cifarnet_small", "cifarnet_base")  # networks, see `network`
 SYNTHETIC = "synthetic"  # the dataset that is generated, see `utils.synthetic`
 
@@ -56,7 +57,12 @@ class Recipe:
     pretrained: bool = option(False, "Begin with the weights that timm fetches for the network.")
     freeze: bool = option(False, "Keep trained weights, and learn the classifier alone.")
     epochs: int = option(9, "Passes over the training images.", 1)
-    batch_size: int = option(2000, "Images an optimizer step, over all processes.", 1)
+    batch_size: int = option(
+        2000,
+        "Images an optimizer step, over all processes; unless a recipe is named, at most a "
+        "twentieth of the images.",
+        1,
+    )
     gradient_accumulation_steps: int = option(
         4,
         "Micro-batches a batch is cut into on a CPU, each normalised by itself; a GPU takes it "
@@ -255,7 +261,7 @@ RECIPES = {
             val_size=2500,
             **PHOTOGRAPHS | dict(cutmix=0.3, ema_decay=0.998),
         ),
-        # Up to 10,000 images: many small steps, see `for_few_images`.
+        # Few images: many small steps, see `for_few_images`.
         Recipe(
             "small",
             epochs=30,
@@ -282,10 +288,9 @@ RECIPES = {
 def for_few_images(images: int, data: DataOptions, **asked: Any) -> tuple[Recipe, DataOptions]:
     """What is done with few images, and with which data, where nothing else is asked for.
 
-    Batches are small, or there would be too few steps to learn in, and the more images there are,
-    the fewer epochs. From trained weights few and small steps suffice, and more make the network
-    forget what it knew. Generated shapes are the outliers, so that it also learns from so few
-    images what it does not know.
+    From trained weights few and small steps suffice, and more make the network forget what it knew.
+    Generated shapes are the outliers, so that it also learns from so few images what it does not
+    know.
 
     Args:
         images: To train on, those that are held back among them.
@@ -293,12 +298,10 @@ def for_few_images(images: int, data: DataOptions, **asked: Any) -> tuple[Recipe
         asked: Fields of the recipe that somebody chose.
     """
     recipe = RECIPES["small"]
-    most, fewest = NEW_IMAGES, NEW_EPOCHS
     if data.init_from or asked.get("pretrained"):
-        most, fewest = TRAINED_IMAGES, TRAINED_EPOCHS
-        recipe = dataclasses.replace(recipe, learning_rate=TRAINED_RATE)
-    epochs = max(fewest, min(recipe.epochs, most // images))
-    recipe = dataclasses.replace(recipe, **{"epochs": epochs} | asked)
+        epochs = max(TRAINED_EPOCHS, min(recipe.epochs, TRAINED_IMAGES // images))
+        recipe = dataclasses.replace(recipe, epochs=epochs, learning_rate=TRAINED_RATE)
+    recipe = dataclasses.replace(recipe, **asked)
     if not data.outliers and data.name != SYNTHETIC:
         data = dataclasses.replace(data, outliers=SYNTHETIC)
     return recipe, data

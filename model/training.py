@@ -48,7 +48,7 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch in numbers, which mean what those of `StepReport` do."""
+    """One epoch in numbers: its loss is the mean over all processes, its images those of all."""
 
     loss: float
     learning_rate: float
@@ -448,7 +448,7 @@ class Trainer:
                 optimizer, param = trained[name]
                 kept = optimizer.state[param]
                 if kept.get(key) is None:  # as the optimizer would make it, but for "step"
-                    kept[key] = torch.empty_like(param) if saved.ndim else saved.clone()
+                    kept[key] = saved.clone() if key == "step" else torch.empty_like(param)
                 kept[key].copy_(saved)  # in place: a CUDA graph keeps its address
             self.epochs_done = int(values["epochs_done"])
             # A run that began with a saved model has its mean and std, not the data's.

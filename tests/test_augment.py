@@ -76,6 +76,13 @@ def test_normalize_values() -> None:
     assert found.flatten().tolist() == pytest.approx([-2.0, 1.0, 0.5], abs=1e-6)
 
 
+def test_cutmix_of_all_mixes_each() -> None:
+    images, targets = torch.rand(8, 3, 16, 16), torch.eye(8)
+    mixed, told = augment.cutmix(images, targets, 1.0, generator(0))
+    assert all(not torch.equal(a, b) for a, b in zip(mixed, images, strict=True))
+    torch.testing.assert_close(told.sum(1), torch.ones(8))
+
+
 def test_cutmix_gives_as_much_of_the_other_target_as_of_the_other_picture() -> None:
     n, size = 400, 16
     images = torch.arange(n, dtype=torch.float32)[:, None, None, None].expand(n, 3, size, size)

@@ -129,6 +129,14 @@ def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
     np.testing.assert_array_equal(np.asarray(read_image(big_endian)), expected)
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF"])
+def test_of_several_frames_or_pages_the_first_counts(kind: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    assert read_image(data).getpixel((4, 4)) == (255, 0, 0)
+
+
 # 64 x 48 pixels, a quarter each of red, green, blue and yellow. The reader has no writer.
 HEIC = """
     AAAAHGZ0eXBoZWl4AAAAAG1pZjFoZWl4bWlhZgAAAX5tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAA

@@ -19,6 +19,7 @@ from model.data import (
     train_validation_split,
 )
 from model.utils import shards
+from model.utils.errors import DataError
 from model.utils.shards import LabelledImages
 
 
@@ -30,6 +31,11 @@ def images(count: int) -> LabelledImages:
 def rows_of(loader: Loader, epoch: int) -> torch.Tensor:
     """Indices of an epoch, (steps, b)."""
     return torch.stack([indices for _, _, indices in loader.epoch(epoch)])
+
+
+def test_without_an_image_there_is_a_sentence() -> None:
+    with pytest.raises(DataError, match="No training image"):
+        InMemoryLoader(images(0), 20, seed=0)
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 33, 90])

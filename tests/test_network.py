@@ -95,6 +95,8 @@ def test_reset_classifier(name: str) -> None:
     assert torch.equal(network(x), pooled)
     network.reset_classifier(0, "")
     assert torch.equal(network(x), network.forward_features(x))
+    network.reset_classifier(5, "catavgmax")
+    assert network(x).shape == (2, 5)
     network.reset_classifier(5, "avg")
     assert network(x).shape == (2, 5)
     assert network.num_classes == 5

@@ -11,6 +11,13 @@ from model.utils import files
 from model.utils.errors import ConfigError
 
 
+def test_defaults() -> None:
+    asked = options.parse([])
+    assert asked.recipe == RECIPES["default"]
+    assert asked.data.name == "uoft-cs/cifar10"
+    assert asked.data.image_size == 32
+
+
 def test_synthetic_takes_the_quick_recipe_unless_told_otherwise() -> None:
     assert options.parse(["--dataset", "synthetic"]).recipe.name == "tiny"
     asked = options.parse(["--dataset", "synthetic", "--recipe", "default"])

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import torch
 from test_training import RECIPE, Stripes, trainer
+from tiny_model import NAMES as FIVE
+from tiny_model import make_network
 
+import train
 from model import options
-from model.hub import from_pretrained
+from model.hub import from_pretrained, save_pretrained
 from model.inference.classifier import Classifier
 from model.recipe import FEW, RECIPES, DataOptions, for_few_images
 
@@ -123,6 +126,28 @@ def test_a_network_that_does_not_fit_is_told_before_training(two: Path, train_he
         assert "Training" not in said
 
 
+def test_an_interrupted_training_goes_on_with_the_saved_networks_own_arguments(
+    two: Path, train_here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout, and a shape that its name does not tell."""
+    save_pretrained(make_network(drop_rate=0.5), tmp_path / "saved", label_names=FIVE)
+    arguments = ("--dataset", two, "--init-from", tmp_path / "saved", *SHORT)
+    assert train_here(*arguments, "--output", tmp_path / "whole")[0] == 0
+    save = train.Run.save
+
+    def stop(run: train.Run) -> None:
+        save(run)
+        if run.trainer.epochs_done == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.Run, "save", stop)
+    assert train_here(*arguments, "--output", tmp_path / "cut")[0] == 130
+    monkeypatch.undo()
+    assert train_here("--resume", tmp_path / "cut")[0] == 0
+    for name in ("model.safetensors", "config.json"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_another_network_than_the_saved_one_is_refused(
     two: Path, trained: Path, train_here: Here
 ) -> None:
@@ -138,7 +163,10 @@ def test_a_recipe_for_few_images_is_chosen_unless_one_is_named() -> None:
     asked = options.parse(["--dataset", "d", "--epochs", "7"])
     small, large = asked.plan_for(FEW)[0], asked.plan_for(FEW + 1)[0]
     assert small == dataclasses.replace(RECIPES["small"], epochs=7)
-    assert large == dataclasses.replace(RECIPES["default"], epochs=7)
+    assert large == dataclasses.replace(RECIPES["default"], epochs=7, batch_size=80)
+    assert asked.plan_for(5_000)[0].batch_size == 240  # a twentieth, but 80 at a time
+    assert asked.plan_for(50_000)[0].batch_size == 2_000
+    assert options.parse(["--batch-size", "60"]).plan_for(5_000)[0].batch_size == 60
     for named in (["--recipe", "flash"], ["--dataset", "synthetic"]):
         assert options.parse(named).plan_for(10)[0] == options.parse(named).recipe
 
@@ -146,12 +174,7 @@ def test_a_recipe_for_few_images_is_chosen_unless_one_is_named() -> None:
 def test_few_images_are_trained_on_longer_than_many_and_beside_generated_ones() -> None:
     new, mine = DataOptions("d"), DataOptions("d", init_from="m")
     assert [for_few_images(n, mine)[0].epochs for n in (60, 133, 250, 2_000)] == [30, 30, 16, 8]
-    assert [for_few_images(n, new)[0].epochs for n in (60, 2_000, 5_000, 10_000)] == [
-        30,
-        30,
-        12,
-        10,
-    ]
+    assert for_few_images(2_000, new)[0].epochs == RECIPES["small"].epochs
     assert for_few_images(60, mine, epochs=5)[0].epochs == 5
     assert for_few_images(60, mine)[1].outliers == "synthetic"
     assert for_few_images(60, DataOptions("d", outliers="o"))[1].outliers == "o"
@@ -163,18 +186,19 @@ def test_balanced_weights_are_the_gradient_of_balanced_classes() -> None:
     images, labels = Stripes().images, Stripes().labels  # by turns of class 0 and 1
     run = trainer(dataclasses.replace(RECIPE, translate=0, cutout=0))
     run.network.eval()  # whose statistics would tell one picture from three
-    losses = []
+    losses, gradients = [], []
     for rows, weights in (([0, 2, 4, 1], (2 / 3, 2.0)), ([0, 2, 4, 1, 1, 1], (1.0, 1.0))):
         run.class_weights = torch.tensor(weights)
+        run.network.zero_grad()
         losses.append(run._gradients(images[rows], labels[rows], 32, len(rows)).item())
+        gradients.append(run.network.head.fc.weight.grad.clone())
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-6)
 
 
 def test_balanced_weights_come_from_the_images_that_are_trained_on(
     shapes: Path, tmp_path: Path, train_here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import train
-
     few = tmp_path / "few"
     for name, count in (("cross", 60), ("ring", 20)):
         (few / name).mkdir(parents=True)

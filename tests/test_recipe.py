@@ -31,6 +31,7 @@ def test_json_round_trip(name: str) -> None:
         ("mixed_precision", "fp8"),
         ("resolution", ()),
         ("resolution", ((0.5, 1.0),)),
+        ("resolution", ((float("nan"), 1.0), (1.0, 1.0))),
         ("resolution", ((0.8, 1.0), (0.5, 1.0), (1.0, 1.0))),
         ("resolution", ((1.0, 9.0),)),
     ],

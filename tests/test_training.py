@@ -273,6 +273,7 @@ def test_distortions_are_repeated_bit_for_bit_and_change_the_result() -> None:
     first = finished(trainer(recipe, dark_stripes(1)))
     assert same(first, finished(trainer(recipe, dark_stripes(1))))
     assert not same(first, finished(trainer(dataclasses.replace(RECIPE, epochs=1))))
+    assert not same(first, finished(trainer(dataclasses.replace(recipe, seed=1), dark_stripes(1))))
 
 
 def test_no_step_waits_for_the_device() -> None:

@@ -123,6 +123,19 @@ def test_a_process_that_dies_is_a_sentence_and_the_next_one_starts(
     wait(lambda: second.state.phase == "training", 20)
 
 
+def test_a_process_that_dies_in_the_middle_of_a_report_is_a_sentence(
+    tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", "print('{\"pha', end='')"]
+    monkeypatch.setattr(
+        Training, "_spawn", lambda self: subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
+    )
+    one = Kept().training(tmp_path)
+    trainings.add(one)
+    wait(lambda: one.state.phase == "failed", 20)
+    assert "ended early" in one.state.text
+
+
 def test_a_process_that_cannot_start_is_a_sentence_and_others_follow(
     tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from model.inference.prediction import Prediction
 from model.utils.errors import ImageError
 from web import many
 from web.answers import Answer
@@ -45,6 +46,8 @@ def test_formulas_in_names_stay_text_in_a_spreadsheet() -> None:
     rows = [(name, "", NO) for name in ("=1+1", "@x", "-1", "+1", 'a,"b"')]
     read = list(csv.DictReader(io.StringIO(many.csv_of(rows))))
     assert [row["file"] for row in read] == ["'=1+1", "'@x", "'-1", "'+1", 'a,"b"']
+    named = Answer(prediction=Prediction("=1", 1.0, {"=1": 1.0}, "unsure", "", 0.0, (0, 0, 9, 9)))
+    assert next(csv.DictReader(io.StringIO(many.csv_of([("a", "", named)]))))["label"] == "'=1"
 
 
 @pytest.mark.parametrize("said", [None, "x", [1, None], [{"name": "a", "path": "/etc/passwd"}]])

@@ -78,6 +78,8 @@ def test_headline_numbers_are_those_of_results() -> None:
     assert "on 87.5 % of the images 98.76 %" in after
     one = {"count": 40, "right": 4, "share": 0.1}
     photographs = dict(confident=one, right_when_confident=one, strangers_confident=one)
+    unsure = CALIBRATION | {"confident": {"threshold": 1.0, "share": 0.0, "accuracy": None}}
+    assert "where it is confident: on" not in words(report.headline(with_(calibration=unsure)))
     told = words(report.headline(with_(photographs=photographs)))
     assert "right where it is confident of a photograph: of 10.0 % of 40 10.0 %" in told
     assert "of 40 photographs of something else are named confidently 10.0 %" in told

@@ -65,3 +65,13 @@ def test_what_is_old_or_was_broken_off_goes_and_what_still_comes_stays(folder: P
     put(folder / "older" / "photo.jpg", KEPT + 60)
     uploads.sweep()
     assert names(folder) == ["tmpnew", "whole"]
+
+
+def test_a_link_is_not_followed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = folder.parent / "outside"
+    put(outside / "precious.jpg", 10_000)
+    folder.mkdir()
+    (folder / "link").symlink_to(outside)
+    monkeypatch.setattr(uploads, "MOST_BYTES", 0)
+    uploads.sweep()
+    assert (outside / "precious.jpg").exists()

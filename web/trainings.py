@@ -112,7 +112,8 @@ class Training:
             if self._process is not None:
                 last = self._follow(self._process)
         except OSError as error:  # no memory for one more process, say; others wait for their turn
-            last = {"phase": "failed", "text": f"The training could not be started ({error})."}
+            why = error.strerror or type(error).__name__  # and no path of this machine
+            last = {"phase": "failed", "text": f"The training could not be started ({why})."}
         self._ended(last.get("phase") == "done")
         with self._lock:
             self._state = self._state.after(last)

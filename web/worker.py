@@ -30,7 +30,7 @@ from model.utils.memory import keep_memory
 from web.charts import data_uri
 from web.matrix import MOST_CLASSES
 
-GRACE = 120.0  # seconds that a stopped training has for its last step and for saving
+GRACE = 600.0  # seconds that a stopped training has for its last step and for saving
 SHOWN = 6  # pictures whose predictions are reported
 CACHE_LIMIT = 1.0  # GiB of pixels kept in memory; a larger dataset is streamed
 PATIENCE = 1.0  # seconds between reports of what nobody could follow faster

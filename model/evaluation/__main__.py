@@ -113,12 +113,13 @@ def _open(args: argparse.Namespace, saved: dict[str, Any], network: nn.Module) -
     if not name:
         raise ConfigError("The model's config.json names no dataset: give one with --dataset.")
     columns = {key: getattr(args, key) for key in ("image_column", "label_column")}
+    bad: Any = 0
     if published in (name, Path(name).resolve().name):  # of a folder only its own name is kept
         columns = {key: value or saved.get(key) for key, value in columns.items()}
+        bad = saved.get("max_bad_images")
     settings: Any = network.pretrained_cfg
     size = saved.get("image_size") or settings["input_size"][-1]
-    bad = saved.get("max_bad_images")
-    bad = bad if isinstance(bad, int) else 0  # another's card may say anything
+    bad = bad if type(bad) is int else 0  # another's card may say anything
     return data.open_for_training(DataOptions(name, image_size=size, max_bad_images=bad, **columns))
 
 

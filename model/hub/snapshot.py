@@ -47,7 +47,7 @@ def resolve(
         ConfigError: If there is no such folder or nothing in it, or the config card is wrong.
         HubError: If the hub has no such model or cannot be reached.
     """
-    folder = Path(os.path.expanduser(model))  # which lets ~nobody be
+    folder = Path(os.path.expanduser(model))  # which leaves ~nobody as it is
     if folder.is_dir():
         if revision is not None:
             raise ConfigError(
