@@ -196,6 +196,13 @@ def test_special_cases(
     assert gone not in text
 
 
+def test_a_model_that_can_answer_none_says_so(results: dict[str, Any]) -> None:
+    del results["scope"]
+    text = model_card(results, CONFIG | {"cifarnet": {"doubt": {"known": 1.5}}})
+    assert "it is given a name all the same was not measured" in text
+    assert "still gets one of their names" not in text
+
+
 def test_a_missing_number_is_an_error_and_not_a_gap(results: dict[str, Any]) -> None:
     del results["test"]["plain"]["ece"]
     with pytest.raises(KeyError, match="ece"):

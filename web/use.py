@@ -67,11 +67,16 @@ def readable(text: str) -> str:
     Its figures go too: the page draws the same numbers, in its own colours.
     """
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    # Of our own README, what tells of the model; the page's visitors need not install it.
+    marked = r"(?:## [^\n]*\n\n)?<!-- (?:summary|card) -->\n.*?(?=<!-- /)"
+    told = re.findall(marked, text, re.DOTALL)
+    if told and (head := re.search(r"^# .*$", text, re.MULTILINE)):
+        text = "\n\n".join([head[0], *told])
     parts = re.split(r"(^```.*?^```$)", text, flags=re.DOTALL | re.MULTILINE)
     for i in range(0, len(parts), 2):  # outside of code
         part = re.sub(r"<!--.*?-->\n?", "", parts[i], flags=re.DOTALL)
         part = re.sub(r"^## Figures\n+", "", part, flags=re.MULTILINE)
         part = re.sub(r"^(#+ )", r"##\1", part, flags=re.MULTILINE)
         part = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", part)
-        parts[i] = re.sub(r"\[([^\]]+)\]\((?!https?:|#)[^)]*\)", r"\1", part)
+        parts[i] = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", part)
     return "".join(parts).strip()

@@ -71,7 +71,10 @@ def _download(name: str) -> str:
     try:
         huggingface_hub.utils.validate_repo_id(name)
     except ValueError:
-        raise DataError(f"There is no folder {name!r} here. {LOCAL_COPY}") from None
+        raise DataError(
+            f"There is no folder {name!r} here: name one by --dataset path/to/folder (hub layout, "
+            "or a folder of class folders); --dataset synthetic needs no data at all."
+        ) from None
     try:
         with asking(f"There is no folder {name!r} here, and fetching such a dataset failed"):
             # Asked once: a download alone would try again and again before it gives up on the hub.
