@@ -75,8 +75,7 @@ class Run:
         tensors, values = checkpoint.load_checkpoint(asked.resume) if asked.resume else ({}, {})
         if asked.deterministic:
             repeat_bit_for_bit()
-        # Before anything computes: accelerate would leave it one thread, and glibc would return
-        # freed memory to the system, only to ask for it again.
+        # Before anything computes: accelerate leaves one thread, glibc gives freed memory back.
         self.threads = use_all_cores(asked.threads or values.get("threads"))
         keep_memory()
         recipe, self.options = asked.recipe, asked.data
@@ -128,15 +127,16 @@ class Run:
 
     def _build(self, compiled: bool, tensors: dict[str, Any], values: dict[str, Any]) -> Trainer:
         """The trainer, which begins with new or saved weights, or takes up a checkpoint."""
-        recipe, begin = self.recipe, None
+        recipe = self.recipe
+        begin: Any = None
         if values:  # the checkpoint has all weights: none need be fetched or made
             classes = len(self.data.dataset.label_names)
             begin = timm.create_model(recipe.network, num_classes=classes, **values["model_args"])
         elif self.options.init_from:
             begin = hub.from_pretrained(self.options.init_from)
         trainer = build_trainer(recipe, self.data, self.accelerator, begin=begin, compiled=compiled)
-        # For its errors alone: what cannot be saved is refused now, and not after training.
-        hub.pretrained.config_of(trainer.network)
+        # What cannot be saved is refused now, and not after training.
+        self.model_args = hub.pretrained.config_of(trainer.network)["model_args"]
         if values:
             trainer.load_state(tensors, values["trainer"])
         if trainer.epochs_done == recipe.epochs:
@@ -300,7 +300,7 @@ class Run:
             self.directory.mkdir(parents=True, exist_ok=True)
             values = {
                 "trainer": values,
-                "model_args": hub.pretrained.config_of(self.trainer.network)["model_args"],
+                "model_args": self.model_args,
                 "recipe": self.recipe.to_dict(),
                 "data": dataclasses.asdict(self.options),
                 "fingerprint": self.fingerprint,

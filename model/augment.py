@@ -111,7 +111,7 @@ def cutmix(
     side = torch.rand(count, generator=generator, device=images.device).sqrt()  # (n,)
     patch = inside(height, side)[:, None, :, None] & inside(width, side)[:, None, None, :]
     part = patch.float().mean((1, 2, 3))[:, None]  # (n, 1): what the patch really covers
-    ahead = count % max(len(images), 1) or 1  # where all are changed, from the next picture
+    ahead = min(count, len(images) - 1)  # where all are changed, none from itself
     others = images.roll(-ahead, 0)[:count], targets.roll(-ahead, 0)[:count]
     mixed = torch.where(patch, others[0], images[:count])  # (n, C, H, W)
     told = targets[:count].lerp(others[1], part)  # (n, K)

@@ -27,10 +27,11 @@ from .hub import asking
 from .listing import DAMAGED_ZIP, SPLIT_OF, Listing, is_picture, list_folder
 
 HUB_TIMEOUT = 10.0  # seconds until a hub that does not answer counts as out of reach
-LOCAL_COPY = (
-    "To use a copy on this machine instead, name its folder: --dataset path/to/folder "
-    "(hub layout, or a folder of class folders); --dataset synthetic needs no data at all."
+FOLDER = (
+    "--dataset path/to/folder (hub layout, or a folder of class folders); --dataset synthetic "
+    "needs no data at all."
 )
+LOCAL_COPY = f"To use a copy on this machine instead, name its folder: {FOLDER}"
 IMAGE_COLUMNS = ("img", "image")  # preferred names, where several columns have the type
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "category", "coarse_label")
 MOST_CLASSES = 10_000
@@ -71,10 +72,7 @@ def _download(name: str) -> str:
     try:
         huggingface_hub.utils.validate_repo_id(name)
     except ValueError:
-        raise DataError(
-            f"There is no folder {name!r} here: name one by --dataset path/to/folder (hub layout, "
-            "or a folder of class folders); --dataset synthetic needs no data at all."
-        ) from None
+        raise DataError(f"There is no folder {name!r} here: name one by {FOLDER}") from None
     try:
         with asking(f"There is no folder {name!r} here, and fetching such a dataset failed"):
             # Asked once: a download alone would try again and again before it gives up on the hub.
