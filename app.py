@@ -20,6 +20,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from model.utils.errors import ConfigError, exit_on_error
 from model.utils.memory import limit_arenas
+from model.utils.root import INSTALLED
 
 if TYPE_CHECKING:
     import uvicorn
@@ -117,7 +118,8 @@ def address_of(listener: socket.socket) -> str:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = argparse.ArgumentParser(
-        description="Opens a web page that classifies pictures and explains itself."
+        prog="cifarnet app" if INSTALLED else "python app.py",
+        description="Opens a web page that classifies pictures and explains itself.",
     )
     options.add_argument(
         "--model",

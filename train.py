@@ -17,6 +17,7 @@ from model.utils.errors import exit_on_error
 if __name__ == "__main__":  # --help and mistakes need not wait for the libraries below
     with exit_on_error():
         options.parse()
+        import accelerate, datasets, evaluate, timm  # noqa: E401, F401 (missing ones are told)
 
 import timm
 import torch
@@ -41,8 +42,8 @@ from model.hub.config import check_label_names
 from model.inference.logits import predict_logits
 from model.options import Options
 from model.progress import RunProgress, reading_progress
-from model.recipe import DataOptions, Recipe
-from model.training import EpochReport, Trainer, build_trainer
+from model.recipe import OURS, DataOptions, Recipe
+from model.training import EpochReport, Trainer, build_trainer, new_network
 from model.utils import files, folder
 from model.utils.device import (
     repeat_bit_for_bit,
@@ -104,10 +105,13 @@ class Run:
         self.machine: dict[str, Any] = values.get("machine", {})
         if values.get("processes", state.num_processes) != state.num_processes:
             self.say(
-                f"This run began with {values['processes']} process(es) and goes on with "
-                f"{state.num_processes}: it will end at other weights than without the break."
+                f"This run goes on with another number of processes ({state.num_processes}, not "
+                f"{values['processes']}): it will end at other weights than without the break."
             )
         self.bad_before = set(values.get("bad_images", []))
+        if not (values or self.options.init_from or self.recipe.network in OURS):
+            # One that cannot be trained on such images is refused before they are read.
+            new_network(self.recipe, len(dataset.label_names), self.options.image_size)
         self.data = self._read_data(dataset, asked.cache_limit)
         # What was decided on the way is part of the recipe that is saved: whoever repeats the run
         # on another machine decides the same.
@@ -226,9 +230,9 @@ class Run:
             self.save()  # from here on the run can be resumed
         self.say(
             f"Training {self.recipe.network} in {self.directory} on {self.accelerator.device} "
-            f"({self.accelerator.num_processes} process(es), precision "
-            f"{self.recipe.mixed_precision}), {self.recipe.epochs} epochs of "
-            f"{self.data.loader.steps} steps"
+            f"(processes: {self.accelerator.num_processes}, precision: "
+            f"{self.recipe.mixed_precision}, epochs: {self.recipe.epochs}, steps in each: "
+            f"{self.data.loader.steps})"
         )
         progress = RunProgress(
             self.recipe,

@@ -6,9 +6,9 @@ Reads a dataset, as a stream, with the columns "image", "truth" (one of the mode
 "other") and perhaps "subject" (what it is), and asks `Classifier` as a user would: whole pictures,
 its own views and verdicts. Measures how many are named right, how many of the confident answers
 hold, how many strangers are confidently called one of the classes, how well strangers are told
-apart (CCR, see `ccr`) and how far stated probabilities are off. Needs scipy. Writes
-photographs.json, and a sheet of the worst mistakes, photographs.png, to benchmarks/results; the
-sheet shows the photographs, so mind their licence before you pass it on.
+apart (CCR, see `ccr`) and how far stated probabilities are off. Writes photographs.json, and a sheet
+of the worst mistakes, photographs.png, to benchmarks/results; the sheet shows the photographs, so
+mind their licence before you pass it on.
 """
 
 import io
@@ -23,7 +23,6 @@ from datasets import Image as ImageColumn
 from datasets import IterableDataset
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
-from scipy.stats import binomtest
 from tqdm import tqdm
 
 from benchmarks._common import options, record, write
@@ -31,6 +30,7 @@ from model import Classifier
 from model.evaluation import style
 from model.utils import files
 from model.utils.errors import DataError, exit_on_error
+from model.utils.shares import interval
 from model.utils.streams import find_streams
 
 OTHER = "other"  # the truth of a stranger
@@ -98,8 +98,7 @@ def share(right: np.ndarray) -> dict[str, Any]:
     count, yes = len(right), int(right.sum())
     if count == 0:
         return {"count": 0, "right": 0, "share": None, "low": None, "high": None}
-    bounds = binomtest(yes, count).proportion_ci(method="wilson")
-    low, high = (round(float(bound), 6) for bound in bounds)
+    low, high = (round(bound, 6) for bound in interval(yes / count, count))
     return {"count": count, "right": yes, "share": round(yes / count, 6), "low": low, "high": high}
 
 

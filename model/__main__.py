@@ -14,6 +14,7 @@ from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from . import __version__
 from .utils.errors import ImageError, exit_on_error
 from .utils.root import INSTALLED, ROOT
 
@@ -54,9 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _classify(options: argparse.Namespace) -> int:
-    _silence_libraries()
     failed = False
     with exit_on_error():
+        _silence_libraries()
+
         from .inference.classifier import Classifier
 
         classify = Classifier.from_pretrained(options.model)
@@ -108,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="K",
         help="how many classes to name (default: %(default)s)",
     )
+    parser.add_argument("--version", action="version", version=f"cifarnet {__version__}")
     parser.add_argument(
         "--json", action="store_true", help="print a JSON object a line (default: text)"
     )

@@ -21,6 +21,7 @@ from .recipe import (
 )
 from .utils import files
 from .utils.errors import ConfigError, TrainingError
+from .utils.root import INSTALLED
 
 DEFAULT_DATASET = "uoft-cs/cifar10"
 CACHE_LIMIT = 4.0  # GiB
@@ -244,8 +245,8 @@ def _resolution(text: str) -> tuple[tuple[float, float], ...]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="train.py",
-        description="Trains an image classifier; start it with `accelerate launch train.py`.",
+        prog="python -m cifarnet.train" if INSTALLED else "train.py",
+        description="Trains an image classifier; `accelerate launch` starts it on several devices.",
     )
     add = parser.add_argument
     add(

@@ -144,7 +144,8 @@ class Recipe:
             value = getattr(self, field.name)
             low, high = field.metadata["low"], field.metadata["high"]
             if field.type in (int, float) and not low <= value <= high:
-                raise ConfigError(f"{field.name}={value} is out of range: {low:g} to {high:.4g}.")
+                most = "or more" if high == math.inf else f"to {high:.4g}"
+                raise ConfigError(f"{field.name}={value} is out of range: {low:g} {most}.")
         if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):
             raise ConfigError(
                 f"mixed_precision={self.mixed_precision!r} is unknown: use auto, no, bf16 or fp16."

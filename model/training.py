@@ -78,7 +78,7 @@ def build_trainer(
     names, size = tuple(data.dataset.label_names), data.dataset.image_size
     network: Any = begin
     if begin is None:
-        network = _new_network(recipe, len(names), size)
+        network = new_network(recipe, len(names), size)
     elif begin.pretrained_cfg.get("label_names") != names:
         network.reset_classifier(len(names))
     mean, std = network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
@@ -106,8 +106,8 @@ def build_trainer(
     )
 
 
-def _new_network(recipe: Recipe, classes: int, size: int) -> Any:
-    """A network with new weights, or those that timm fetches for it.
+def new_network(recipe: Recipe, classes: int, size: int) -> Any:
+    """A network with new weights, or those that timm fetches for it, for square images of a size.
 
     Raises:
         ConfigError: If there are none, or the network cannot be trained on such images.

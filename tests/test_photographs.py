@@ -44,12 +44,6 @@ ANSWERS = answers(
 )
 
 
-def test_intervals_are_wilsons() -> None:
-    """Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I."""
-    found = share(np.arange(263) < 81)
-    assert (found["low"], found["high"]) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-
-
 def test_a_share_of_nothing_is_none() -> None:
     assert [*share(np.array([], bool)).values()] == [0, 0, None, None, None]
     assert share(np.array([True, False, True, True]))["share"] == 0.75

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT, Program
 
 from web import use
+from web.models import Models
 
 EXPECTED = {"classifier.py": "This is a ship", "timm_network.py": "[4, 10]"}
 
@@ -40,6 +41,13 @@ def test_snippets_that_ask_the_page_run(file: str, default_url: str, elsewhere: 
     done = subprocess.run([*line, text], cwd=elsewhere, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "ship" in done.stdout
+
+
+def test_code_names_the_model_that_is_served(tiny: Path) -> None:
+    models = Models([tiny])
+    text = use.code("classifier.py", model=use.model_argument(models))
+    assert f'from_pretrained("{tiny.name}")' in text
+    assert use.model_argument(Models()) == ""
 
 
 def test_a_card_is_shown_without_its_machinery() -> None:

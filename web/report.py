@@ -6,6 +6,7 @@ The rest of it stands in the model card.
 from collections.abc import Callable
 from typing import Any
 
+from model.utils.shares import interval, stands_out
 from web import charts
 from web.charts import Series, percent
 
@@ -48,6 +49,9 @@ def headline(results: Results) -> str:
         meaning = "as this page answers, from an image and its mirror image"
         rows.append((percent(answered["accuracy"], 2), meaning))
     named = f"of {report['count']:,} {split} images named at a single look each"
+    low, high = interval(report["accuracy"], report["count"])
+    if high - low > 2 * REMARKABLE:
+        named += f": so few that {percent(low, 0)} to {percent(high, 0)} are possible"
     rows.append((percent(report["accuracy"], 2), named))
     off = "how far stated probabilities are off"
     if after := calibration.get("test"):
@@ -79,10 +83,10 @@ def per_class(results: Results) -> str:
     classes = report_of(results)["per_class"]
     ranked = sorted(classes.items(), key=lambda item: item[1]["recall"])
     missed = [(name, 1 - row["recall"], percent(row["precision"])) for name, row in ranked]
-    (worst, most, _), (best, least, _) = missed[0], missed[-1]
+    (worst, most, _), (best, _, _) = missed[0], missed[-1]
     title = f"{worst[:1].upper()}{worst[1:]} is missed most, {best} least"
-    if most == least:
-        title = "All classes are missed equally often"
+    if not stands_out(classes[worst], classes[best]):
+        title = "No class stands out as one that is missed"
     bars = [
         (name, share / (most or 1), [percent(share), right])
         for name, share, right in missed[:MOST_BARS]

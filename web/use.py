@@ -1,12 +1,13 @@
 """The tab "Use it": code to copy, which tests run as it stands, and the model card."""
 
+import json
 import re
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
-from model.utils.root import INSTALLED
+from model.utils.root import INSTALLED, ROOT
 from web.models import Models
 from web.site import Site, html
 
@@ -29,15 +30,24 @@ WHERE = "Copy, paste, and put in the path of a picture of your own. " + (
 
 def tab(site: Site) -> None:
     """Fills the tab; the first model's card is shown."""
-    shown = "".join(copied(Path(file).stem, TITLES[file], code(file)) for file in TITLES)
+    shown = "".join(
+        copied(Path(file).stem, TITLES[file], code(file, model=model_argument(site.models)))
+        for file in TITLES
+    )
     html(f"<p>{WHERE}</p>{shown}", "snippets", script="use.js", styles="charts.css use.css")
     html('<h3 class="part">Model card</h3>', styles="charts.css")
     gr.Markdown(card(site.models), latex_delimiters=[], elem_id="model-card")
 
 
-def code(file: str, address: str = ADDRESS) -> str:
-    """A snippet's text for a page at an address."""
-    return (SNIPPETS / file).read_text(encoding="utf-8").replace(ADDRESS, address)
+def model_argument(models: Models) -> str:
+    """How code names the first model: nothing for the default, its id, or its folder's own name."""
+    return "" if models.folder == ROOT else json.dumps(models.names[0], ensure_ascii=False)
+
+
+def code(file: str, address: str = ADDRESS, model: str = "") -> str:
+    """A snippet's text for a page at an address, and a model as `model_argument` gives it."""
+    text = (SNIPPETS / file).read_text(encoding="utf-8").replace(ADDRESS, address)
+    return text.replace("from_pretrained()", f"from_pretrained({model})")
 
 
 def copied(name: str, title: str, text: str) -> str:

@@ -219,7 +219,7 @@ def _sentence(comparison: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m model.evaluation",
+        prog=f"python -m {__package__}",
         description="Evaluates a model and says whether results.json tells the same numbers.",
     )
     add = parser.add_argument

@@ -13,6 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ..utils.shares import stands_out
 from .confusion import confusions
 from .style import (
     BLUE,
@@ -180,8 +181,8 @@ def per_class(report: dict[str, Any], split: str) -> Figure:
     ranked = sorted(report["per_class"].items(), key=lambda item: item[1]["f1"])
     (worst, low), (best, high) = ranked[0], ranked[-1]
     title = f"{short(worst)} is the hardest class, {short(best)} the easiest"
-    if low["f1"] == high["f1"]:
-        title = "All classes are equally hard"
+    if not stands_out(low, high):
+        title = "No class stands out as hard"
     note = f"F1 {percent(low['f1'])}, {percent(high['f1'])}; {report['count']:,} {split} images"
     if len(ranked) > MOST_ROWS:
         note += f"; the {MOST_ROWS} hardest of {len(ranked)} classes"

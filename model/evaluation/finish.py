@@ -13,6 +13,7 @@ from ..inference.calibration import Calibration
 from ..inference.logits import both_views, predict
 from ..recipe import RECIPES, DataOptions, Recipe
 from ..utils.files import public_name
+from ..utils.shares import interval
 from . import figures
 from .report import assemble, evaluate_split
 
@@ -156,8 +157,10 @@ def summary(results: dict[str, Any]) -> str:
     """The short table a run ends with."""
     plain, averaged = results["test"]["plain"], results["test"]["tta"]
     worst = min(plain["per_class"], key=lambda name: plain["per_class"][name]["recall"])
+    low, high = interval(plain["accuracy"], plain["count"])
+    truth = f"{plain['count']:,} images: the truth lies in {low:.1%} to {high:.1%}"
     rows = [
-        ("test accuracy", f"{plain['accuracy']:.2%}"),
+        ("test accuracy", f"{plain['accuracy']:.2%}  ({truth})"),
         ("  with test-time augmentation", f"{averaged['accuracy']:.2%}"),
         ("worst class", f"{worst} ({plain['per_class'][worst]['recall']:.1%} found)"),
         ("calibration error", f"{plain['ece']:.2%}"),

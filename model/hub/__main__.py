@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub.utils import logging
 
 from ..utils.errors import exit_on_error
+from ..utils.root import INSTALLED
 from .export import export_onnx
 from .pull import pull
 from .push import Pushed, push_to_hub
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m model.hub",
+        prog="cifarnet" if INSTALLED else "python -m model.hub",
         description="Sends models to a hub and fetches them. HF_ENDPOINT names another hub.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -65,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _push(revision: str | None, **asked: Any) -> str:
     pushed = push_to_hub(**asked, revision=revision)
-    return _summary(pushed) + (f", tagged {revision}" if revision and pushed.commit else "")
+    tag = "would be tagged" if pushed.commit is None else "tagged"
+    return _summary(pushed) + (f", {tag} {revision}" if revision else "")
 
 
 def _push_space(**asked: Any) -> str:
@@ -88,7 +90,7 @@ def _summary(pushed: Pushed) -> str:
     lines = [f"{name:<{width}}  {size / 1024:>10,.1f} KiB" for name, size in pushed.files.items()]
     total = f"{sum(pushed.files.values()) / 2**20:,.1f} MiB in {len(pushed.files)} files"
     if pushed.commit is None:
-        return "\n".join([*lines, f"{total} would be sent to {pushed.repo_id}; nothing was."])
+        return "\n".join([*lines, f"Nothing was sent: {total} would be, to {pushed.repo_id}"])
     if not pushed.new:
         return f"{pushed.repo_id} holds all of it already: {pushed.url}"
     return "\n".join([*lines, f"{total} are at {pushed.url}"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from ..utils.shares import interval, stands_out
 from .snapshot import HUB_ID
 
 if TYPE_CHECKING:
@@ -99,7 +100,11 @@ def environment() -> "Environment":
         lstrip_blocks=True,
         autoescape=False,  # Markdown; `cell` escapes what comes from a dataset
     )
+    made.tests["worse_than"] = stands_out
     filters: dict[str, Any] = {
+        "interval": lambda report: " to ".join(
+            f"{bound:.1%}" for bound in interval(report["accuracy"], report["count"])
+        ),
         "percent": lambda value, digits=1: f"{value:.{digits}%}",
         "number": lambda value, digits=0: f"{value:,.{digits}f}",
         "cell": lambda value: " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;"),

@@ -74,7 +74,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be read ({error.strerror}); name a folder that holds it."
+            f"{path} cannot be read ({error.strerror}); check its path and its permissions."
         ) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(
