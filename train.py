@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from model.utils.errors import exit_on_error
 if __name__ == "__main__":  # --help and mistakes need not wait for the libraries below
     with exit_on_error():
         options.parse()
-        import accelerate, datasets, evaluate, timm  # noqa: E401, F401 (missing ones are told)
+        for needed in ("timm", "accelerate", "datasets", "evaluate"):  # a missing one is told
+            import_module(needed)
 
 import timm
 import torch

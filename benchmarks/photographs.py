@@ -6,9 +6,9 @@ Reads a dataset, as a stream, with the columns "image", "truth" (one of the mode
 "other") and perhaps "subject" (what it is), and asks `Classifier` as a user would: whole pictures,
 its own views and verdicts. Measures how many are named right, how many of the confident answers
 hold, how many strangers are confidently called one of the classes, how well strangers are told
-apart (CCR, see `ccr`) and how far stated probabilities are off. Writes photographs.json, and a sheet
-of the worst mistakes, photographs.png, to benchmarks/results; the sheet shows the photographs, so
-mind their licence before you pass it on.
+apart (CCR, see `ccr`) and how far stated probabilities are off. Writes photographs.json, and a
+sheet of the worst mistakes, photographs.png, to benchmarks/results; the sheet shows the
+photographs, so mind their licence before you pass it on.
 """
 
 import io
