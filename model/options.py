@@ -188,7 +188,7 @@ def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
                 init_from=data.get("init_from"),
             )
             return Recipe.from_dict(recipe), kept
-        return Recipe.from_dict(recipe), _data_of_run(args.from_config, data)
+        return Recipe.from_dict(recipe), data_of_run(args.from_config, data)
     dataset = args.dataset or DEFAULT_DATASET
     name = args.recipe or ("tiny" if dataset == SYNTHETIC else "default")
     if name not in RECIPES:
@@ -198,8 +198,16 @@ def _base(args: argparse.Namespace) -> tuple[Recipe, DataOptions]:
     return RECIPES[name], DataOptions(dataset)
 
 
-def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
-    """Which data a run read: its checkpoint knows a local folder's path, which is not published."""
+def data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
+    """Which data a run read: its checkpoint knows a local folder's path, which is not published.
+
+    Args:
+        config: The run's config.json.
+        published: What it holds as `cifarnet.data`, by which we go where there is no checkpoint.
+
+    Raises:
+        ConfigError: If that names no dataset, or is damaged.
+    """
     from .checkpoint import load_checkpoint  # brings torch, for which --help need not wait
 
     with suppress(TrainingError):
@@ -215,8 +223,9 @@ def _data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
     wrong = sorted(k for k, v in kept.items() if not isinstance(v, kinds[k]))
     if wrong or "name" not in kept:
         raise ConfigError(
-            f"{config}: cifarnet.data {f'has a wrong {wrong[0]}' if wrong else 'names no dataset'};"
-            " restore the file."
+            f"{config}: cifarnet.data "
+            + (f"has a wrong {wrong[0]}; restore the file" if wrong else "names no dataset")
+            + ", or give one with --dataset."
         )
     return DataOptions(**kept)
 

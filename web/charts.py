@@ -31,6 +31,13 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{share * 100:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
+def duration(seconds: float) -> str:
+    """In seconds, minutes or hours, whichever reads best."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def cards(rows: Iterable[tuple[str, str]]) -> str:
     """Headline numbers: (number, what it means)."""
     inside = "".join(

@@ -61,8 +61,7 @@ def _pace(state: State) -> str:
         return ""
     left = (state.started["epochs"] - state.epochs_done) * state.started["train_images"]
     seconds = left / max(state.speed, 1e-9)
-    wait = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-    return f"{state.speed:,.0f} images a second, about {wait} left"
+    return f"{state.speed:,.0f} images a second, about {charts.duration(seconds)} left"
 
 
 def _curves(state: State) -> str:

@@ -74,7 +74,7 @@ def headline(results: Results) -> str:
         rows.append((noticed, "of generated pictures of other things get no class's name"))
     rows.append((f"{results['model']['parameters'] / 1e6:.2f} M", "parameters"))
     if training := results.get("training"):
-        rows.append((_duration(training["seconds"]), "training time"))
+        rows.append((charts.duration(training["seconds"]), "training time"))
     return charts.cards(rows)
 
 
@@ -144,9 +144,3 @@ def learning_curves(results: Results) -> str:
     parts = "".join(f"<div>{one}</div>" for one in drawn)
     note = "An epoch is one pass over all training images."
     return charts.figure(title, f'<div class="grid">{parts}</div>', note)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

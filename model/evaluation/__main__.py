@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .. import data, hub
-from ..checkpoint import load_checkpoint
-from ..hub import snapshot
+from ..hub import config, snapshot
 from ..inference.calibration import Calibration
+from ..options import data_of_run
 from ..recipe import DataOptions, Recipe
 from ..utils import files
-from ..utils.errors import ConfigError, DataError, TrainingError, exit_on_error
+from ..utils.errors import ConfigError, DataError, exit_on_error
 from . import figures
 from .finish import PIECE
 from .report import assemble, evaluate_split
 
 MOST_LISTED = 20  # differing numbers that are printed
+COLUMNS = ("image_column", "label_column")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -75,11 +76,11 @@ def _run(args: argparse.Namespace) -> None:
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     _check_device(device)
     folder = snapshot.resolve(args.model, names=(snapshot.WEIGHTS_NAME, hub.RESULTS_NAME))
-    network, config = hub.load(folder, device=device)
-    ours = config.get("cifarnet") or {}
-    source = _open(args, ours.get("data") or {}, network)
+    network, card = hub.load(folder, device=device)
+    ours = card.get("cifarnet") or {}
+    source = _open(args, folder, ours.get("data") or {}, network)
     names = list(source.label_names)
-    _check_names(source.name, names, list(config.get("label_names") or []))
+    _check_names(source.name, names, list(card.get("label_names") or []))
     calibration = Calibration.from_dict(ours["doubt"], args.model) if ours.get("doubt") else None
     path = folder / hub.RESULTS_NAME
     base = args.split if args.split in source.splits else "train"
@@ -106,28 +107,18 @@ def _run(args: argparse.Namespace) -> None:
         print(_sentence(comparison))
 
 
-def _open(args: argparse.Namespace, saved: dict[str, Any], network: nn.Module) -> data.ImageDataset:
+def _open(
+    args: argparse.Namespace, folder: Path, saved: dict[str, Any], network: nn.Module
+) -> data.ImageDataset:
     """The dataset asked for, by default the one that the model was trained on."""
-    published = saved.get("name")
-    name = args.dataset or _path_of_run(args.model) or published
-    if not name:
-        raise ConfigError("The model's config.json names no dataset: give one with --dataset.")
-    columns = {key: getattr(args, key) for key in ("image_column", "label_column")}
-    bad: Any = 0
-    if published in (name, Path(name).resolve().name):  # of a folder only its own name is kept
-        columns = {key: value or saved.get(key) for key, value in columns.items()}
-        bad = saved.get("max_bad_images")
     settings: Any = network.pretrained_cfg
     size = saved.get("image_size") or settings["input_size"][-1]
-    bad = bad if type(bad) is int else 0  # another's card may say anything
-    return data.open_for_training(DataOptions(name, image_size=size, max_bad_images=bad, **columns))
-
-
-def _path_of_run(model: str) -> str | None:
-    """Where a run on this machine read its dataset: the checkpoint knows, config.json must not."""
-    with suppress(TrainingError):
-        return load_checkpoint(Path(model))[1]["data"]["name"]
-    return None
+    read = DataOptions(args.dataset or "", image_size=size)
+    # Of a folder only its own name is published.
+    if not args.dataset or saved.get("name") in (args.dataset, Path(args.dataset).resolve().name):
+        read = data_of_run(folder / config.NAME, saved | {"image_size": size})
+    given = {"name": args.dataset} | {key: getattr(args, key) for key in COLUMNS}
+    return data.open_for_training(replace(read, **{k: v for k, v in given.items() if v}))
 
 
 def _check_device(device: str) -> None:
