@@ -5,8 +5,8 @@
 
 Both have their images on the device before the clock starts, and have trained once before to
 compile and record what they do; both report the accuracy over six views. The other program runs as
-its authors wrote it. Without --peer ours runs alone. Writes gpu.json and gpu.png to
-benchmarks/results. (That runs can be taken up there, and answer the same on a CPU, is tested.)
+its authors wrote it. Without --peer ours runs alone. Writes gpu.json to benchmarks/results. (That
+runs can be taken up there, and answer the same on a CPU, is tested.)
 """
 
 import contextlib
@@ -24,19 +24,16 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from matplotlib.figure import Figure
 
-from benchmarks._common import options, write
+from benchmarks._common import CIFAR10, options, write
 from benchmarks.speed import give_images, mean_and_spread
 from model import augment
 from model.data import load_training_data, open_for_training
-from model.evaluation import style
 from model.inference.logits import six_views
 from model.recipe import RECIPES, DataOptions, Recipe
 from model.training import Trainer, build_trainer
 from model.utils.device import has_bf16
 
-COLOURS = (style.BLUE, style.RUST)  # ours, the other program
 Run = Callable[[int], tuple[float, float]]
 """Trains from a seed: seconds and accuracy over six views."""
 
@@ -109,42 +106,20 @@ def peer(program: Path, dataset: str, folder: Path) -> Iterator[Run]:
 
 def summary(runs: list[tuple[float, float]]) -> dict[str, Any]:
     """Means and spreads of runs."""
-    seconds, accuracies = zip(*runs, strict=True)
-    return {
-        "runs": [list(run) for run in runs],
-        **mean_and_spread("seconds", seconds),
-        **mean_and_spread("accuracy_tta", accuracies),
-    }
-
-
-def draw(result: dict[str, Any]) -> Figure:
-    """Accuracy over seconds: every run."""
-    note = f"{result['gpu']}; CIFAR-10, six views of each test image; a dot is a run"
-    figure = style.headed_figure(6.4, 4, "Time to accuracy, training on a GPU", note)
-    axes = figure.subplots()
-    for (name, found), colour in zip(result["programs"].items(), COLOURS, strict=False):
-        seconds, accuracies = zip(*found["runs"], strict=True)
-        axes.plot(seconds, [100 * a for a in accuracies], "o", color=colour, label=name)
-    runs = [run for found in result["programs"].values() for run in found["runs"]]
-    seconds, accuracies = zip(*runs, strict=True)
-    # Half a point around: what seeds differ by is no landscape.
-    axes.set_ylim(100 * min(accuracies) - 0.5, 100 * max(accuracies) + 0.5)
-    axes.set_xlim(0, 1.2 * max(seconds))
-    axes.set_xlabel("seconds of training and of the look at the test images")
-    axes.set_ylabel("test accuracy, %")
-    axes.legend(loc="lower left")
-    return figure
+    rows = [{"seconds": seconds, "accuracy_tta": accuracy} for seconds, accuracy in runs]
+    return {"runs": runs} | mean_and_spread(rows, "seconds", "accuracy_tta")
 
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--dataset", default="uoft-cs/cifar10", help="folder or hub id")
-    parser.add_argument("--recipe", default="default", choices=RECIPES, help="of ours")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="runs of each, in turn")
-    parser.add_argument("--peer", type=Path, help="airbench94_muon.py; without it ours alone")
-    parser.add_argument("--no-compile", action="store_true", help="record our steps, but no more")
-    args = parser.parse_args()
+    args = options(
+        __doc__,
+        dataset=CIFAR10,
+        recipe=("default", "of ours", *RECIPES),
+        seeds=(5, "runs of each, in turn"),
+        peer=("", "airbench94_muon.py; without it ours alone"),
+        no_compile=(False, "record our steps, but no more"),
+    )
     if not torch.cuda.is_available():
         sys.exit("There is no CUDA device here; benchmarks.speed measures training on a CPU.")
     precision = "bf16" if has_bf16(torch.device("cuda")) else "fp16"
@@ -153,8 +128,8 @@ def main() -> None:
         programs: dict[str, Run] = {args.recipe: ours(recipe, args.dataset, not args.no_compile)}
         programs[args.recipe](0)  # compiles and records
         if args.peer:
-            other = stack.enter_context(peer(args.peer.resolve(), args.dataset, Path(name)))
-            programs["airbench94_muon"] = other
+            other = peer(Path(args.peer).resolve(), args.dataset, Path(name))
+            programs["airbench94_muon"] = stack.enter_context(other)
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}
         for seed in range(args.seeds):
             for name, run in programs.items():
@@ -166,7 +141,7 @@ def main() -> None:
         "gpu": torch.cuda.get_device_name(),
         "programs": {name: summary(found) for name, found in runs.items()},
     }
-    write(args, "gpu", result, lambda: draw(result), device="cuda")
+    write(args, "gpu", result, device="cuda")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def faults(rows: Rows) -> list[str]:
 
 def main() -> None:
     """Measures, prints, writes."""
-    args = options(__doc__).parse_args()
+    args = options(__doc__)
     good = (ROOT / "examples" / "ship.png").read_bytes()
     with running() as page, httpx.Client(base_url=page.url, timeout=60) as client:
         for _ in range(3):

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from benchmarks._common import load, options, plot, record
+from benchmarks._common import DATASET, load, options, plot, record
 from benchmarks.outliers import outliers
 from model import hub
 from model.data import HELD_OUT, open_dataset, train_validation_split
@@ -34,10 +34,8 @@ METHOD = "energy"  # what classifiers use
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__, model=True, dataset=True, output=False)
-    parser.add_argument("--count", type=int, default=500, help="of each kind")
-    parser.add_argument("--near", metavar="DIR_OR_ID", help="with classes of model.data.HELD_OUT")
-    args = parser.parse_args()
+    asked = {"count": (500, "of each kind"), "near": ("", "with classes of model.data.HELD_OUT")}
+    args = options(__doc__, model=True, folder=False, dataset=DATASET, **asked)
     with exit_on_error():
         classifier, source = load(args)
         recipe = hub.read_config(args.model)["cifarnet"]["recipe"]

@@ -26,7 +26,7 @@ from model.utils import files
 from model.utils.machine import cores, machine
 from model.utils.synthetic import NAMES, picture, png
 
-COUNTS = (10_000, 100_000, 300_000, 1_000_000)
+COUNTS = [10_000, 100_000, 300_000, 1_000_000]
 DISTINCT = 5_000  # pictures that are drawn; the rest repeat them
 TESTED = 1_000  # images of the test split
 SHARED = 10_000  # images that processes share
@@ -106,12 +106,8 @@ def draw(result: dict[str, Any], note: str) -> Figure:
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="of what takes turns")
-    parser.add_argument(
-        "--counts", type=int, nargs="+", default=COUNTS, help="of images, multiples of 1,000"
-    )
-    args = parser.parse_args()
+    counts = (COUNTS, "of images, multiples of 1,000")
+    args = options(__doc__, rounds=(3, "of what takes turns"), counts=counts)
     result = {
         "by_processes": {"images_per_second": by_processes(args.rounds)},
         "by_count": [by_count(count) for count in args.counts],

@@ -154,11 +154,8 @@ def survive(folder: Path, options: list[str], kills: int, each: int, seed: int =
 
 def main() -> None:
     """Interrupts, prints, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--kills", type=int, default=50, help="in all")
-    parser.add_argument("--each", type=int, default=5, help="of one run")
-    parser.add_argument("--seed", type=int, default=0, help="decides when and how")
-    args = parser.parse_args()
+    each, seed = (5, "of one run"), (0, "decides when and how")
+    args = options(__doc__, kills=(50, "in all"), each=each, seed=seed)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = survive(Path(folder), SMALL, args.kills, args.each, args.seed)

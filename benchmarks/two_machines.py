@@ -92,9 +92,7 @@ def together(names: list[str], output: Path, asked: list[str]) -> str:
 
 def main() -> None:
     """Trains, checks, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--epochs", default="2", help="of training")
-    args = parser.parse_args()
+    args = options(__doc__, epochs=("2", "of training"))
     with tempfile.TemporaryDirectory() as folder, cabled() as names:
         output, began = Path(folder) / "run", time.monotonic()
         said = together(names, output, ["--epochs", args.epochs])
