@@ -6,12 +6,10 @@ Reads a dataset, as a stream, with the columns "image", "truth" (one of the mode
 "other") and perhaps "subject" (what it is), and asks `Classifier` as a user would: whole pictures,
 its own views and verdicts. Measures how many are named right, how many of the confident answers
 hold, how many strangers are confidently called one of the classes, how well strangers are told
-apart (CCR, see `ccr`) and how far stated probabilities are off. Writes photographs.json, and a sheet
-of the worst mistakes, photographs.png, to benchmarks/results; the sheet shows the photographs, so
-mind their licence before you pass it on.
+apart (CCR, see `ccr`) and how far stated probabilities are off. Writes photographs.json to
+benchmarks/results, which names the worst mistakes, too.
 """
 
-import io
 import math
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,13 +19,10 @@ import pandas as pd
 import torch
 from datasets import Image as ImageColumn
 from datasets import IterableDataset
-from matplotlib.figure import Figure
-from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from benchmarks._common import RECORD, options, record, write
 from model import Classifier
-from model.evaluation import style
 from model.utils import files
 from model.utils.errors import DataError, exit_on_error
 from model.utils.shares import interval
@@ -37,12 +32,11 @@ OTHER = "other"  # the truth of a stranger
 VERDICTS = ("confident", "unsure", "none")
 FPRS = (0.05, 0.10)
 BINS = 15  # of the calibration error, as everywhere in the project
-ACROSS, DOWN = 6, 4  # pictures on the sheet
 AT_ONCE = 32
 Table: TypeAlias = pd.DataFrame
-"""A row for each photograph: content (bytes), truth, subject; label, probability, verdict and scope
-as `Classifier` answers; plain_label and plain_probability from one look at the largest centred
-square, by softmax without a temperature."""
+"""A row for each photograph: truth and subject; label, probability, verdict and scope as
+`Classifier` answers; plain_label and plain_probability from one look at the largest centred square,
+by softmax without a temperature."""
 
 
 def read(name: str) -> IterableDataset:
@@ -80,7 +74,7 @@ def ask(classifier: Classifier, stream: IterableDataset) -> Table:
         squares = torch.stack([classifier.preprocess(one) for one in contents])  # (n, 3, S, S)
         best, classes = classifier.logits(squares).softmax(dim=1).max(dim=1)  # (n,), (n,)
         said = pd.DataFrame(classifier(contents))[["label", "probability", "verdict", "scope"]]
-        said["content"], said["truth"] = contents, truth
+        said["truth"] = truth
         said["subject"] = [name or truth[i] for i, name in enumerate(subject)]
         said["plain_label"] = [classifier.label_names[i] for i in classes.tolist()]
         said["plain_probability"] = best.tolist()
@@ -147,10 +141,8 @@ def measure(answers: Table) -> dict[str, Any]:
     )
     known, strangers = answers[answers.truth != OTHER], answers[answers.truth == OTHER]
     if known.empty or strangers.empty:
-        raise DataError(
-            f"There are {len(known)} photographs of the classes and {len(strangers)} of something "
-            "else; both are needed."
-        )
+        told = f"{len(known)} photographs of the classes and {len(strangers)} of something else"
+        raise DataError(f"There are {told}; both are needed.")
     # Dogs and birds are most of the photographs at hand: one number for all would be theirs.
     groups = known.truth.map({"dog": "dogs", "bird": "birds"}).fillna("the rest")
     scores = {
@@ -159,8 +151,12 @@ def measure(answers: Table) -> dict[str, Any]:
         "largest softmax, one view": ("plain_probability", "plainly_right"),
     }
     halves = {"of the classes": known, "strangers": strangers}
-    mistakes = worst(answers, len(answers)).rename(columns={"label": "said"})
-    mistakes = mistakes[["subject", "truth", "said", "probability"]]
+    # Sure and wrong, the surest first; those of the classes before strangers.
+    falling = (
+        half.sort_values("probability", ascending=False, kind="stable") for half in halves.values()
+    )
+    wrong = pd.concat(half[half.sure & ~half.right] for half in falling)
+    mistakes = wrong.rename(columns={"label": "said"})[["subject", "truth", "said", "probability"]]
     return {
         "images": {name: len(half) for name, half in halves.items()},
         "named_right": {"all": share(known.right)}
@@ -170,7 +166,7 @@ def measure(answers: Table) -> dict[str, Any]:
         "strangers_confident": share(strangers.sure),
         "right_when_confident_strangers_included": share(answers.right[answers.sure]),
         "verdicts": {
-            name: {verdict: int((half.verdict == verdict).sum()) for verdict in VERDICTS}
+            name: half.verdict.value_counts().reindex(VERDICTS, fill_value=0).to_dict()
             for name, half in halves.items()
         },
         "ccr": {
@@ -186,18 +182,6 @@ def measure(answers: Table) -> dict[str, Any]:
     }
 
 
-def worst(answers: Table, most: int = ACROSS * DOWN) -> Table:
-    """Confident answers that are wrong, the surest first; those of the classes before strangers.
-
-    Where there are too many, strangers get at least half of the places.
-    """
-    wrong = answers[(answers.verdict == "confident") & (answers.label != answers.truth)]
-    wrong = wrong.sort_values("probability", ascending=False, kind="stable")
-    known, strangers = wrong[wrong.truth != OTHER], wrong[wrong.truth == OTHER]
-    first = known[: max(most // 2, most - len(strangers))]
-    return pd.concat([first, strangers[: most - len(first)]])
-
-
 def summary(result: dict[str, Any]) -> str:
     """The numbers for a terminal."""
     shares = {f"named right, {name}": one for name, one in result["named_right"].items()}
@@ -210,39 +194,11 @@ def summary(result: dict[str, Any]) -> str:
     lines = [
         f"{name:<28} {one['share']:>6.1%}  ({one['right']} of {one['count']}; {one['low']:.1%} to "
         f"{one['high']:.1%})"
-        if one["count"]
-        else f"{name:<28} {'none':>6}"
         for name, one in shares.items()
+        if one["count"]
     ]
     lines += [f"CCR by {score}: {rates}" for score, rates in result["ccr"].items()]
     return "\n".join([*lines, f"calibration error {result['ece']:.1%}"])
-
-
-def draw(mistakes: Table, result: dict[str, Any]) -> Figure:
-    """A sheet of photographs, what was said of each, and what it is."""
-    sure, strangers = result["right_when_confident"], result["strangers_confident"]
-    note = (
-        f"{sure['count'] - sure['right']} of {sure['count']} confident answers to photographs of "
-        f"the classes are wrong; {strangers['right']} of {strangers['count']} photographs of "
-        f"something else are confidently called one of the classes. Shown: {len(mistakes)}, the "
-        "surest first, with the true class where there is one"
-    )
-    rows = max(1, -(-len(mistakes) // ACROSS))
-    title = "The worst mistakes: sure, and wrong"
-    figure = style.headed_figure(1.55 * ACROSS, 0.9 + 1.95 * rows, title, note)
-    places = figure.subplots(rows, ACROSS, squeeze=False).ravel()
-    for axes in places:
-        axes.set_axis_off()
-    for axes, one in zip(places, mistakes.itertuples(), strict=False):
-        with Image.open(io.BytesIO(one.content)) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-        axes.imshow(ImageOps.pad(upright, (200, 200), color=style.PAPER))
-        said = f"{style.short(one.label)}, {one.probability:.1%}"
-        axes.set_title(said, color=style.RUST, fontsize=8.5, weight="bold", pad=3)
-        truth = "" if one.truth in (OTHER, one.subject) else f"\n({one.truth})"
-        shown, below = style.short(one.subject) + truth, {"ha": "center", "va": "top"}
-        axes.text(0.5, -0.03, shown, transform=axes.transAxes, fontsize=8, **below)
-    return figure
 
 
 def main() -> None:
@@ -257,7 +213,7 @@ def main() -> None:
         result = {"photographs": name} | measure(answers)
         print(summary(result))
         weights = {"weights_sha256": files.sha256(args.model / "model.safetensors")}
-        write(args, "photographs", result | weights, lambda: draw(worst(answers), result))
+        write(args, "photographs", result | weights)
         if args.record:
             record(args, "photographs", result)
 
