@@ -119,10 +119,8 @@ def held_out(name: str, image_size: int) -> dict[str, Any]:
 def answered(classifier: Classifier, pictures: Sequence[Pixels]) -> dict[str, float]:
     """What becomes of pictures as people send them, so with a closer look at large ones."""
     verdicts = [one.verdict for one in classifier([*pictures])]
-    return {
-        "accepted": round(1 - verdicts.count("none") / len(verdicts), 6),
-        "confident": round(verdicts.count("confident") / len(verdicts), 6),
-    }
+    none, confident = (verdicts.count(one) / len(verdicts) for one in ("none", "confident"))
+    return {"accepted": round(1 - none, 6), "confident": round(confident, 6)}
 
 
 def measure(
@@ -160,15 +158,10 @@ def draw(found: dict[str, dict[str, Any]]) -> Figure:
     figure = style.headed_figure(7.5, 4.4, title, note)
     axes = figure.subplots()
     for (name, row), mark in zip(found.items(), ("o", "^", "v"), strict=True):
-        axes.plot(
-            [one["auroc"] for one in row["kinds"].values()],
-            list(row["kinds"]),
-            mark,
-            color=style.BLUE if name == METHOD else style.RUST,
-            markersize=9 if name == METHOD else 6,
-            alpha=1 if name == METHOD else 0.6,
-            label=f"{name} ({row['mean_auroc']:.3f})",
-        )
+        values = [one["auroc"] for one in row["kinds"].values()]
+        colour, size, alpha = (style.BLUE, 9, 1) if name == METHOD else (style.RUST, 6, 0.6)
+        how = {"color": colour, "markersize": size, "alpha": alpha}
+        axes.plot(values, [*row["kinds"]], mark, label=f"{name} ({row['mean_auroc']:.3f})", **how)
     axes.set(xlabel="AUROC", xlim=(None, 1.01))
     axes.invert_yaxis()
     style.legend_above(axes)
