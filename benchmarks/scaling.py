@@ -49,8 +49,7 @@ def trained(folder: Path, options: list[str], processes: int = 1) -> dict[str, A
     output = folder / f"run-{time.monotonic_ns()}"
     launch = [sys.executable]
     if processes > 1:
-        launch += ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
-        launch += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0"]
+        launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     line = [*launch, "train.py", *options, "--val-size", "0", "--output", str(output)]
     line += ["--epochs", "1", "--threads", str(max(1, cores() // processes))]
     env = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}

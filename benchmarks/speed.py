@@ -93,16 +93,16 @@ def give_images(name: str, folder: Path) -> None:
 def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
     """One run of train.py: seconds to the saved model and to the end, and what it reached."""
     output = folder / f"{recipe}-seed{seed}"
-    python = [sys.executable]
-    imports = timed(lambda: subprocess.run([*python, "-c", "import train"], cwd=ROOT, check=True))()
-    line = [*python, "train.py", "--dataset", dataset, "--recipe", recipe, "--seed", str(seed)]
-    line += ["--val-size", "0", "--output", str(output)]
-    began = time.perf_counter()
+    line = [sys.executable, "-c", "import train"]
+    imports = timed(lambda: subprocess.run(line, cwd=ROOT, check=True))()
+    line = [sys.executable, "train.py", "--dataset", dataset, "--recipe", recipe]
+    line += ["--seed", str(seed), "--val-size", "0", "--output", str(output)]
+    began = time.perf_counter() + imports
     with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None and not (output / "model.safetensors").is_file():
             time.sleep(0.1)
-        saved = time.perf_counter() - began - imports
-    whole = time.perf_counter() - began - imports
+        saved = time.perf_counter() - began
+    whole = time.perf_counter() - began
     results = files.read_json(output / "results.json")
     training = results["training"]
     return {
@@ -123,10 +123,8 @@ def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
 def is_current(run: dict[str, Any], recipe: str) -> bool:
     """Whether a run was made by the recipe as it is today."""
     made = Recipe.from_dict(run["resolved"] | {"seed": 0})  # also before some fields existed
-    today = dataclasses.replace(
-        RECIPES[recipe], val_size=made.val_size, mixed_precision=made.mixed_precision
-    )
-    return made == today
+    own = {"val_size": made.val_size, "mixed_precision": made.mixed_precision}
+    return made == dataclasses.replace(RECIPES[recipe], **own)
 
 
 def mean_and_spread(runs: list[dict[str, Any]], *keys: str) -> dict[str, Any]:
