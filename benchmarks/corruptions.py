@@ -125,7 +125,7 @@ def draw(result: dict[str, Any]) -> Figure:
 def main() -> None:
     """Measures, prints, writes."""
     images, seed = (10_000, "of the test split, spread evenly"), (0, "of the damage")
-    asked = {"dataset": DATASET, "images": images, "seed": seed, "record": RECORD}
+    asked: Any = {"dataset": DATASET, "images": images, "seed": seed, "record": RECORD}
     args = options(__doc__, model=True, **asked)
     with exit_on_error():
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -34,7 +34,10 @@ METHOD = "energy"  # what classifiers use
 
 def main() -> None:
     """Measures, prints, writes."""
-    asked = {"count": (500, "of each kind"), "near": ("", "with classes of model.data.HELD_OUT")}
+    asked: Any = {
+        "count": (500, "of each kind"),
+        "near": ("", "with classes of model.data.HELD_OUT"),
+    }
     args = options(__doc__, model=True, folder=False, dataset=DATASET, **asked)
     with exit_on_error():
         classifier, source = load(args)
@@ -160,7 +163,7 @@ def draw(found: dict[str, dict[str, Any]]) -> Figure:
     for (name, row), mark in zip(found.items(), ("o", "^", "v"), strict=True):
         values = [one["auroc"] for one in row["kinds"].values()]
         colour, size, alpha = (style.BLUE, 9, 1) if name == METHOD else (style.RUST, 6, 0.6)
-        how = {"color": colour, "markersize": size, "alpha": alpha}
+        how: Any = {"color": colour, "markersize": size, "alpha": alpha}
         axes.plot(values, [*row["kinds"]], mark, label=f"{name} ({row['mean_auroc']:.3f})", **how)
     axes.set(xlabel="AUROC", xlim=(None, 1.01))
     axes.invert_yaxis()

@@ -123,7 +123,7 @@ def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
 def is_current(run: dict[str, Any], recipe: str) -> bool:
     """Whether a run was made by the recipe as it is today."""
     made = Recipe.from_dict(run["resolved"] | {"seed": 0})  # also before some fields existed
-    own = {"val_size": made.val_size, "mixed_precision": made.mixed_precision}
+    own: Any = {"val_size": made.val_size, "mixed_precision": made.mixed_precision}
     return made == dataclasses.replace(RECIPES[recipe], **own)
 
 
