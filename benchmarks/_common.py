@@ -29,6 +29,10 @@ from model.utils.shards import LabelledImages, ShardedSplit
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+# Options that several benchmarks have, see `options`.
+DATASET = ("", "folder or hub id, if it is not what the model was trained on")
+RECORD = (False, "in the model's own files too")
+CIFAR10, CIFAR100 = (("uoft-cs/" + name, "folder or hub id") for name in ("cifar10", "cifar100"))
 T = TypeVar("T")
 
 
@@ -37,20 +41,32 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
 
 
 def options(
-    doc: str | None, *, model: bool = False, dataset: bool = False, output: bool = True
-) -> argparse.ArgumentParser:
-    """A parser of a benchmark's command line: its model, its dataset, where its results go."""
+    doc: str | None, model: bool = False, *, folder: bool = True, **more: tuple[Any, ...]
+) -> argparse.Namespace:
+    """What a benchmark was asked for: the model, the folder of results, and options of its own.
+
+    Args:
+        doc: The help.
+        model: Whether a model is measured.
+        folder: Whether results go to a folder.
+        more: By name the default, which says the type, and the help, then perhaps all choices.
+            False makes a switch, None an option that must be given, a list one of several values.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=_Help)
     if model:
         told = "folder of a model; the default weights are the root's"
         parser.add_argument("model", type=Path, nargs="?", default=ROOT, help=told)
-    if dataset:
-        told = "if it is not what the model was trained on"
-        parser.add_argument("--dataset", metavar="DIR_OR_ID", help=told)
-    if output:
-        told = "folder for numbers and figure"
-        parser.add_argument("--output", type=Path, metavar="DIR", default=RESULTS, help=told)
-    return parser
+    if folder:
+        more.setdefault("output", (RESULTS, "folder for numbers and figures"))
+    for name, (default, told, *choices) in more.items():
+        how: dict[str, Any] = {"action": "store_true"}
+        if default is not False:
+            several = isinstance(default, list)
+            one = default[0] if several else default
+            how = {"type": str if one is None else type(one), "nargs": "+" if several else None}
+            how |= {"default": default, "required": default is None, "choices": choices or None}
+        parser.add_argument(f"--{name.replace('_', '-')}", help=told, **how)
+    return parser.parse_args()
 
 
 def dataset_name(args: argparse.Namespace) -> str:
@@ -73,8 +89,6 @@ def load(args: argparse.Namespace) -> tuple[Classifier, data.ImageDataset]:
     """
     if not (args.model / "results.json").is_file():
         raise ConfigError(f"{args.model} holds no results.json; name the folder of a finished run.")
-    if args.count < 1:
-        raise ConfigError(f"--count {args.count} is too few: name at least 1.")
     classifier = Classifier.from_pretrained(args.model)
     if classifier.calibration.known is None:
         raise ConfigError(f"{args.model} knows no limits: train it with validation images.")
@@ -113,15 +127,18 @@ def in_turn(asked: dict[str, Callable[[], T]], rounds: int) -> dict[str, list[T]
 
 @contextmanager
 def started(
-    arguments: list[str], mark: str, env: dict[str, str] | None = None
-) -> Iterator[tuple[subprocess.Popen[bytes], re.Match[str]]]:
+    *arguments: str, mark: str = r"The page is at (\S+)", **env: str
+) -> Iterator[tuple[int, str]]:
     """Starts a Python command, waits until it prints `mark`, and ends it afterwards.
+
+    Returns:
+        The process's number, and the last of what the mark holds: the page's address of `app.py`.
 
     Raises:
         SystemExit: If it ends before.
     """
     line = [sys.executable, *arguments]
-    env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+    env = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
     with (
         tempfile.NamedTemporaryFile() as log,
         subprocess.Popen(line, cwd=ROOT, env=env, stdout=log, stderr=log) as process,
@@ -131,9 +148,26 @@ def started(
                 if process.poll() is not None:
                     sys.exit(f"{arguments[0]} ended early: {Path(log.name).read_text()}")
                 time.sleep(0.01)
-            yield process, told
+            yield process.pid, told[told.re.groups]
         finally:
             process.terminate()
+
+
+@contextmanager
+def browser(model: str | Path, *flags: str) -> Iterator[tuple[Any, str]]:
+    """A Chromium, and the address of a page that serves a model and teaches others.
+
+    Raises:
+        SystemExit: If there is no Chromium.
+    """
+    from playwright.sync_api import sync_playwright  # only benchmarks and tests need it
+
+    if (program := os.environ.get("CHROMIUM") or shutil.which("chromium")) is None:
+        sys.exit("Chromium is needed: install it, or name it in CHROMIUM.")
+    page = started("app.py", "--allow-training", "--model", str(model))
+    with page as (_, url), sync_playwright() as playwright:
+        arguments = ["--no-sandbox", *flags]
+        yield playwright.chromium.launch(executable_path=program, args=arguments), url
 
 
 def held(process: int) -> float:
@@ -179,15 +213,3 @@ def plot(draw: Callable[[], Figure], path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with matplotlib.rc_context(style.STYLE):
         style.save(draw(), path)
-
-
-def chromium() -> str:
-    """The browser's program.
-
-    Raises:
-        ConfigError: If there is none.
-    """
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if found is None:
-        raise ConfigError("Chromium is needed: install it, or name it in CHROMIUM.")
-    return found

@@ -99,8 +99,7 @@ def _in_chunks(images: np.ndarray, way: Way, number: tuple[int, ...]) -> np.ndar
 
 @_severities(0.04, 0.06, 0.08, 0.09, 0.10)
 def _gaussian_noise(images: Pictures, rng: Generator, sigma: float) -> Pictures:
-    noise = rng.standard_normal(images.shape, np.float32)
-    return levels(unit(images) + np.float32(sigma) * noise)
+    return levels(unit(images) + np.float32(sigma) * rng.standard_normal(images.shape, np.float32))
 
 
 @_severities(500, 250, 100, 75, 50)
@@ -112,10 +111,7 @@ def _shot_noise(images: Pictures, rng: Generator, photons: float) -> Pictures:
 def _impulse_noise(images: Pictures, rng: Generator, share: float) -> Pictures:
     """Some values, of each colour apart, become 0 or 255."""
     chance = rng.random(images.shape, np.float32)
-    made = images.copy()
-    made[chance < share] = 255
-    made[chance < share / 2] = 0
-    return made
+    return np.where(chance < share, np.where(chance < share / 2, 0, 255), images)
 
 
 # Blur
@@ -132,7 +128,7 @@ def _defocus_blur(images: Pictures, rng: Generator, radius: float, softness: flo
 @_severities((0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2))
 def _glass_blur(images: Pictures, rng: Generator, sigma: float, rounds: int) -> Pictures:
     """Blur, neighbours that take each other's place, blur."""
-    blur = partial(gaussian_filter, sigma=(0, sigma, sigma, 0), mode="nearest", truncate=4)
+    blur = partial(gaussian_filter, sigma=sigma, axes=(1, 2), mode="nearest")
     made = levels(blur(unit(images))).astype(np.uint8)
     # The authors go from the last pixel to the first and mean to swap each with one above or left
     # of it, but numpy's views make a copy of the swap: a pixel takes over what is there, and what
@@ -154,12 +150,8 @@ def _motion_blur(images: Pictures, rng: Generator, radius: int, sigma: float) ->
 @_severities(1.06, 1.11, 1.16, 1.21, 1.26)
 def _zoom_blur(images: Pictures, rng: Generator, farthest: float) -> Pictures:
     """The mean of ever larger copies; the picture itself counts twice, as the authors have it."""
-    factors = np.arange(1, farthest, 0.01)
-    x = unit(images)
-    made = x.copy()
-    for factor in factors:
-        made += enlarged(x, factor)
-    return levels(made / np.float32(len(factors) + 1))
+    x, factors = unit(images), np.arange(1, farthest, 0.01)
+    return levels(sum((enlarged(x, one) for one in factors), x) / np.float32(len(factors) + 1))
 
 
 # Weather
@@ -189,10 +181,9 @@ def _snow(images: Pictures, rng: Generator, *settings: Any) -> Pictures:
 @_severities((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45))
 def _frost(images: Pictures, rng: Generator, kept: float, added: float) -> Pictures:
     """Ice over the picture; the texture is ours, see above."""
-    glass = panes()  # (5, 128, 128, 3)
-    which = rng.integers(0, len(glass), len(images))
-    corners = rng.integers(0, glass.shape[1] - SIDE, (len(images), 2))
-    ice = _cut((glass[pane] for pane in which), corners)  # (n, 32, 32, 3)
+    which = rng.integers(0, len(ICE), len(images))
+    corners = rng.integers(0, PANE - SIDE, (len(images), 2))
+    ice = _cut((panes()[pane] for pane in which), corners)  # (n, 32, 32, 3)
     return levels(np.float32(kept) * unit(images) + np.float32(added) * ice)
 
 
@@ -235,12 +226,8 @@ def _elastic_transform(
     warp = partial(cv2.warpAffine, dsize=(SIDE, SIDE), borderMode=cv2.BORDER_REFLECT_101)
     maps = (cv2.getAffineTransform(corners, to) for to in moves)
     made = np.stack([warp(one, by) for one, by in zip(unit(images), maps, strict=True)])
-    if strength == 0:
-        return levels(made)
     shifts = rng.uniform(-1, 1, (2, len(images), SIDE, SIDE)).astype(np.float32)
-    shifts = strength * gaussian_filter(
-        shifts, (0, 0, smoothness, smoothness), mode="reflect", truncate=3
-    )
+    shifts = strength * gaussian_filter(shifts, smoothness, axes=(2, 3), truncate=3)
     places = np.mgrid[:SIDE, :SIDE] + shifts.swapaxes(0, 1)  # (n, 2, 32, 32)
     moved = [
         [map_coordinates(one[..., band], place, order=1, mode="reflect") for band in range(3)]
@@ -259,12 +246,11 @@ def _pixelate(images: Pictures, rng: Generator, kept: float) -> Pictures:
 
 @_severities(80, 65, 58, 50, 40)
 def _jpeg_compression(images: Pictures, rng: Generator, quality: int) -> Pictures:
-    made = np.empty_like(images)
-    for i, one in enumerate(images):
-        file = io.BytesIO()
-        Image.fromarray(one).save(file, "JPEG", quality=quality)
-        made[i] = np.asarray(Image.open(file))
-    return made
+    def kept(one: np.ndarray) -> np.ndarray:
+        Image.fromarray(one).save(file := io.BytesIO(), "JPEG", quality=quality)
+        return np.asarray(Image.open(file))
+
+    return np.stack([kept(one) for one in images])
 
 
 KINDS = tuple(_WAYS)  # in the authors' order
@@ -283,19 +269,17 @@ def _shifted(images: Pictures, rng: Generator, by: int) -> Pictures:
     """Every picture moved up, down, left or right by chance."""
     padded = np.pad(images, ((0, 0), (by, by), (by, by), (0, 0)), "reflect")
     ways = np.array([[0, by], [2 * by, by], [by, 0], [by, 2 * by]])
-    corners = ways[rng.integers(0, 4, len(images))]  # (n, 2)
-    return _cut(padded, corners)
+    return _cut(padded, ways[rng.integers(0, 4, len(images))])
 
 
 def _scaled(images: Pictures, rng: Generator, factor: float) -> Pictures:
     """Shrunk or enlarged around the middle."""
     side = round(SIDE * factor)
-    first, before = max(side - SIDE, 0) // 2, max(SIDE - side, 0) // 2
-    after = max(SIDE - side - before, 0)
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     made = np.stack([cv2.resize(one, (side, side), interpolation=how) for one in images])
-    made = made[:, first : first + SIDE, first : first + SIDE]  # (n, <= 32, <= 32, 3)
-    return np.pad(made, ((0, 0), (before, after), (before, after), (0, 0)), "reflect")
+    wide = np.pad(made, ((0, 0), (SIDE, SIDE), (SIDE, SIDE), (0, 0)), "reflect")
+    first = SIDE - (SIDE - side) // 2
+    return wide[:, first : first + SIDE, first : first + SIDE]
 
 
 CHANGES: dict[str, Way] = {
@@ -339,15 +323,14 @@ def smeared(x: np.ndarray, radius: int, sigma: float, angles: np.ndarray) -> np.
     steps = np.arange(2 * radius + 1)
     weights = np.exp(-(steps**2) / (2 * sigma**2))
     weights /= weights.sum()
-    turns = np.deg2rad(angles)[:, None]  # (n, 1)
-    down = np.ceil(steps * np.sin(turns) - 0.5).astype(int)  # (n, steps)
-    right = np.ceil(steps * np.cos(turns) - 0.5).astype(int)  # (n, steps)
-    places, which = np.arange(SIDE), np.arange(len(x))[:, None, None]
+    turns = np.deg2rad(angles)
+    ways = np.stack([np.sin(turns), np.cos(turns)], axis=1)  # (n, 2), down and right
+    far = 2 * radius
+    padded = np.pad(x, ((0, 0), (far, far), (far, far), (0, 0)), "edge")
     made = np.zeros_like(x)
     for step in steps[weights > 1e-4]:  # the others change no level
-        rows = np.clip(places + down[:, step, None], 0, SIDE - 1)[:, :, None]  # (n, 32, 1)
-        columns = np.clip(places + right[:, step, None], 0, SIDE - 1)[:, None]  # (n, 1, 32)
-        made += np.float32(weights[step]) * x[which, rows, columns]
+        moves = np.ceil(step * ways - 0.5).astype(int)
+        made += np.float32(weights[step]) * _cut(padded, far + moves)
     return made
 
 

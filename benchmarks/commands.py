@@ -3,8 +3,7 @@
     python -m benchmarks.commands
 
 `python -m model` names a picture, `app.py` serves its page; each in a new process, in turn with the
-bare imports. Let nothing else run beside it. Writes commands.json in
-benchmarks/results.
+bare imports. Let nothing else run beside it. Writes commands.json in benchmarks/results.
 """
 
 import statistics
@@ -32,16 +31,14 @@ def whole(*arguments: str) -> Callable[[], float]:
 def page() -> float:
     """Seconds from `python app.py` to the page in hand."""
     began = time.perf_counter()
-    with started(["app.py"], r"The page is at (\S+)") as (_, told):
-        urllib.request.urlopen(told[1], timeout=60).read()
+    with started("app.py") as (_, url):
+        urllib.request.urlopen(url, timeout=60).read()
         return time.perf_counter() - began
 
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="of each")
-    args = parser.parse_args()
+    args = options(__doc__, rounds=(7, "of each"))
     classify, serve = PAIRS
     asked = {
         PAIRS[classify]: whole("-c", PAIRS[classify]),
@@ -52,10 +49,8 @@ def main() -> None:
     rows = in_turn(asked, args.rounds)
     medians = {name: statistics.median(values) for name, values in rows.items()}
     ratios = {name: medians[name] / medians[bare] for name, bare in PAIRS.items()}
-    told = ", ".join(f"{value:.2f} times for {name}" for name, value in ratios.items())
-    print(
-        "\n".join(f"{name:<30} {value:5.2f} s" for name, value in medians.items()), told, sep="\n"
-    )
+    print(*(f"{name:<30} {value:5.2f} s" for name, value in medians.items()), sep="\n")
+    print(", ".join(f"{value:.2f} times for {name}" for name, value in ratios.items()))
     write(args, "commands", {"unit": "seconds", "rounds": rows, "ratios": ratios})
 
 

@@ -12,6 +12,7 @@ benchmarks/results; --record draws the model card's figure too.
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks._common import dataset_name, options, plot, record, spread, write
+from benchmarks._common import DATASET, RECORD, dataset_name, options, plot, record, spread, write
 from benchmarks._corruptions import CHANGES, KINDS, SEVERITIES, SIDE, change, corrupt
 from model import Classifier
 from model.data import open_dataset
@@ -112,7 +113,7 @@ def draw(result: dict[str, Any]) -> Figure:
         bars = axes.barh(names, values, 0.7, color=colour, label=label)
         axes.bar_label(bars, fmt="{:.1f}", label_type="center", color="white", fontsize=7.5)
         for name, row in zip(names, rows.values(), strict=True):
-            dots = [100 * value for value in row["severities"]]
+            dots = 100 * np.array(row["severities"])
             axes.plot(dots, [name] * len(dots), ".", color=style.INK, alpha=0.5)
     axes.axvline(100 * result["clean"], color=style.INK, linewidth=1, linestyle=":")
     axes.set(xlabel="% right", xlim=(0, 106))
@@ -123,29 +124,18 @@ def draw(result: dict[str, Any]) -> Figure:
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__, model=True, dataset=True)
-    parser.add_argument("--images", type=int, help="of the test split, spread evenly; None: all")
-    parser.add_argument("--seed", type=int, default=0, help="of the damage")
-    parser.add_argument(
-        "--record", action="store_true", help="in the model's results.json and figures too"
-    )
-    args = parser.parse_args()
-    if args.images is not None and args.images < 1:
-        parser.error(f"--images {args.images} is too few: name at least 1.")
-    if args.seed < 0:
-        parser.error(f"--seed {args.seed} must not be below 0.")
+    images, seed = (10_000, "of the test split, spread evenly"), (0, "of the damage")
+    asked: Any = {"dataset": DATASET, "images": images, "seed": seed, "record": RECORD}
+    args = options(__doc__, model=True, **asked)
     with exit_on_error():
         device = "cuda" if torch.cuda.is_available() else "cpu"
         classifier = Classifier.from_pretrained(args.model, device=device)
         if (seen := classifier.image_size) != SIDE:
             sys.exit(f"{args.model} sees {seen} pixels; the settings of CIFAR-10-C are for {SIDE}.")
         test = open_dataset(dataset_name(args), image_size=SIDE).splits["test"]
-        split = spread(test, args.images or len(test.labels))
-
-    def mirrored(x: Tensor) -> Tensor:
-        return both_views(classifier.logits, x)[0]  # (n, C)
-
-    result = measure(mirrored, split.images, split.labels, args.seed)
+        split = spread(test, args.images)
+    both = partial(both_views, classifier.logits)
+    result = measure(lambda x: both(x)[0], split.images, split.labels, args.seed)
     result["views"] = "the picture and its mirror image"
     for kind, row in result["kinds"].items():
         print(f"{kind:<20}", *(f"{share:6.1%}" for share in (row["mean"], *row["severities"])))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm
 
-from benchmarks._common import load, options, plot, record, spread
+from benchmarks._common import DATASET, load, options, plot, record, spread
 from model.augment import normalize
 from model.evaluation import style
 from model.inference import explain
@@ -38,9 +38,8 @@ USED = "integrated gradients"  # by `model.inference.explain`
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__, model=True, dataset=True, output=False)
-    parser.add_argument("--count", type=int, default=500, help="test images")
-    args = parser.parse_args()
+    count = (500, "test images")
+    args = options(__doc__, model=True, folder=False, dataset=DATASET, count=count)
     with exit_on_error():
         classifier, source = load(args)
         images = spread(source.splits["test"], args.count).images
@@ -76,12 +75,9 @@ def occlusion(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
     Source: Zeiler and Fergus, "Visualizing and understanding convolutional networks", ECCV 2014,
     arXiv:1311.2901. Grey is the mean colour, 0 after normalisation.
     """
+    window, strides = (3, WINDOW, WINDOW), (3, STRIDE, STRIDE)
     maps = Occlusion(network).attribute(
-        pixels,
-        sliding_window_shapes=(3, WINDOW, WINDOW),
-        strides=(3, STRIDE, STRIDE),
-        target=classes,
-        perturbations_per_eval=16,
+        pixels, window, strides, target=classes, perturbations_per_eval=16
     )
     return maps.mean(dim=1)  # (N, S, S)
 

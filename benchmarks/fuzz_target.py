@@ -68,14 +68,8 @@ def models(folder: Path, corpus: Path) -> Callable[[bytes], None]:
 TARGETS = {"pictures": pictures, "models": models}
 
 
-def main() -> None:
-    """`python -m benchmarks.fuzz_target TARGET CORPUS [options of libFuzzer]`."""
-    target, corpus = sys.argv[1], Path(sys.argv[2])
+if __name__ == "__main__":  # python -m benchmarks.fuzz_target TARGET CORPUS [options of libFuzzer]
+    name, target, corpus, *more = sys.argv
     with tempfile.TemporaryDirectory() as folder:
-        run = TARGETS[target](Path(folder), corpus)
-        atheris.Setup([sys.argv[0], *sys.argv[3:], str(corpus)], run)
+        atheris.Setup([name, *more, corpus], TARGETS[target](Path(folder), Path(corpus)))
         atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

@@ -26,7 +26,7 @@ import torch
 from accelerate import Accelerator
 from matplotlib.figure import Figure
 
-from benchmarks._common import options, write
+from benchmarks._common import CIFAR10, options, write
 from benchmarks.speed import give_images, mean_and_spread
 from model import augment
 from model.data import load_training_data, open_for_training
@@ -109,12 +109,8 @@ def peer(program: Path, dataset: str, folder: Path) -> Iterator[Run]:
 
 def summary(runs: list[tuple[float, float]]) -> dict[str, Any]:
     """Means and spreads of runs."""
-    seconds, accuracies = zip(*runs, strict=True)
-    return {
-        "runs": [list(run) for run in runs],
-        **mean_and_spread("seconds", seconds),
-        **mean_and_spread("accuracy_tta", accuracies),
-    }
+    rows = [{"seconds": seconds, "accuracy_tta": accuracy} for seconds, accuracy in runs]
+    return {"runs": runs} | mean_and_spread(rows, "seconds", "accuracy_tta")
 
 
 def draw(result: dict[str, Any]) -> Figure:
@@ -138,13 +134,14 @@ def draw(result: dict[str, Any]) -> Figure:
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--dataset", default="uoft-cs/cifar10", help="folder or hub id")
-    parser.add_argument("--recipe", default="default", choices=RECIPES, help="of ours")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="runs of each, in turn")
-    parser.add_argument("--peer", type=Path, help="airbench94_muon.py; without it ours alone")
-    parser.add_argument("--no-compile", action="store_true", help="record our steps, but no more")
-    args = parser.parse_args()
+    args = options(
+        __doc__,
+        dataset=CIFAR10,
+        recipe=("default", "of ours", *RECIPES),
+        seeds=(5, "runs of each, in turn"),
+        peer=("", "airbench94_muon.py; without it ours alone"),
+        no_compile=(False, "record our steps, but no more"),
+    )
     if not torch.cuda.is_available():
         sys.exit("There is no CUDA device here; benchmarks.speed measures training on a CPU.")
     precision = "bf16" if has_bf16(torch.device("cuda")) else "fp16"
@@ -153,8 +150,8 @@ def main() -> None:
         programs: dict[str, Run] = {args.recipe: ours(recipe, args.dataset, not args.no_compile)}
         programs[args.recipe](0)  # compiles and records
         if args.peer:
-            other = stack.enter_context(peer(args.peer.resolve(), args.dataset, Path(name)))
-            programs["airbench94_muon"] = other
+            other = peer(Path(args.peer).resolve(), args.dataset, Path(name))
+            programs["airbench94_muon"] = stack.enter_context(other)
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in programs}
         for seed in range(args.seeds):
             for name, run in programs.items():

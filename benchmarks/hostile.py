@@ -76,17 +76,16 @@ def as_a_table(site: Site, path: Path) -> str:
 
 def faults(rows: Rows) -> list[str]:
     """Files that took too long or too much memory, or brought out a trace."""
-    found = [
-        f"{name}: {row['seconds']:.1f} s" for name, row in rows.items() if row["seconds"] > SLOW
+    return [
+        f"{name}: {row['seconds']:.1f} s, {row['mib']:.0f} MiB, {row['said']!r}"
+        for name, row in rows.items()
+        if row["seconds"] > SLOW or row["mib"] > LARGE or WRONG.search(row["said"])
     ]
-    found += [f"{name}: {row['mib']:.0f} MiB" for name, row in rows.items() if row["mib"] > LARGE]
-    wrong = {name: row["said"] for name, row in rows.items() if WRONG.search(row["said"])}
-    return found + [f"{name}: {said!r}" for name, said in wrong.items()]
 
 
 def main() -> None:
     """Measures, prints, writes."""
-    args = options(__doc__).parse_args()
+    args = options(__doc__)
     good = (ROOT / "examples" / "ship.png").read_bytes()
     with running() as page, httpx.Client(base_url=page.url, timeout=60) as client:
         for _ in range(3):

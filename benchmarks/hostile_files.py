@@ -37,6 +37,11 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
+def swelling(kind: bytes, head: bytes, size: int) -> bytes:
+    """A part of so many megabytes when it is unpacked."""
+    return chunk(kind, head + zlib.compress(bytes(size * 1_000_000), 9))
+
+
 def png(width: int, height: int, *parts: bytes, kind: int = 2, depth: int = 8) -> bytes:
     """A PNG file that claims this size, whatever it holds."""
     head = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
@@ -118,11 +123,9 @@ def overlapping() -> bytes:
     content = zipped({"bomb.png": bytes(30 * 2**20)})
     at = content.rfind(b"PK\x01\x02")
     end = content.rfind(b"PK\x05\x06")
-    entry, copies = content[at:end], 2000
-    tail = struct.pack(
-        "<4sHHHHIIH", b"PK\x05\x06", 0, 0, copies, copies, len(entry) * copies, at, 0
-    )
-    return content[:at] + entry * copies + tail
+    entry, many = content[at:end], 2000
+    tail = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, many, many, len(entry) * many, at, 0)
+    return content[:at] + entry * many + tail
 
 
 FILES: dict[str, Maker] = {
@@ -141,15 +144,9 @@ FILES: dict[str, Maker] = {
     "PNG with a wrong checksum": lambda: saved("PNG").replace(b"IDAT", b"IDAT\xff", 1),
     "PNG of 50,000 x 50,000": lambda: png(50_000, 50_000, chunk(b"IDAT", zlib.compress(bytes(99)))),
     "PNG of 4 billion x 1": lambda: png(2**31 - 1, 1),
-    "PNG whose pixels go on and on": lambda: png(
-        32, 32, chunk(b"IDAT", zlib.compress(bytes(50_000_000), 9))
-    ),
-    "PNG with a text that swells": lambda: png(
-        32, 32, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(80_000_000), 9))
-    ),
-    "PNG with a profile that swells": lambda: png(
-        32, 32, chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(80_000_000), 9))
-    ),
+    "PNG whose pixels go on and on": lambda: png(32, 32, swelling(b"IDAT", b"", 50)),
+    "PNG with a text that swells": lambda: png(32, 32, swelling(b"zTXt", b"a\0\0", 80)),
+    "PNG with a profile that swells": lambda: png(32, 32, swelling(b"iCCP", b"a\0\0", 80)),
     "PNG of 20 megapixels, RGB": lambda: flat_png(5000, 4000),
     "PNG of 20 megapixels, transparent": lambda: flat_png(5000, 4000, kind=6),
     "PNG of 20 megapixels, palette": lambda: flat_png(5000, 4000, kind=3),

@@ -83,19 +83,9 @@ def measure(found: dict[str, Run], count: int, rounds: int, calls: int) -> dict[
     return {name: [*itertools.chain(*each)] for name, each in times.items()}
 
 
-def classify(model: Path, times: int) -> list[float]:
-    """Milliseconds of a whole answer of `Classifier` to one array of 32 x 32 pixels."""
-    classifier = Classifier.from_pretrained(model)
-    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    one = timed(lambda: classifier(image))
-    return [1000 * one() for _ in range(times)][5:]
-
-
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__, model=True)
-    parser.add_argument("--rounds", type=int, default=20, help="of each way")
-    args = parser.parse_args()
+    args = options(__doc__, model=True, rounds=(20, "of each way"))
     with tempfile.TemporaryDirectory() as folder:
         found = ways(args.model, Path(folder))
         one = measure(found, 1, args.rounds, CALLS)
@@ -108,8 +98,11 @@ def main() -> None:
         }
         for name in found
     }
-    answers = classify(args.model, CALLS * args.rounds)
-    result: dict[str, Any] = {
+    classifier = Classifier.from_pretrained(args.model)
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    whole = timed(lambda: classifier(image))
+    answers = [1000 * whole() for _ in range(CALLS * args.rounds)][5:]
+    result = {
         "network": read_config(args.model)["architecture"],
         "ways": rows,
         "classifier_p50_ms": statistics.median(answers),

@@ -25,9 +25,7 @@ PHOTO = (4000, 3000)
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__, model=True, output=False)
-    parser.add_argument("--rounds", type=int, default=60, help="of all cases")
-    args = parser.parse_args()
+    args = options(__doc__, model=True, folder=False, rounds=(60, "of all cases"))
     with exit_on_error():
         classifier = Classifier.from_pretrained(args.model)
     asked = {name: timed(ask) for name, ask in cases(classifier).items()}

@@ -4,7 +4,7 @@
 
 Starts `python app.py` and asks it as programs do: send a photo, ask, wait for the answer. The
 photos are made here, of the sizes that phones and web pages have, and no two are the same. Clients
-and page share the machine. Nothing else should run beside them. Writes load.json in
+and page share the machine, a Linux one. Nothing else should run beside them. Writes load.json in
 benchmarks/results.
 """
 
@@ -15,7 +15,6 @@ import json
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -89,9 +88,8 @@ class Page:
     disk: list[tuple[float, float]] = field(default_factory=list)
 
     def visitor(self, number: int = 0) -> aiohttp.ClientSession:
-        """A visitor with an address of its own; on Linux all of 127.0.0.0/8 is this machine."""
-        linux = sys.platform == "linux"
-        address = f"127.0.{number // 200}.{number % 200 + 1}" if linux else "127.0.0.1"
+        """A visitor with an address of its own: on Linux all of 127.0.0.0/8 is this machine."""
+        address = f"127.0.{number // 200}.{number % 200 + 1}"
         connector = aiohttp.TCPConnector(local_addr=(address, 0))
         return aiohttp.ClientSession(self.url, connector=connector, timeout=PATIENCE)
 
@@ -130,10 +128,11 @@ class Page:
 @contextmanager
 def running() -> Iterator[Page]:
     """Starts the page in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        env = {"GRADIO_TEMP_DIR": folder}
-        with started(["app.py"], r"The page is at (\S+)", env) as (server, told):
-            yield Page(told[1], Path(folder), server.pid)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        started("app.py", GRADIO_TEMP_DIR=folder) as (process, url),
+    ):
+        yield Page(url, Path(folder), process)
 
 
 async def calm(page: Page, photos: list[bytes]) -> list[Outcome]:
@@ -199,9 +198,7 @@ async def measure(page: Page, args: argparse.Namespace) -> dict[str, Any]:
     grown = [mib for _, mib in page.memory]
     flood = await rush(page, photos, args.rush)
     after = await calm(page, photos)
-    if watch.done():
-        watch.result()  # raises what ended it early
-    watch.cancel()
+    assert watch.cancel(), "the page's memory was not watched to the end"
     tenth = max(1, len(grown) // 10)
     growth = statistics.median(grown[-tenth:]) - statistics.median(grown[:tenth])
     return {
@@ -222,11 +219,8 @@ async def measure(page: Page, args: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--clients", type=int, default=20, help="visitors")
-    parser.add_argument("--minutes", type=float, default=10, help="that they stay")
-    parser.add_argument("--rush", type=int, default=500, help="visitors at once")
-    args = parser.parse_args()
+    clients, rush = (20, "visitors"), (500, "visitors at once")
+    args = options(__doc__, clients=clients, minutes=(10.0, "that they stay"), rush=rush)
     with running() as page:
         result = asyncio.run(measure(page, args))
     for phase in ("calm_before", "load", "rush", "calm_after"):

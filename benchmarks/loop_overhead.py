@@ -81,10 +81,7 @@ def loop(recipe: Recipe, same: SameBatch, accelerator: Accelerator) -> Callable[
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--rounds", type=int, default=8, help="of each kind")
-    parser.add_argument("--steps", type=int, default=2, help="a round")
-    args = parser.parse_args()
+    args = options(__doc__, rounds=(8, "of each kind"), steps=(2, "a round"))
     device = PartialState().device
     recipe = dataclasses.replace(
         RECIPES["default"],

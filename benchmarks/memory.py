@@ -23,8 +23,7 @@ def watch(line: list[str], log: Path) -> list[float]:
     with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             done = log.read_text().count("\n") if log.is_file() else 0
-            if done > len(found):
-                found += [held(process.pid)] * (done - len(found))
+            found += [held(process.pid)] * (done - len(found))
             time.sleep(0.02)
     if process.returncode:
         sys.exit(f"train.py ended with {process.returncode}")
@@ -33,11 +32,7 @@ def watch(line: list[str], log: Path) -> list[float]:
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--epochs", type=int, default=200, help="of one run")
-    args = parser.parse_args()
-    if args.epochs <= SETTLED:
-        sys.exit(f"--epochs {args.epochs} is too few: name more than {SETTLED}.")
+    args = options(__doc__, epochs=(200, f"of one run, more than {SETTLED}"))
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         line = [sys.executable, "train.py", "--dataset", "synthetic", "--output", str(run)]

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from benchmarks._common import load, options, plot, record
+from benchmarks._common import DATASET, load, options, plot, record
 from benchmarks.outliers import outliers
 from model import hub
 from model.data import HELD_OUT, open_dataset, train_validation_split
@@ -34,10 +34,11 @@ METHOD = "energy"  # what classifiers use
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__, model=True, dataset=True, output=False)
-    parser.add_argument("--count", type=int, default=500, help="of each kind")
-    parser.add_argument("--near", metavar="DIR_OR_ID", help="with classes of model.data.HELD_OUT")
-    args = parser.parse_args()
+    asked: Any = {
+        "count": (500, "of each kind"),
+        "near": ("", "with classes of model.data.HELD_OUT"),
+    }
+    args = options(__doc__, model=True, folder=False, dataset=DATASET, **asked)
     with exit_on_error():
         classifier, source = load(args)
         recipe = hub.read_config(args.model)["cifarnet"]["recipe"]
@@ -121,10 +122,8 @@ def held_out(name: str, image_size: int) -> dict[str, Any]:
 def answered(classifier: Classifier, pictures: Sequence[Pixels]) -> dict[str, float]:
     """What becomes of pictures as people send them, so with a closer look at large ones."""
     verdicts = [one.verdict for one in classifier([*pictures])]
-    return {
-        "accepted": round(1 - verdicts.count("none") / len(verdicts), 6),
-        "confident": round(verdicts.count("confident") / len(verdicts), 6),
-    }
+    none, confident = (verdicts.count(one) / len(verdicts) for one in ("none", "confident"))
+    return {"accepted": round(1 - none, 6), "confident": round(confident, 6)}
 
 
 def measure(
@@ -162,15 +161,10 @@ def draw(found: dict[str, dict[str, Any]]) -> Figure:
     figure = style.headed_figure(7.5, 4.4, title, note)
     axes = figure.subplots()
     for (name, row), mark in zip(found.items(), ("o", "^", "v"), strict=True):
-        axes.plot(
-            [one["auroc"] for one in row["kinds"].values()],
-            list(row["kinds"]),
-            mark,
-            color=style.BLUE if name == METHOD else style.RUST,
-            markersize=9 if name == METHOD else 6,
-            alpha=1 if name == METHOD else 0.6,
-            label=f"{name} ({row['mean_auroc']:.3f})",
-        )
+        values = [one["auroc"] for one in row["kinds"].values()]
+        colour, size, alpha = (style.BLUE, 9, 1) if name == METHOD else (style.RUST, 6, 0.6)
+        how: Any = {"color": colour, "markersize": size, "alpha": alpha}
+        axes.plot(values, [*row["kinds"]], mark, label=f"{name} ({row['mean_auroc']:.3f})", **how)
     axes.set(xlabel="AUROC", xlim=(None, 1.01))
     axes.invert_yaxis()
     style.legend_above(axes)

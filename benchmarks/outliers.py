@@ -49,6 +49,7 @@ def outliers(count: int, inside: Tensor, seed: int = 0) -> dict[str, list[Image.
     Returns:
         Pictures by kind: scrambled images are as large as those of the dataset, the others larger.
     """
+    pixels = iter(inside.permute(0, 2, 3, 1).numpy())  # (S, S, 3) each
     kinds: dict[str, Kind] = {
         "noise": noise,
         "flat colours and gradients": flat,
@@ -56,15 +57,11 @@ def outliers(count: int, inside: Tensor, seed: int = 0) -> dict[str, list[Image.
         "textures": texture,
         "drawings": drawing,
         "photographs of other things": photograph,
+        "scrambled test images": lambda rng: Image.fromarray(scramble(next(pixels), rng)),
     }
-    made = {}
-    for number, (name, draw) in enumerate(kinds.items()):
-        rng = np.random.default_rng((seed, number))
-        made[name] = [draw(rng) for _ in range(count)]
-    rng = np.random.default_rng((seed, len(kinds)))
-    pixels = inside[:count].permute(0, 2, 3, 1).numpy()  # (count, S, S, 3)
-    made["scrambled test images"] = [Image.fromarray(scramble(one, rng)) for one in pixels]
-    return made
+    rngs = [np.random.default_rng((seed, number)) for number in range(len(kinds))]
+    named = zip(kinds.items(), rngs, strict=True)
+    return {name: [draw(rng) for _ in range(count)] for (name, draw), rng in named}
 
 
 def noise(rng: Generator) -> Image.Image:
@@ -74,8 +71,8 @@ def noise(rng: Generator) -> Image.Image:
     values = rng.integers(0, 256, (side, side, channels)).astype(float)
     if rng.random() < 0.5:
         values = rng.normal(rng.uniform(60, 200), rng.uniform(15, 70), (side, side, channels))
-    pixels = np.broadcast_to(values.clip(0, 255).astype(np.uint8), (side, side, 3))
-    return _enlarged(pixels, Image.Resampling.NEAREST)
+    pixels = values.clip(0, 255).astype(np.uint8).repeat(3 // channels, axis=2)
+    return Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.NEAREST)
 
 
 def flat(rng: Generator) -> Image.Image:
@@ -95,8 +92,8 @@ def text(rng: Generator) -> Image.Image:
     """Printed words on a plain ground, a handwritten digit, or a part of a scanned page."""
     kind = rng.integers(3)
     if kind == 0:
-        digit = _digits()[rng.integers(len(_digits()))]  # (8, 8)
-        return _enlarged(np.repeat(digit[..., None], 3, axis=2), Image.Resampling.BICUBIC)
+        digit = Image.fromarray(_digits()[rng.integers(len(_digits()))])  # 8 x 8
+        return digit.resize((SIDE, SIDE), Image.Resampling.BICUBIC).convert("RGB")
     if kind == 1:
         page = _library_image("skimage", f"data/{rng.choice(PAGES)}")
         return _cut(page, rng, smallest=96)
@@ -138,11 +135,10 @@ def drawing(rng: Generator) -> Image.Image:
     kind, width = rng.integers(4), int(rng.integers(2, 7))
     if kind == 0:
         for _ in range(rng.integers(1, 5)):
-            corners = np.sort(rng.integers(4, SIDE - 4, (2, 2)), axis=0)
-            box = [float(edge) for edge in corners.ravel()]
+            corners = np.sort(rng.integers(4, SIDE - 4, (2, 2)), axis=0).ravel().tolist()
             shape = (draw.ellipse, draw.rectangle)[rng.integers(2)]
             fill = tuple(rng.integers(0, 256, 3).tolist()) if rng.random() < 0.5 else None
-            shape(box, fill=fill, outline=ink, width=width)
+            shape(corners, fill=fill, outline=ink, width=width)
     elif kind == 1:
         points = [tuple(point) for point in rng.integers(4, SIDE - 4, (rng.integers(3, 9), 2))]
         draw.line(points, fill=ink, width=width, joint="curve")
@@ -170,10 +166,9 @@ def photograph(rng: Generator) -> Image.Image:
 def scramble(image: np.ndarray, rng: Generator) -> np.ndarray:
     """Cuts an image into squares and shuffles those: uint8 (s, s, 3), s a multiple of `PATCH`."""
     n = len(image) // PATCH
-    image = image[: n * PATCH, : n * PATCH]  # (s, s, 3)
-    pieces = image.reshape(n, PATCH, n, PATCH, 3).swapaxes(1, 2).reshape(n * n, PATCH, PATCH, 3)
-    pieces = pieces[rng.permutation(n * n)].reshape(n, n, PATCH, PATCH, 3)
-    return pieces.swapaxes(1, 2).reshape(image.shape)  # (s, s, 3)
+    rows, columns = np.divmod(rng.permutation(n * n).reshape(n, n), n)  # of the pieces that come
+    pieces = image.reshape(n, PATCH, n, PATCH, 3).swapaxes(1, 2)[rows, columns]  # (n, n, P, P, 3)
+    return pieces.swapaxes(1, 2).reshape(image.shape)
 
 
 @cache
@@ -190,13 +185,8 @@ def _library_image(package: str, path: str) -> Image.Image:
 def _cut(image: Image.Image, rng: Generator, smallest: int) -> Image.Image:
     """A random square with sides from `smallest` pixels to the whole."""
     side = int(rng.integers(min(smallest, *image.size), min(image.size) + 1))
-    left = int(rng.integers(image.width - side + 1))
-    top = int(rng.integers(image.height - side + 1))
+    left, top = (int(rng.integers(length - side + 1)) for length in image.size)
     return image.crop((left, top, left + side, top + side))
-
-
-def _enlarged(pixels: np.ndarray, how: Image.Resampling) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(pixels)).resize((SIDE, SIDE), how)
 
 
 def _two_colours(rng: Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from benchmarks._common import options, record, write
+from benchmarks._common import RECORD, options, record, write
 from model import Classifier
 from model.evaluation import style
 from model.utils import files
@@ -170,7 +170,7 @@ def measure(answers: Table) -> dict[str, Any]:
         "strangers_confident": share(strangers.sure),
         "right_when_confident_strangers_included": share(answers.right[answers.sure]),
         "verdicts": {
-            name: {verdict: int((half.verdict == verdict).sum()) for verdict in VERDICTS}
+            name: half.verdict.value_counts().reindex(VERDICTS, fill_value=0).to_dict()
             for name, half in halves.items()
         },
         "ccr": {
@@ -247,11 +247,8 @@ def draw(mistakes: Table, result: dict[str, Any]) -> Figure:
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__, model=True)
-    told = "columns: image, truth, (subject)"
-    parser.add_argument("--photos", metavar="DIR_OR_ID", required=True, help=told)
-    parser.add_argument("--record", action="store_true", help="in the model's results.json too")
-    args = parser.parse_args()
+    photos = (None, "folder or hub id, with the columns image, truth, (subject)")
+    args = options(__doc__, model=True, photos=photos, record=RECORD)
     with exit_on_error():
         classifier = Classifier.from_pretrained(args.model)
         answers = ask(classifier, read(args.photos))

@@ -26,7 +26,7 @@ from model.utils import files
 from model.utils.machine import cores, machine
 from model.utils.synthetic import NAMES, picture, png
 
-COUNTS = (10_000, 100_000, 300_000, 1_000_000)
+COUNTS = [10_000, 100_000, 300_000, 1_000_000]
 DISTINCT = 5_000  # pictures that are drawn; the rest repeat them
 TESTED = 1_000  # images of the test split
 SHARED = 10_000  # images that processes share
@@ -49,8 +49,7 @@ def trained(folder: Path, options: list[str], processes: int = 1) -> dict[str, A
     output = folder / f"run-{time.monotonic_ns()}"
     launch = [sys.executable]
     if processes > 1:
-        launch += ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
-        launch += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0"]
+        launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     line = [*launch, "train.py", *options, "--val-size", "0", "--output", str(output)]
     line += ["--epochs", "1", "--threads", str(max(1, cores() // processes))]
     env = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
@@ -106,12 +105,8 @@ def draw(result: dict[str, Any], note: str) -> Figure:
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="of what takes turns")
-    parser.add_argument(
-        "--counts", type=int, nargs="+", default=COUNTS, help="of images, multiples of 1,000"
-    )
-    args = parser.parse_args()
+    counts = (COUNTS, "of images, multiples of 1,000")
+    args = options(__doc__, rounds=(3, "of what takes turns"), counts=counts)
     result = {
         "by_processes": {"images_per_second": by_processes(args.rounds)},
         "by_count": [by_count(count) for count in args.counts],

@@ -1,7 +1,7 @@
 """Draws figures/page/: the web page's tabs, on a desktop and on a phone, light and dark.
 
     pip install playwright scikit-image
-    python -m benchmarks.screenshots --model DIR_OR_ID
+    python -m benchmarks.screenshots
 
 Needs Chromium too; --only draws some of the figures. No dataset is opened, so that they show only
 pictures which the project makes itself, and one photograph: Chelsea the cat, which its
@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks._common import ROOT, chromium, options, started
-from model.utils.errors import exit_on_error
+from benchmarks._common import ROOT, browser, options
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 GAP = 24  # pixels between two phones
@@ -32,33 +31,19 @@ MOST_MISTAKES = "all => all.reduce((a, b) => +b.textContent > +a.textContent ? b
 
 def main() -> None:
     """Opens a page, visits every tab and writes what it looks like."""
-    parser = options(__doc__, output=False)
-    parser.add_argument("--model", default=str(ROOT), help="folder or hub id")
-    parser.add_argument("--output", type=Path, default=ROOT / "figures" / "page", help="folder")
-    parser.add_argument("--only", nargs="+", choices=FIGURES, default=[*FIGURES], help="figures")
-    args = parser.parse_args()
-    with exit_on_error():
-        executable = chromium()
-    from playwright.sync_api import sync_playwright  # only this benchmark and the tests need it
-
+    only, output = ([*FIGURES], "of the figures", *FIGURES), (ROOT / "figures" / "page", "folder")
+    args = options(__doc__, model=True, only=only, output=output)
     args.output.mkdir(parents=True, exist_ok=True)
-    line = ["app.py", "--allow-training", "--model", args.model]
-    with (
-        started(line, r"The page is at (\S+)") as (_, told),
-        sync_playwright() as playwright,
-        TemporaryDirectory() as folder,
-    ):
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        shot = functools.partial(picture, browser, told[1], Path(folder))
+    with browser(args.model) as (chromium, url), TemporaryDirectory() as folder:
+        shot = functools.partial(picture, chromium, url, Path(folder))
         for name in args.only:
             path = args.output / f"{name}.webp"
             FIGURES[name](shot).save(path, quality=QUALITY, method=6)
             print(f"{path}: {path.stat().st_size / 1024:.0f} KB")
-        browser.close()
 
 
 def picture(
-    browser: Any,
+    chromium: Any,
     url: str,
     folder: Path,
     tab: str,
@@ -68,7 +53,7 @@ def picture(
     phone: bool = False,
 ) -> Image.Image:
     """A tab after something was done there."""
-    context = browser.new_context(
+    context = chromium.new_context(
         viewport=PHONE if phone else DESKTOP,
         color_scheme="dark" if dark else "light",
         is_mobile=phone,

@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks import outliers
-from benchmarks._common import load, options, record, spread
+from benchmarks._common import DATASET, load, options, record, spread
 from model.inference.classifier import Classifier, Prediction
 from model.utils.errors import exit_on_error
 
@@ -30,9 +30,8 @@ GROUNDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__, model=True, dataset=True, output=False)
-    parser.add_argument("--count", type=int, default=200, help="of each case")
-    args = parser.parse_args()
+    count = (200, "of each case")
+    args = options(__doc__, model=True, folder=False, dataset=DATASET, count=count)
     with exit_on_error():
         classifier, source = load(args)
         split = spread(source.splits["test"], args.count)

@@ -21,13 +21,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from matplotlib.figure import Figure
 
-from benchmarks._common import ROOT, options, timed, today, where, write
+from benchmarks._common import CIFAR10, ROOT, options, timed, today, where, write
 from model.data import open_dataset
 from model.evaluation import style
 from model.recipe import RECIPES, Recipe
@@ -81,8 +81,6 @@ def peer_steps(program: Path, folder: Path, steps: int) -> list[float]:
 
 def give_images(name: str, folder: Path) -> None:
     """Writes the dataset as the other program keeps it."""
-    import torch
-
     source = open_dataset(name)
     (folder / "cifar10").mkdir()
     for split in ("train", "test"):
@@ -95,18 +93,16 @@ def give_images(name: str, folder: Path) -> None:
 def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
     """One run of train.py: seconds to the saved model and to the end, and what it reached."""
     output = folder / f"{recipe}-seed{seed}"
-    python = [sys.executable]
-    imports = timed(lambda: subprocess.run([*python, "-c", "import train"], cwd=ROOT, check=True))()
-    line = [*python, "train.py", "--dataset", dataset, "--recipe", recipe, "--seed", str(seed)]
-    line += ["--val-size", "0", "--output", str(output)]
-    began = time.perf_counter()
+    line = [sys.executable, "-c", "import train"]
+    imports = timed(lambda: subprocess.run(line, cwd=ROOT, check=True))()
+    line = [sys.executable, "train.py", "--dataset", dataset, "--recipe", recipe]
+    line += ["--seed", str(seed), "--val-size", "0", "--output", str(output)]
+    began = time.perf_counter() + imports
     with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None and not (output / "model.safetensors").is_file():
             time.sleep(0.1)
-        saved = time.perf_counter() - began - imports
-    whole = time.perf_counter() - began - imports
-    if process.returncode:
-        sys.exit(f"train.py ended with {process.returncode}")
+        saved = time.perf_counter() - began
+    whole = time.perf_counter() - began
     results = files.read_json(output / "results.json")
     training = results["training"]
     return {
@@ -127,26 +123,18 @@ def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
 def is_current(run: dict[str, Any], recipe: str) -> bool:
     """Whether a run was made by the recipe as it is today."""
     made = Recipe.from_dict(run["resolved"] | {"seed": 0})  # also before some fields existed
-    today = dataclasses.replace(
-        RECIPES[recipe], val_size=made.val_size, mixed_precision=made.mixed_precision
-    )
-    return made == today
+    own: Any = {"val_size": made.val_size, "mixed_precision": made.mixed_precision}
+    return made == dataclasses.replace(RECIPES[recipe], **own)
 
 
-def mean_and_spread(name: str, values: Sequence[float]) -> dict[str, float | None]:
-    """The mean and the standard deviation of values, None where there are too few."""
-    return {
-        name: statistics.mean(values) if values else None,
-        f"{name}_stdev": statistics.stdev(values) if len(values) > 1 else None,
-    }
-
-
-def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means and spreads over seeds; time also as a share of the other program's."""
-    row: dict[str, Any] = {"seeds": len(runs)}
-    for key in ("accuracy_tta", "accuracy", "seconds", "share_of_peer"):
-        row |= mean_and_spread(key, [run[key] for run in runs if key in run])
-    return row | {"peak_memory_mib": max(run["peak_memory_mib"] or 0 for run in runs)}
+def mean_and_spread(runs: list[dict[str, Any]], *keys: str) -> dict[str, Any]:
+    """Means and standard deviations over runs, None where there are too few."""
+    row: dict[str, Any] = {}
+    for key in keys:
+        values = [run[key] for run in runs if key in run]
+        row[key] = statistics.mean(values) if values else None
+        row[f"{key}_stdev"] = statistics.stdev(values) if len(values) > 1 else None
+    return row
 
 
 def draw(result: dict[str, Any]) -> Figure:
@@ -172,13 +160,14 @@ def draw(result: dict[str, Any]) -> Figure:
 
 def main() -> None:
     """Runs what is missing, prints, and writes what is known after each run."""
-    parser = options(__doc__)
-    parser.add_argument("--dataset", default="uoft-cs/cifar10", help="folder or hub id")
-    parser.add_argument("--recipes", nargs="+", default=["flash", "default"], choices=RECIPES)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run for each")
-    parser.add_argument("--peer", type=Path, help="airbench94_muon.py; without it ours alone")
-    parser.add_argument("--peer-steps", type=int, default=4, help="before each run of ours")
-    args = parser.parse_args()
+    args = options(
+        __doc__,
+        dataset=CIFAR10,
+        recipes=(["flash", "default"], "of ours", *RECIPES),
+        seeds=([0, 1, 2], "one run for each"),
+        peer=("", "airbench94_muon.py; without it ours alone"),
+        peer_steps=(4, "before each run of ours"),
+    )
     written = args.output / "speed.json"
     known = files.read_json(written)["runs"] if written.is_file() else {}
     runs = {name: [run for run in known.get(name, []) if is_current(run, name)] for name in RECIPES}
@@ -189,7 +178,7 @@ def main() -> None:
         if args.peer and missing:
             give_images(args.dataset, folder)
         for seed, recipe in missing:
-            steps = peer_steps(args.peer, folder, args.peer_steps) if args.peer else []
+            steps = peer_steps(Path(args.peer), folder, args.peer_steps) if args.peer else []
             run = ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps}
             if steps:
                 run["share_of_peer"] = run["seconds"] / (PEER_STEPS * statistics.median(steps))
@@ -207,7 +196,12 @@ def publish(args: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -> 
         "peer": "airbench94_muon, float32, not compiled",
         "peer_accuracy": PEER_ACCURACY,
         "peer_seconds": PEER_STEPS * statistics.median(steps) if steps else None,
-        "recipes": {name: summarise(found) for name, found in runs.items()},
+        "recipes": {
+            name: {"seeds": len(found)}
+            | mean_and_spread(found, "accuracy_tta", "accuracy", "seconds", "share_of_peer")
+            | {"peak_memory_mib": max(run["peak_memory_mib"] or 0 for run in found)}
+            for name, found in runs.items()
+        },
         "runs": runs,
     }
     write(args, "speed", result, lambda: draw(result))

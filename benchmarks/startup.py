@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks._common import in_turn, options, started, timed, where, write
+from benchmarks._common import CIFAR10, in_turn, options, started, timed, where, write
 from model.data import open_dataset
 from model.evaluation import style
 from model.utils.machine import machine, peak_memory_mib
@@ -42,7 +42,7 @@ def first_steps(name: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         line = ["train.py", "--dataset", name, "--output", f"{folder}/run", "--epochs", "1"]
-        with started(line, "images/s"):
+        with started(*line, mark="images/s"):
             return time.perf_counter() - began
 
 
@@ -62,10 +62,7 @@ def draw(rows: dict[str, list[float]], note: str) -> Figure:
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__)
-    parser.add_argument("--dataset", default="uoft-cs/cifar10", help="folder or hub id")
-    parser.add_argument("--rounds", type=int, default=3, help="of each")
-    args = parser.parse_args()
+    args = options(__doc__, dataset=CIFAR10, rounds=(3, "of each"))
     source = open_dataset(args.dataset)
     images, column = len(source.splits["train"].labels), source.image_column
     asked = {

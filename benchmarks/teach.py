@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks._common import chromium, options, started, write
+from benchmarks._common import CIFAR100, browser, options, write
 from benchmarks.finetune import lay_out
 from model.data import open_dataset
 from model.inference.classifier import Classifier
@@ -31,27 +31,17 @@ PATIENCE = 600_000  # milliseconds
 
 def main() -> None:
     """Measures, prints, writes."""
-    parser = options(__doc__, model=True)
-    parser.add_argument("--dataset", metavar="DIR_OR_ID", default="uoft-cs/cifar100")
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
+    args = options(__doc__, model=True, dataset=CIFAR100, rounds=(3, "visits"))
     with exit_on_error():
-        executable, dataset = chromium(), open_dataset(args.dataset)
-    from playwright.sync_api import sync_playwright  # only benchmarks and tests need it
-
-    line = ["app.py", "--allow-training", "--model", str(args.model)]
+        dataset = open_dataset(args.dataset)
     rounds = []
-    with started(line, r"The page is at (\S+)") as (_, told), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--use-fake-device-for-media-stream"]
-        )
+    with browser(args.model, "--use-fake-device-for-media-stream") as (chromium, url):
         for seed in range(args.rounds):
             with tempfile.TemporaryDirectory() as name:
                 lay_out(dataset, CLASSES, EACH, seed, Path(name) / "data")
-                with browser.new_context(permissions=["camera"]) as context:
-                    rounds.append(lesson(context.new_page(), told[1], Path(name)))
+                with chromium.new_context(permissions=["camera"]) as context:
+                    rounds.append(lesson(context.new_page(), url, Path(name)))
             print(rounds[-1], flush=True)
-        browser.close()
     result: dict[str, Any] = {"classes": CLASSES, "each": EACH, "rounds": rounds}
     for key in rounds[0]:
         result[key] = round(statistics.fmean(one[key] for one in rounds), 4)
