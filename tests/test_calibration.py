@@ -21,16 +21,6 @@ def test_verdicts() -> None:
     assert Calibration(confident=0.8).verdict(0.9, -99.0) == "confident"
 
 
-def test_probabilities_are_divided_by_the_temperature() -> None:
-    found = Calibration(temperature=0.5).probabilities(torch.tensor([[math.log(2), 0.0]]))
-    assert found[0].tolist() == pytest.approx([0.8, 0.2])  # 4 : 1
-
-
-def test_energy() -> None:
-    logits = torch.tensor([[0.0, 0.0], [math.log(3), 0.0]])
-    assert energy(logits).tolist() == pytest.approx([math.log(2), math.log(4)])
-
-
 def test_95_percent_of_known_pictures_are_kept_and_strange_ones_are_not() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(1000, 4, generator=generator) + torch.tensor([5.0, 0, 0, 0])

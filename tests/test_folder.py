@@ -54,9 +54,3 @@ def test_names_that_cannot_be_opened_again_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="UTF-8"), folder.claim(tmp_path / name, resume=False):
         pytest.fail("it was taken")
     assert os.listdir(tmp_path) == []
-
-
-def test_space_on_the_disk_is_counted(tmp_path: Path) -> None:
-    folder.check_space(tmp_path, 1)
-    with pytest.raises(TrainingError, match="1,048,576 MiB"):
-        folder.check_space(tmp_path, 2**40)

@@ -63,28 +63,3 @@ def test_sentences_of_what_was_measured_and_no_others(tmp_path: Path) -> None:
     assert first.startswith("- `python app.py` answers after 2.0 s, 1.25 times")
     assert "; `python -m model` answers after 5.0 s, 2.50 times" in first
     assert "50,000 training images are read and decoded in 4.0 s, 2.00 times as fast" in second
-
-
-def test_inference_and_scaling(tmp_path: Path) -> None:
-    inference = {
-        "network": "cifarnet_base",
-        "ways": {
-            "as Classifier runs it": {"images_per_second": 1500.4},
-            "ONNX Runtime": {"images_per_second": 1200.2},
-        },
-        "batch": 256,
-        "classifier_p50_ms": 2.94,
-        "classifier_p99_ms": 4.06,
-    }
-    scaling = {
-        "by_count": [
-            {"images": 10_000, "seconds": 6.0, "peak_memory_mib": 900},
-            {"images": 1_000_000, "seconds": 600.0, "peak_memory_mib": 1536},
-        ],
-        "by_processes": {"images_per_second": {"1": [10.0, 12.0, 11.0], "2": [12.1, 12.1, 1.0]}},
-    }
-    first, second = told(tmp_path, inference=inference, scaling=scaling)["speed"].splitlines()
-    assert "by `cifarnet_base` in 2.9 ms (median; 99 of 100 in 4.1)" in first
-    assert "256 at once at 1,500 pictures a second, ONNX Runtime at 1,200" in first
-    assert "1,000,000 images takes 10.0 minutes and 1.5 GiB" in second
-    assert "1.10 times the speed of one" in second

@@ -18,12 +18,6 @@ def test_defaults() -> None:
     assert asked.data.image_size == 32
 
 
-def test_synthetic_takes_the_quick_recipe_unless_told_otherwise() -> None:
-    assert options.parse(["--dataset", "synthetic"]).recipe.name == "tiny"
-    asked = options.parse(["--dataset", "synthetic", "--recipe", "default"])
-    assert asked.recipe.name == "default"
-
-
 def test_flags_override_single_fields() -> None:
     line = "--recipe flash --epochs 3 --no-flip --learning-rate 0.5 --resolution 0.5:0.5,1:1"
     asked = options.parse([*line.split(), "--label-column", "fine_label", "--image-size", "48"])
