@@ -168,18 +168,6 @@ def test_limits_travel_with_the_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(list(answer.probabilities.values()), sharp / sharp.sum(), rtol=1e-5)
 
 
-def test_looks_are_averaged_before_they_become_probabilities(seer: Classifier) -> None:
-    """A sure look and one that sees nothing: the mean of the logits, not of the probabilities."""
-    red = canvas(((0, 0, 200, 200), RED))
-    whole, nothing = (0, 0, 200, 200), (0, 0, 20, 20)
-    red.paste("white", nothing)
-    (found,) = seer._look([(Picture(red, red.size), [nothing, (100, 100, 200, 200)])])
-    assert found.probability == pytest.approx(1 / (1 + np.exp(-5)))
-    assert found.scope == pytest.approx((np.log(2) + np.log(np.exp(10) + 1)) / 2)
-    (alone,) = seer._look([(Picture(red, red.size), [whole])])
-    assert alone.probability > found.probability
-
-
 def test_explanation() -> None:
     classify = Classifier(make_network(), NAMES)
     image = np.concatenate([pixels(1), pixels(2)], axis=1)  # (24, 48, 3)

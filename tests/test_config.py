@@ -79,19 +79,25 @@ def test_wrong_config_cards(path: tuple[Any, ...], part: str, saved: Path) -> No
 @pytest.mark.parametrize(
     ("names", "bad"),
     [
-        (["a", ""], "''"),
-        ([" "], "' '"),
-        (["a", "b", "a"], "'a'"),
-        (["a", None], "None"),
-        (["a", "b\nc"], "'b\\nc'"),
-        (["\udc80"], "'\\udc80'"),
-        (["y" * 256], "256 characters"),
+        (["a", "b"], "2 label names"),
+        ([*"abcd", ""], "''"),
+        ([*"abcd", " "], "' '"),
+        ([*"abcda"], "'a'"),
+        ([*"abcd", None], "None"),
+        ([1] * 5, "1"),
+        ("abcde", "abcde"),
+        ([*"abcd", "b\nc"], "'b\\nc'"),
+        ([*"abcd", "\udc80"], "'\\udc80'"),
+        ([*"abcd", "y" * 256], "256 characters"),
     ],
 )
-def test_names_that_saving_would_refuse_are_told_before_training(names: Any, bad: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        config.check_label_names(names)
+def test_names_that_cannot_be_loaded_again_are_not_saved(
+    names: Any, bad: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"label.name") as caught:
+        save_pretrained(make_network(), tmp_path / "run", label_names=names)
     assert bad in str(caught.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_names_in_every_script_are_fine() -> None:

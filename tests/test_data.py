@@ -74,18 +74,6 @@ def test_a_dataset_on_the_hub_is_downloaded_once(
     assert (again.fingerprint, len(hub.asked)) == (here.splits["train"].fingerprint, asked)
 
 
-def test_cifar100s_layout_prefers_fine_labels(tmp_path: Path) -> None:
-    kinds = {
-        "coarse_label": ClassLabel(names=["x", "y"]),
-        "fine_label": ClassLabel(names=["p", "q", "r", "s"]),
-    }
-    folder = str(layout(tmp_path / "cifar100", labels=kinds))
-    assert open_dataset(folder).label_names == ("p", "q", "r", "s")
-    coarse = open_dataset(folder, label_column="coarse_label")
-    assert coarse.label_names == ("x", "y")
-    assert coarse.splits["train"].labels.tolist() == [i % 2 for i in range(30)]
-
-
 def test_fashion_mnists_layout_becomes_rgb_of_the_size(tmp_path: Path) -> None:
     folder = layout(tmp_path / "fashion", images="image", grey=True, size=28)
     images = open_dataset(str(folder)).splits["train"].load().images
@@ -117,14 +105,16 @@ def test_numbers_and_strings_become_classes_in_their_order(
     assert dataset.splits["train"].labels.tolist() == [known.index(x) for x in labels]
 
 
-def test_columns_are_preferred_by_name(tmp_path: Path) -> None:
-    kinds = {name: ClassLabel(names=[name, "x"]) for name in ("coarse_label", "other", "label")}
+@pytest.mark.parametrize("preferred", ["label", "fine_label"])
+def test_columns_are_preferred_by_name(tmp_path: Path, preferred: str) -> None:
+    kinds = {name: ClassLabel(names=[name, "x"]) for name in ("coarse_label", "other", preferred)}
     columns: dict[str, Any] = {name: [0, 1] * 3 for name in kinds}
     columns |= {name: [encoded(x) for x in pixels(6)] for name in ("mask", "image")}
     types = {"mask": ImageType(), "image": ImageType(), **kinds}
     save(tmp_path / "d", "train", columns, types)
     found = open_dataset(str(tmp_path / "d"))
-    assert (found.image_column, found.label_column) == ("image", "label")
+    assert (found.image_column, found.label_column) == ("image", preferred)
+    assert found.label_names == (preferred, "x")
     named = open_dataset(str(tmp_path / "d"), image_column="mask", label_column="other")
     assert (named.image_column, named.label_column) == ("mask", "other")
 

@@ -15,12 +15,12 @@ import torch
 from conftest import QUICK
 from datasets import ClassLabel, Value
 from datasets import Image as ImageType
-from hub_layout import encoded, layout, pixels, save
+from hub_layout import encoded, layout, loaded, pixels, save
 from hub_state import Hub
 
 import train
-from model.data import StreamingLoader, load_training_data, open_dataset, open_for_training
-from model.recipe import DataOptions, Recipe
+from model.data import StreamingLoader, open_dataset
+from model.recipe import Recipe
 from model.utils import streams
 from model.utils.errors import DataError
 
@@ -100,10 +100,8 @@ def test_classes_that_cannot_be_trained_on_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="only"):
         open_dataset(small(tmp_path / "one", [0] * 4, ClassLabel(names=["only"])))
     name = small(tmp_path / "d", [0, 2] * 3, ClassLabel(names=["ant", "bee", "cat"]))
-    options = DataOptions(name)
-    dataset, device = open_for_training(options), torch.device("cpu")
     with pytest.raises(DataError, match="bee"):
-        load_training_data(dataset, options, Recipe(), cache_limit=1, device=device)
+        loaded(name)
 
 
 def test_names_that_lead_nowhere(tmp_path: Path) -> None:
@@ -186,10 +184,8 @@ def damaged(shapes: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("cached", [True, False])
 def test_some_bad_images_may_be_left_out(damaged: Path, cached: bool) -> None:
     def load(most: int) -> Any:
-        options = DataOptions(str(damaged), cached=cached, max_bad_images=most)
         recipe = Recipe(batch_size=40, val_size=30)
-        dataset, device = open_for_training(options), torch.device("cpu")
-        return load_training_data(dataset, options, recipe, cache_limit=1, device=device)
+        return loaded(str(damaged), recipe, cached=cached, max_bad_images=most)
 
     with pytest.raises(DataError, match=r"Image 0 of .*--max-bad-images"):
         load(0)

@@ -10,7 +10,7 @@ import pytest
 import timm
 from hub_fixtures import ID, ROOT, same, train_anew
 from hub_layout import layout
-from hub_state import WRITER, Fault, Hub
+from hub_state import READER, WRITER, Fault, Hub
 from test_hub_faults import flipped
 from tiny_model import make_network
 
@@ -174,7 +174,13 @@ def test_a_run_reads_its_data_there_and_is_sent_at_its_end(
 
 
 @pytest.mark.parametrize(
-    ("token", "repo_id", "said"), [("hf_Wrong", ID, "token"), (WRITER, "demo", "'demo'")]
+    ("token", "repo_id", "said"),
+    [
+        ("", ID, "HF_TOKEN"),
+        ("hf_Wrong", ID, "token"),
+        (READER, ID, ID),
+        (WRITER, "demo", "'demo'"),
+    ],
 )
 def test_what_cannot_be_sent_is_told_before_training(
     token: str,
@@ -186,13 +192,15 @@ def test_what_cannot_be_sent_is_told_before_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     line = ["--dataset", "synthetic", "--push-to-hub", repo_id, "--output", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as stopped:
         train.main(line)
     assert stopped.value.code == 2
     told = capsys.readouterr().err
     assert said in told
-    assert token not in told
+    assert not token or token not in told
+    assert not hub.repos
     assert not (tmp_path / "run").exists()
 
 

@@ -7,15 +7,9 @@ from typing import Any
 import pytest
 from hub_fixtures import ID
 from hub_state import Hub
-from tiny_model import NAMES, make_network
 
-from model.hub import from_pretrained, read_config, save_pretrained
+from model.hub import from_pretrained, read_config
 from model.utils.errors import ConfigError
-
-
-@pytest.fixture
-def saved(tmp_path: Path) -> Path:
-    return save_pretrained(make_network(), tmp_path / "run", label_names=NAMES)
 
 
 def asserts_refused(model: Any, *parts: str, **options: Any) -> None:

@@ -18,8 +18,6 @@ from web import quality
 from web.quality import TestSet
 
 RESULTS = json.loads((ROOT / "results.json").read_text())
-PLAIN = RESULTS["test"]["plain"]
-LABELS = RESULTS["dataset"]["label_names"]
 
 
 @pytest.fixture(scope="module")
