@@ -1,6 +1,5 @@
 """Temperature, verdicts and their thresholds, and what config.json keeps of them."""
 
-import json
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -40,13 +39,6 @@ def test_confident_answers_are_right_as_often_as_promised() -> None:
     assert fitted.temperature == pytest.approx(1, abs=0.03)
     # The mean of p over [c, 1] is (1 + c) / 2, which is 0.985 at c = 0.97.
     assert fitted.confident == pytest.approx(0.97, abs=0.015)
-
-
-def test_round_trip_through_json() -> None:
-    known = Calibration(temperature=0.4, confident=0.7, known=-2.0)
-    assert Calibration.from_dict(json.loads(json.dumps(known.to_dict())), "card") == known
-    assert Calibration.from_dict(Calibration().to_dict(), "card") == Calibration()
-    assert Calibration.from_dict(None, "card") == Calibration()
 
 
 GOOD = Calibration(known=-2.0).to_dict()

@@ -14,7 +14,7 @@ from PIL import Image
 import model
 from model.hub import from_pretrained, save_pretrained
 from model.inference import classifier as classifier_module
-from model.inference.classifier import Classifier, Prediction
+from model.inference.classifier import Classifier
 from model.utils.errors import ConfigError, ImageError
 
 NAMES = ["ant", "bee", "cat", "dog"]
@@ -119,14 +119,6 @@ def test_bad_pictures_are_named(classify: Classifier, tmp_path: Path) -> None:
         classify(tmp_path / "gone.jpg")
     with pytest.raises(ImageError, match=r"Picture 1 of the list.*not a picture"):
         classify([pixels(), b"junk", pixels()])
-
-
-def test_prediction() -> None:
-    shares = {"b": 0.5, "a": 0.3, "c": 0.2}
-    answer = Prediction("b", 0.5, shares, "unsure", "Unsure: b or a?", 0.0, (0, 0, 9, 9))
-    assert answer.top(2) == [("b", 0.5), ("a", 0.3)]
-    assert answer.top(9) == [("b", 0.5), ("a", 0.3), ("c", 0.2)]
-    assert answer.top(0) == answer.top(-1) == []
 
 
 def test_copies_answer_alike(classify: Classifier) -> None:

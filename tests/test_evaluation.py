@@ -1,6 +1,5 @@
 """Logits, reports and the command line of evaluation, against values worked out independently."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -145,20 +144,11 @@ def test_report_by_hand() -> None:
     assert second == {"index": 70, "true": "ant", "predicted": "bee", "probability": 0.6}
 
 
-def floats(value: Any) -> Iterator[float]:
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from floats(item)
-
-
 def test_most_confused_and_mistakes_are_sorted_and_cut() -> None:
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(500, 6, generator=generator)
     labels = torch.randint(0, 6, (500,), generator=generator)
     result = report(logits, labels, list("abcdef"))
-    assert all(value == round(value, 6) for value in floats(result))
     counts = [row["count"] for row in result["most_confused"]]
     off_diagonal = np.array(result["confusion_matrix"])[~np.eye(6, dtype=bool)]
     assert counts == sorted(off_diagonal, reverse=True)[:10]

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from web import guard, uploads
+from web import guard
 from web.guard import Guard
 from web.journal import Journal
 
@@ -257,12 +256,3 @@ def test_busy_is_said_in_words_whoever_notices() -> None:
         assert content["detail"] == content["error"] == guard.BUSY
         assert headers["retry-after"] == "2"
         assert 'reason="busy"} 1.0' in door.refusals
-
-
-def test_uploads_are_put_in_order_after_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "_came", 0)
-    monkeypatch.setattr(uploads, "_due", threading.Event())
-    door, part = Door(), bytes(2**20)
-    for megabytes, due in ((40, False), (23, False), (1, True)):
-        assert _run(door.ask(UPLOAD, _body(*[part] * megabytes)))[0] == 200
-        assert uploads._due.is_set() is due
