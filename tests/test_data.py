@@ -1,4 +1,4 @@
-"""Datasets in the hub's layout, made by the tests: columns, classes, splits, pixels."""
+"""Datasets in the hub's layout or generated: columns, classes, splits, pixels."""
 
 import io
 import os
@@ -19,6 +19,7 @@ from PIL import Image
 
 from model.data import channel_statistics, load_outliers, open_dataset
 from model.utils.images import read_square
+from model.utils.synthetic import NAMES
 
 REAL = os.environ.get("CIFARNET_TEST_DATA")
 CARD = """---
@@ -207,3 +208,20 @@ def test_real_cifar10() -> None:
     assert mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=5e-4)
     assert std == pytest.approx((0.2470, 0.2435, 0.2616), abs=5e-4)
     assert dataset.label_names[3] == "cat"
+
+
+def test_the_mean_picture_of_a_class_does_not_give_it_away() -> None:
+    """Comparing pixels with class means is near chance: a network has to look at shapes."""
+    splits = open_dataset("synthetic").splits
+    assert splits["train"].fingerprint == (
+        "5bf419965c2e009a38761f080072533f0c1ad601a90bd1737fa57e3231c9c2b2"
+    )
+    train, test = splits["train"].load(), splits["test"].load()
+    assert train.labels.bincount().tolist() == [400] * len(NAMES)
+    assert test.labels.bincount().tolist() == [100] * len(NAMES)
+    means = torch.stack(
+        [train.images[train.labels == k].float().mean(0).flatten() for k in range(len(NAMES))]
+    )
+    nearest = torch.cdist(test.images.float().flatten(1), means).argmin(1)
+    assert float((nearest == test.labels).float().mean()) < 0.3
+    assert len({x.numpy().tobytes() for x in torch.cat([train.images, test.images])}) == 5000

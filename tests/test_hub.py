@@ -1,8 +1,9 @@
-"""Tests of model.hub: what was saved comes back, and damaged weights are refused."""
+"""Tests of model.hub: what was saved comes back; what is damaged, or is no model, is refused."""
 
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import timm
 import torch
+from hub_fixtures import ID
+from hub_state import Hub
 from tiny_model import (
     MEAN,
     NAMES,
@@ -209,3 +212,43 @@ def test_junk_weights(content: bytes, saved: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(WeightsError):
         from_pretrained(saved)
     assert not (saved / "unpickled").exists()
+
+
+def asserts_refused(model: Any, *parts: str, **options: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_pretrained(model, **options)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_missing_files_and_what_is_in_the_wrong_place(saved: Path) -> None:
+    asserts_refused(saved / "config.json", str(saved / "config.json"))
+    asserts_refused(saved, "revision='main'", revision="main")
+    (saved / "model.safetensors").rename(saved / "pytorch_model.bin")  # which is not looked at
+    asserts_refused(saved, str(saved), "model.safetensors")
+    read_config(saved)
+    (saved / "config.json").unlink()
+    asserts_refused(saved, str(saved), "config.json")
+    (saved / "checkpoint.safetensors").touch()
+    asserts_refused(saved, "config.json", f"--resume {saved}")
+
+
+@pytest.mark.parametrize(
+    "name", ["gone", "./runs/gone", "../gone", "~/gone", "a/b/c", "/", "a b/c"]
+)
+def test_names_that_can_only_be_folders(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    name = name if name != "/" else "/nowhere"
+    asserts_refused(name, repr(name), "owner/name")
+
+
+def test_folders_go_before_hub_ids(
+    hub: Hub, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(saved, tmp_path / ID)
+    from_pretrained(ID)
+    assert hub.asked == []

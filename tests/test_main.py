@@ -96,22 +96,16 @@ def test_bad_pictures_do_not_stop_the_others(
     assert "run is not a file" in errors[2]
 
 
-@pytest.mark.parametrize("broken", ["folder", "config", "weights"])
-def test_bad_models_are_one_message(
-    broken: str, saved: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    if broken == "config":
-        (saved / "config.json").write_text("{}")
-    if broken == "weights":
-        (saved / "model.safetensors").write_bytes(b"junk")
-    name = "./nowhere" if broken == "folder" else str(saved)
-    with pytest.raises(SystemExit) as caught:
-        program.main(["a.png", "--model", name])
-    assert caught.value.code == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.startswith("error: ")
-    assert shown.err.count("\n") == 1
+def test_bad_models_are_one_message(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (saved / "model.safetensors").write_bytes(b"junk")
+    for name in ("./nowhere", str(saved)):
+        with pytest.raises(SystemExit) as caught:
+            program.main(["a.png", "--model", name])
+        assert caught.value.code == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.startswith("error: ")
+        assert shown.err.count("\n") == 1
 
 
 def test_default_model(

@@ -9,25 +9,23 @@ import model  # noqa: F401  (registers the networks)
 from model.recipe import OURS, Recipe
 from model.utils.errors import ConfigError
 
+NAN = float("nan")
+OUT_OF_RANGE: dict[str, list[object]] = {
+    **{key: [0] for key in ("epochs", "batch_size", "gradient_accumulation_steps")},
+    "val_size": [-2],
+    "momentum": [1.0],
+    "label_smoothing": [1.5],
+    "learning_rate": [-0.1, NAN],
+    "mixed_precision": ["fp8"],
+    "resolution": [
+        *((), ((0.5, 1.0),), ((NAN, 1.0), (1.0, 1.0)), ((1.0, 9.0),)),
+        ((0.8, 1.0), (0.5, 1.0), (1.0, 1.0)),
+    ],
+}
+
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("epochs", 0),
-        ("batch_size", 0),
-        ("gradient_accumulation_steps", 0),
-        ("val_size", -2),
-        ("momentum", 1.0),
-        ("label_smoothing", 1.5),
-        ("learning_rate", -0.1),
-        ("learning_rate", float("nan")),
-        ("mixed_precision", "fp8"),
-        ("resolution", ()),
-        ("resolution", ((0.5, 1.0),)),
-        ("resolution", ((float("nan"), 1.0), (1.0, 1.0))),
-        ("resolution", ((0.8, 1.0), (0.5, 1.0), (1.0, 1.0))),
-        ("resolution", ((1.0, 9.0),)),
-    ],
+    ("field", "value"), [(name, one) for name, values in OUT_OF_RANGE.items() for one in values]
 )
 def test_values_out_of_range_are_named(field: str, value: object) -> None:
     with pytest.raises(ConfigError, match=field):

@@ -80,19 +80,15 @@ def test_a_huge_list_of_contents_is_not_even_read(
     assert f"{archive.MOST_ENTRIES:,}" in _problem(item)
 
 
-def test_an_encrypted_picture_gets_a_sentence(tmp_path: Path) -> None:
+def test_what_is_encrypted_or_gone_gets_a_sentence(tmp_path: Path) -> None:
     content = bytearray(_zip(tmp_path, {"a.png": b"a"}).read_bytes())
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         content[content.index(signature) + offset] |= 1
     path = tmp_path / "secret.zip"
     path.write_bytes(content)
-    (item,) = _read(path)
-    assert "password" in _problem(item)
-
-
-def test_an_upload_that_is_gone_gets_a_sentence(tmp_path: Path) -> None:
-    (item,) = items([("a.png", tmp_path / "gone")])
-    assert "no longer here" in _problem(item)
+    secret, gone = items([("secret.zip", path), ("a.png", tmp_path / "gone")])
+    assert "password" in _problem(secret)
+    assert "no longer here" in _problem(gone)
 
 
 def test_a_rare_or_broken_compression_does_not_stop_the_others(tmp_path: Path) -> None:
