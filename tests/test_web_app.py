@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,6 +16,7 @@ from conftest import ROOT
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from pages import free_port, served
+from watched import Site
 
 import app
 from model.utils.errors import ConfigError
@@ -43,19 +43,6 @@ def client(default_url: str) -> Iterator[Client]:
     asking.close()
 
 
-def _call(url: str, data: Any, name: str = "classify") -> str:
-    """What a program without any library gets."""
-    request = urllib.request.Request(
-        f"{url}gradio_api/call/{name}",
-        json.dumps({"data": [data]}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as answer:
-        event = json.load(answer)["event_id"]
-    with urllib.request.urlopen(f"{url}gradio_api/call/{name}/{event}") as answer:
-        return str(answer.read().decode())
-
-
 def test_classify_gives_a_typed_answer(client: Client) -> None:
     found = client.predict(handle_file(SHIP), api_name="/classify")
     assert found["label"] == "ship"
@@ -76,10 +63,11 @@ def test_a_batch_answers_in_order_and_goes_on_after_a_bad_picture(client: Client
     assert set(license) == {"error"}
 
 
-def test_pictures_may_come_as_data_uris(default_url: str) -> None:
+def test_pictures_may_come_as_data_uris(default_url: str, tmp_path: Path) -> None:
+    """From a program without any library."""
     content = base64.b64encode(Path(SHIP).read_bytes()).decode()
     uris = [f"data:image/png;base64,{content}", "data:image/png;base64,!"]
-    answer = _call(default_url, uris, "classify_batch")
+    answer = Site(default_url, tmp_path).call(uris, name="classify_batch")
     assert '"label": "ship"' in answer
     assert '"error"' in answer
 
