@@ -1,9 +1,11 @@
-"""The README's sentences about speed say what the benchmarks' files hold."""
+"""README's and RELIABILITY's sentences say what the benchmarks' files and the code's limits say."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks import reliability
+from benchmarks._common import ROOT
 from model.hub import release
 
 
@@ -63,3 +65,25 @@ def test_sentences_of_what_was_measured_and_no_others(tmp_path: Path) -> None:
     assert first.startswith("- `python app.py` answers after 2.0 s, 1.25 times")
     assert "; `python -m model` answers after 5.0 s, 2.50 times" in first
     assert "50,000 training images are read and decoded in 4.0 s, 2.00 times as fast" in second
+
+
+TEXT = (ROOT / "RELIABILITY.md").read_text(encoding="utf-8")
+
+
+def test_the_page_is_what_the_code_writes() -> None:
+    assert reliability.written(TEXT) == TEXT
+
+
+def test_what_is_not_measured_says_so(tmp_path: object) -> None:
+    text = reliability.written(TEXT, results=reliability.Path(str(tmp_path)))
+    assert text.count(reliability.NOT_MEASURED) == len(reliability.MEASURED)
+
+
+def test_faults_are_told() -> None:
+    measured = {
+        "count": 3,
+        "slowest_seconds": 2.5,
+        "most_mib": 10.0,
+        "faults": ["zip bomb: 2.5 s"],
+    }
+    assert "zip bomb: 2.5 s" in reliability.sentence("hostile", measured)
