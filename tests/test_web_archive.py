@@ -40,6 +40,15 @@ def test_files_and_zips_are_read_in_order(tmp_path: Path) -> None:
     assert found == [("one.png", b"1"), ("a/two.png", b"2"), ("three.png", b"3")]
 
 
+def test_names_that_climb_out_write_nothing(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    bundle = _zip(inside, {"../../evil.png": b"x", "/etc/evil.png": b"y"})
+    before = sorted(tmp_path.rglob("*"))
+    assert [content for _, content in _read(bundle)] == [b"x", b"y"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_what_systems_put_into_a_zip_is_left_out(tmp_path: Path) -> None:
     junk = {"__MACOSX/._a.png": b"x", ".DS_Store": b"x", "b/Thumbs.db": b"x", "folder/": b""}
     assert _read(_zip(tmp_path, {**junk, "a.png": b"a"})) == [("a.png", b"a")]
