@@ -41,8 +41,8 @@ def test_files_and_zips_are_read_in_order(tmp_path: Path) -> None:
 
 
 def test_names_that_climb_out_write_nothing(tmp_path: Path) -> None:
-    inside = tmp_path / "inside"
-    inside.mkdir()
+    inside = tmp_path / "so" / "deep" / "inside"  # that what climbs out lands where it is seen
+    inside.mkdir(parents=True)
     bundle = _zip(inside, {"../../evil.png": b"x", "/etc/evil.png": b"y"})
     before = sorted(tmp_path.rglob("*"))
     assert [content for _, content in _read(bundle)] == [b"x", b"y"]
