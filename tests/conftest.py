@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hub_fixtures import hub, outside, tiny  # noqa: F401  (fixtures)
+from hub_fixtures import hub, outside, saved, tiny  # noqa: F401  (fixtures)
 from pages import (  # noqa: F401  (fixtures)
     browser,
     default_page,
@@ -109,8 +109,11 @@ def trained(shapes: Path, program: Program, tmp_path_factory: pytest.TempPathFac
     return run
 
 
+Here = Callable[..., tuple[int, str, str]]
+
+
 @pytest.fixture
-def train_here(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str, str]]]:
+def train_here(capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
     """Calls train.py in this process: its exit code, and what it said on stdout and stderr."""
     import train
 

@@ -14,6 +14,8 @@ import pytest
 import timm
 import torch
 from hub_state import WRITER, Hub
+from tiny_model import NAMES as FIVE
+from tiny_model import make_network
 
 import model
 from model.hub import save_pretrained
@@ -54,6 +56,12 @@ def tiny(tmp_path: Path) -> Path:
     for name in ("checkpoint.safetensors", "log.jsonl"):
         (folder / name).write_bytes(b"not to be sent")
     return folder
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A folder with weights and a config card alone."""
+    return save_pretrained(make_network(), tmp_path / "saved", label_names=FIVE)
 
 
 @pytest.fixture

@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import ClassLabel, Dataset, Features, disable_progress_bars
 from datasets import Image as ImageType
 from PIL import Image
+
+from model.data import TrainingData, load_training_data, open_for_training
+from model.recipe import DataOptions, Recipe
 
 disable_progress_bars()  # of datasets, which tests of messages would see
 
@@ -32,6 +36,13 @@ def save(
     for shard in range(2):
         part = rows.shard(2, shard, contiguous=True)
         part.to_parquet(str(folder / f"{split}-{shard:05}-of-00002.parquet"), batch_size=group)
+
+
+def loaded(name: str, recipe: Recipe | None = None, **options: Any) -> TrainingData:
+    """A dataset, read for a training."""
+    data = DataOptions(name, **options)
+    dataset, device = open_for_training(data), torch.device("cpu")
+    return load_training_data(dataset, data, recipe or Recipe(), cache_limit=1, device=device)
 
 
 def layout(

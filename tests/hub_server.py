@@ -74,13 +74,6 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault and self.command in ("PUT", "POST") and self.fault.cut is not None:
             self.rfile.read(min(self.fault.cut, count))
             raise _Cut
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            parts = []
-            while size := int(self.rfile.readline(), 16):
-                parts.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(parts)
         return self.rfile.read(count)
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -255,8 +248,6 @@ class _Handler(BaseHTTPRequestHandler):
         _, files = self._commit(self._repo(kind, name), revision)
         under = f"{folder}/" if folder else ""
         inside = {path: data for path, data in files.items() if path.startswith(under)}
-        if folder and not inside:
-            raise _Refused(404, "EntryNotFound", f"{folder} does not exist")
         recursive = re.search(r"recursive=(1|true)", self.path, re.IGNORECASE)
         entries, folders = [], set()
         for path, data in sorted(inside.items()):
@@ -268,32 +259,12 @@ class _Handler(BaseHTTPRequestHandler):
         found = [{"type": "directory", "path": one, "oid": "0" * 40, "size": 0} for one in folders]
         self._json([*found, *entries])
 
-    def paths_info(self, kind: str, name: str, revision: str) -> None:
-        _, files = self._commit(self._repo(kind, name), revision)
-        asked = json.loads(self.body)["paths"]
-        self._json([entry_of(path, files[path]) for path in asked if path in files])
-
     def file(self, name: str, revision: str, path: str, kind: str = "models") -> None:
         sha, files = self._commit(self._repo(kind.removesuffix("s"), name), revision)
         if path not in files:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound")
-            self.send_header("X-Repo-Commit", sha)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        data = files[path]
-        headers = {
-            "X-Repo-Commit": sha,
-            "ETag": f'"{name_of(path, data)}"',
-            "Accept-Ranges": "bytes",
-        }
-        status = 200
-        if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or ""):
-            first, last = int(wanted[1]), int(wanted[2] or len(data) - 1)
-            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
-            data, status = data[first : last + 1], 206
-        self._send(status, headers, data)
+            raise _Refused(404, "EntryNotFound", f"{path} does not exist")
+        etag = f'"{name_of(path, files[path])}"'
+        self._send(200, {"X-Repo-Commit": sha, "ETag": etag}, files[path])
 
 
 ID = r"(?P<name>[\w.-]+/[\w.-]+)"
@@ -307,7 +278,6 @@ ROUTES: list[tuple[str, Callable[..., None]]] = [
     (rf"POST {API}/preupload/{REVISION}", _Handler.preupload),
     (rf"POST {API}/commit/{REVISION}", _Handler.commit),
     (rf"POST {API}/tag/{REVISION}", _Handler.tag),
-    (rf"POST {API}/paths-info/{REVISION}", _Handler.paths_info),
     (rf"GET {API}/refs", _Handler.refs),
     (rf"GET {API}/tree/{REVISION}(?:/(?P<folder>.+))?", _Handler.tree),
     (rf"GET {API}(?:/revision/{REVISION})?", _Handler.info),

@@ -26,14 +26,8 @@ def test_flip_shows_both_views_in_two_epochs_and_mixes_within_one() -> None:
     assert torch.equal(first, third)
     assert torch.equal(second, torch.where(mirrored[:, None, None, None], images, images.flip(-1)))
     assert 140 < int(mirrored.sum()) < 260
-
-
-def test_flip_belongs_to_the_picture_not_to_its_place() -> None:
-    images = picture().expand(50, -1, -1, -1)
-    order = torch.randperm(50, generator=generator())
-    straight = augment.flip_alternating(images, torch.arange(50), 0, seed=0)
-    shuffled = augment.flip_alternating(images, order, 0, seed=0)
-    assert torch.equal(shuffled, straight[order])
+    order = torch.randperm(400, generator=generator())  # it belongs to a picture, not to its place
+    assert torch.equal(augment.flip_alternating(images, order, 0, seed=3), first[order])
 
 
 def test_translate_gives_exactly_the_shifts_of_a_reflected_picture() -> None:
@@ -68,19 +62,6 @@ def test_resize_averages() -> None:
     assert small[0, 0, 0, 0] > 0.8
     assert torch.allclose(small.mean(), torch.tensor(0.5))
     assert augment.resize(images, 4) is images
-
-
-def test_normalize_values() -> None:
-    images = torch.tensor([0, 255, 51], dtype=torch.uint8).view(1, 3, 1, 1)
-    found = augment.normalize(images, mean=(0.5, 0.5, 0.1), std=(0.25, 0.5, 0.2))
-    assert found.flatten().tolist() == pytest.approx([-2.0, 1.0, 0.5], abs=1e-6)
-
-
-def test_cutmix_of_all_mixes_each() -> None:
-    images, targets = torch.rand(8, 3, 16, 16), torch.eye(8)
-    mixed, told = augment.cutmix(images, targets, 1.0, generator(0))
-    assert all(not torch.equal(a, b) for a, b in zip(mixed, images, strict=True))
-    torch.testing.assert_close(told.sum(1), torch.ones(8))
 
 
 def test_cutmix_gives_as_much_of_the_other_target_as_of_the_other_picture() -> None:

@@ -12,15 +12,6 @@ from model.utils.errors import TrainingError
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(7)}
 
 
-def test_round_trip(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, TENSORS, {"epoch": 3, "note": "ä"})
-    tensors, values = load_checkpoint(tmp_path)
-    assert values["epoch"] == 3
-    assert values["note"] == "ä"
-    assert all(torch.equal(tensors[k], TENSORS[k]) for k in TENSORS)
-    assert [p.name for p in tmp_path.iterdir()] == [NAME]
-
-
 def test_none_there(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="holds no checkpoint"):
         load_checkpoint(tmp_path)

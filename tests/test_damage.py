@@ -1,17 +1,15 @@
 """A run whose disk fills up, or whose files or data are damaged, between its start and its end."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import QUICK
+from conftest import QUICK, Here
 
 import train
 from model.checkpoint import NAME
 from model.utils import files
 
-Here = Callable[..., tuple[int, str, str]]
 WEIGHTS = "model.safetensors"
 
 

@@ -1,4 +1,4 @@
-"""Datasets in the hub's layout, made by the tests: columns, classes, splits, pixels."""
+"""Datasets in the hub's layout or generated: columns, classes, splits, pixels."""
 
 import io
 import os
@@ -19,6 +19,7 @@ from PIL import Image
 
 from model.data import channel_statistics, load_outliers, open_dataset
 from model.utils.images import read_square
+from model.utils.synthetic import NAMES
 
 REAL = os.environ.get("CIFARNET_TEST_DATA")
 CARD = """---
@@ -74,18 +75,6 @@ def test_a_dataset_on_the_hub_is_downloaded_once(
     assert (again.fingerprint, len(hub.asked)) == (here.splits["train"].fingerprint, asked)
 
 
-def test_cifar100s_layout_prefers_fine_labels(tmp_path: Path) -> None:
-    kinds = {
-        "coarse_label": ClassLabel(names=["x", "y"]),
-        "fine_label": ClassLabel(names=["p", "q", "r", "s"]),
-    }
-    folder = str(layout(tmp_path / "cifar100", labels=kinds))
-    assert open_dataset(folder).label_names == ("p", "q", "r", "s")
-    coarse = open_dataset(folder, label_column="coarse_label")
-    assert coarse.label_names == ("x", "y")
-    assert coarse.splits["train"].labels.tolist() == [i % 2 for i in range(30)]
-
-
 def test_fashion_mnists_layout_becomes_rgb_of_the_size(tmp_path: Path) -> None:
     folder = layout(tmp_path / "fashion", images="image", grey=True, size=28)
     images = open_dataset(str(folder)).splits["train"].load().images
@@ -117,14 +106,16 @@ def test_numbers_and_strings_become_classes_in_their_order(
     assert dataset.splits["train"].labels.tolist() == [known.index(x) for x in labels]
 
 
-def test_columns_are_preferred_by_name(tmp_path: Path) -> None:
-    kinds = {name: ClassLabel(names=[name, "x"]) for name in ("coarse_label", "other", "label")}
+@pytest.mark.parametrize("preferred", ["label", "fine_label"])
+def test_columns_are_preferred_by_name(tmp_path: Path, preferred: str) -> None:
+    kinds = {name: ClassLabel(names=[name, "x"]) for name in ("coarse_label", "other", preferred)}
     columns: dict[str, Any] = {name: [0, 1] * 3 for name in kinds}
     columns |= {name: [encoded(x) for x in pixels(6)] for name in ("mask", "image")}
     types = {"mask": ImageType(), "image": ImageType(), **kinds}
     save(tmp_path / "d", "train", columns, types)
     found = open_dataset(str(tmp_path / "d"))
-    assert (found.image_column, found.label_column) == ("image", "label")
+    assert (found.image_column, found.label_column) == ("image", preferred)
+    assert found.label_names == (preferred, "x")
     named = open_dataset(str(tmp_path / "d"), image_column="mask", label_column="other")
     assert (named.image_column, named.label_column) == ("mask", "other")
 
@@ -217,3 +208,20 @@ def test_real_cifar10() -> None:
     assert mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=5e-4)
     assert std == pytest.approx((0.2470, 0.2435, 0.2616), abs=5e-4)
     assert dataset.label_names[3] == "cat"
+
+
+def test_the_mean_picture_of_a_class_does_not_give_it_away() -> None:
+    """Comparing pixels with class means is near chance: a network has to look at shapes."""
+    splits = open_dataset("synthetic").splits
+    assert splits["train"].fingerprint == (
+        "5bf419965c2e009a38761f080072533f0c1ad601a90bd1737fa57e3231c9c2b2"
+    )
+    train, test = splits["train"].load(), splits["test"].load()
+    assert train.labels.bincount().tolist() == [400] * len(NAMES)
+    assert test.labels.bincount().tolist() == [100] * len(NAMES)
+    means = torch.stack(
+        [train.images[train.labels == k].float().mean(0).flatten() for k in range(len(NAMES))]
+    )
+    nearest = torch.cdist(test.images.float().flatten(1), means).argmin(1)
+    assert float((nearest == test.labels).float().mean()) < 0.3
+    assert len({x.numpy().tobytes() for x in torch.cat([train.images, test.images])}) == 5000

@@ -28,12 +28,9 @@ def scene(n: int = 4, size: int = 32) -> Tensor:
     return ((torch.stack(waves).view(n, 3, size, size) / 2 + 0.5) * 255).round() / 255
 
 
-def test_a_warp_of_nothing_changes_nothing() -> None:
+def test_a_shift_moves_a_ramp_by_as_many_pixels_and_none_changes_nothing() -> None:
     same = distort.warp(scene(), generator(), zoom=(1, 1), aspect=1, degrees=0, shift=0)
     assert torch.allclose(same, scene(), atol=1e-5)
-
-
-def test_a_shift_moves_a_ramp_by_as_many_pixels() -> None:
     moved = distort.warp(ramp(), generator(), zoom=(1, 1), aspect=1, degrees=0, shift=0.1)
     pixels = (moved - ramp())[..., 4:-4] * 64  # the border, which is reflected, left out
     assert torch.allclose(pixels, pixels[..., :1, :1].expand_as(pixels), atol=1e-3)
@@ -112,10 +109,7 @@ def test_jpeg_is_pillows(quality: int, size: int) -> None:
     apart = (mine - theirs).abs().mean()
     assert apart < 2 / 255  # colours are averaged and rounded in another order
     assert apart < (theirs - images).abs().mean() / 2
-
-
-def test_jpeg_takes_sides_that_are_no_whole_blocks() -> None:
-    assert distort.jpeg(scene(size=28), generator()).shape == (4, 3, 28, 28)
+    assert distort.jpeg(scene(size=28), generator()).shape == (4, 3, 28, 28)  # no whole blocks
 
 
 def test_a_share_is_changed_and_no_more() -> None:

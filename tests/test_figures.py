@@ -18,7 +18,8 @@ from model.evaluation.report import report
 from model.evaluation.style import STYLE
 
 LONG = ("aquarium_fish", "pickup_truck", "sweet_pepper", "lawn_mower", "willow_tree")
-FILES = ("confusion_matrix", "reliability", "per_class", "learning_curves")
+KINDS = ("confusion_matrix", "reliability", "per_class", "learning_curves")
+FILES = (*KINDS, "reliability_calibrated")
 
 
 def names_of(classes: int) -> list[str]:
@@ -53,7 +54,7 @@ def make_results(classes: int = 10) -> dict[str, Any]:
     plain = make_report(classes)
     return {
         "dataset": {"label_names": names_of(classes)},
-        "test": {"plain": plain, "tta": plain},
+        "test": {"plain": plain, "tta": plain, "calibrated": plain},
         "training": make_training(4),
     }
 
@@ -101,14 +102,6 @@ def test_complete_files_are_written_the_same_each_time(tmp_path: Path) -> None:
     assert dict(matplotlib.rcParams) == before
 
 
-def test_what_is_missing_is_left_out(tmp_path: Path) -> None:
-    results = make_results()
-    results |= {"validation": results.pop("test"), "test": None}
-    del results["training"]
-    written = figures.write_figures(tmp_path, results)
-    assert {path.stem for path in written} == {"confusion_matrix", "reliability", "per_class"}
-
-
 @pytest.mark.parametrize("classes", [2, 10, 100])
 def test_no_text_lies_over_another_or_outside(classes: int) -> None:
     for name, figure in draw_all(classes).items():
@@ -129,36 +122,30 @@ def test_no_text_lies_over_another_or_outside(classes: int) -> None:
             assert not a.overlaps(b), (name, one, other)
 
 
-def test_confusion_matrix_tells_the_worst_pair_and_numbers_cells() -> None:
-    found = texts(draw_all(10)["confusion_matrix"])
-    assert "aquarium_fish0 is taken for willow_tree9 30 times" in found
-    assert "70.0" in found  # the diagonal, in percent
-    assert "30" in found
-    assert "0" not in found
+def test_titles_say_what_is_to_be_seen() -> None:
+    drawn = {name: texts(figure) for name, figure in draw_all(10).items()}
+    matrix = drawn["confusion_matrix"]
+    assert "aquarium_fish0 is taken for willow_tree9 30 times" in matrix
+    assert {"70.0", "30"} <= set(matrix)  # the diagonal, in percent, and a count
+    assert "0" not in matrix
+    # 75 % are stated on average, 97 % reached.
+    assert "Confidence is on average 22.0 points too low" in drawn["reliability"]
+    assert any("aquarium_fish0 is the hardest" in t for t in drawn["per_class"])
+    training = make_training(4)
+    training["epochs"][2]["validation_accuracy"] = 0.97
+    curves = texts(figures.learning_curves(training))
+    assert "Validation accuracy reaches 97.0 % in epoch 3 of 4" in curves
 
 
-def test_a_model_without_mistakes_has_its_figures_too(tmp_path: Path) -> None:
+def test_what_is_missing_is_left_out_and_no_mistakes_are_no_obstacle(tmp_path: Path) -> None:
     results = make_results() | {"test": {"plain": make_report(wrong=0)}}
-    assert len(figures.write_figures(tmp_path, results)) == 4
+    assert {path.stem for path in figures.write_figures(tmp_path, results)} == set(KINDS)
     for wrong, title in (
         (0, "No test image is misclassified"),
         (1, "aquarium_fish0 is taken for willow_tree9 once"),
     ):
         figure = figures.confusion_matrix(make_report(wrong=wrong), names_of(10), "test")
         assert title in texts(figure)
-
-
-def test_titles_say_how_far_confidence_is_off_and_which_class_is_hardest() -> None:
-    drawn = draw_all(10)  # 75 % are stated on average, 97 % reached
-    assert "Confidence is on average 22.0 points too low" in texts(drawn["reliability"])
-    assert any("aquarium_fish0 is the hardest" in t for t in texts(drawn["per_class"]))
-
-
-def test_learning_curves_tell_the_best_epoch() -> None:
-    training = make_training(4)
-    training["epochs"][2]["validation_accuracy"] = 0.97
-    found = texts(figures.learning_curves(training))
-    assert "Validation accuracy reaches 97.0 % in epoch 3 of 4" in found
 
 
 @pytest.mark.parametrize(("epochs", "validated"), [(1, True), (1, False), (5, False)])
@@ -173,5 +160,5 @@ def test_odd_class_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     odd = ["$\\frac$", "飛行機", "a name that is far too long to be written anywhere", "\\frac"]
     plain = make_report(4)
     plain["per_class"] = dict(zip(odd, plain["per_class"].values(), strict=True))
-    results = make_results() | {"dataset": {"label_names": odd}, "test": {"plain": plain}}
-    assert figures.write_figures(tmp_path, results)
+    results = {"dataset": {"label_names": odd}, "validation": {"plain": plain}, "test": None}
+    assert {path.stem for path in figures.write_figures(tmp_path, results)} == set(KINDS[:3])

@@ -1,4 +1,4 @@
-"""Tests of model.utils.files and model.utils.errors: whole files or none, one message an error."""
+"""Tests of model.utils: whole files or none, one message an error, a run's folder taken once."""
 
 import importlib
 import io
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from model.utils import errors, files
-from model.utils.errors import ConfigError
+from model.utils import errors, files, folder
+from model.utils.errors import ConfigError, TrainingError
 
 
 def disk_full(*_: Any) -> None:
@@ -59,19 +59,16 @@ def test_json_has_no_nan(value: float, tmp_path: Path) -> None:
         (b"[" * 100_000, "not valid JSON"),
         (b"[1]", "a JSON list"),
         (b"null", "a JSON NoneType"),
+        (None, "No such file"),
     ],
 )
-def test_broken_json_is_named(content: bytes, part: str, tmp_path: Path) -> None:
+def test_broken_json_is_named(content: bytes | None, part: str, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    path.write_bytes(content)
+    if content is not None:
+        path.write_bytes(content)
     with pytest.raises(ConfigError, match=part) as caught:
         files.read_json(path)
     assert str(path) in str(caught.value)
-
-
-def test_missing_json_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"gone\.json cannot be read \(No such file"):
-        files.read_json(tmp_path / "gone.json")
 
 
 @pytest.mark.parametrize(
@@ -129,3 +126,48 @@ def test_a_missing_package_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         importlib.import_module("no_such_package")
     assert caught.value.code == 2
     assert "no_such_package is missing: pip install -r" in capsys.readouterr().err
+
+
+def test_what_a_run_left_that_was_killed_at_once_is_no_obstacle(tmp_path: Path) -> None:
+    for name in (".checkpoint.safetensors.0123abcd.tmp", ".lock"):
+        (tmp_path / name).write_bytes(b"")
+    with folder.claim(tmp_path, resume=False):
+        assert {path.name for path in tmp_path.iterdir()} == {".lock"}
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", ".git", "notes.tmp"])
+def test_anything_else_is(name: str, tmp_path: Path) -> None:
+    kept = (name, ".checkpoint.safetensors.0123abcd.tmp")
+    for one in kept:
+        (tmp_path / one).write_bytes(b"mine")
+    with (
+        pytest.raises(ConfigError, match="is not empty"),
+        folder.claim(tmp_path, resume=False),
+    ):
+        pytest.fail("it was taken")
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_runs_never_share_a_folder(resume: bool, tmp_path: Path) -> None:
+    run = tmp_path / "new" / "run"
+    with folder.claim(run, resume=False):
+        with pytest.raises(TrainingError, match="new"), folder.claim(run, resume=resume):
+            pytest.fail("it was taken twice")
+        assert (run / ".lock").exists()
+        (run / "log.jsonl").touch()
+    with folder.claim(run, resume=True):
+        pass
+    assert os.listdir(run) == ["log.jsonl"]
+
+
+def test_a_folder_that_stays_empty_does_not_stay_and_one_that_cannot_be_reopened_is_not_made(
+    tmp_path: Path,
+) -> None:
+    with folder.claim(tmp_path / "a" / "b", resume=False):
+        pass
+    name = os.fsdecode(b"caf\xe9") if os.name == "posix" else "caf\udce9"
+    with pytest.raises(ConfigError, match="UTF-8"), folder.claim(tmp_path / name, resume=False):
+        pytest.fail("it was taken")
+    assert os.listdir(tmp_path) == []

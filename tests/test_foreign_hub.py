@@ -5,18 +5,17 @@ olah (PyPI) speaks the hub's protocol and wants an environment of its own; OLAH 
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hub_fixtures import ID, ROOT
 from hub_state import Hub
+from pages import free_port
 
 from model import push_to_hub
 
@@ -57,9 +56,7 @@ def olah(tmp_path: Path, hub: Hub, tiny: Path) -> Iterator[str]:
         (repository / name).write_bytes(data)
     for line in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "x"], ["tag", "v1"]):
         subprocess.run(["git", *WHO, *line], cwd=repository, check=True)
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = tmp_path / "olah.toml"
     config.write_text(CONFIG.format(port=port, folder=tmp_path))
     with open(tmp_path / "olah.log", "w") as log:

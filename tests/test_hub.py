@@ -1,8 +1,9 @@
-"""Tests of model.hub: what was saved comes back, and damaged weights are refused."""
+"""Tests of model.hub: what was saved comes back; what is damaged, or is no model, is refused."""
 
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import timm
 import torch
+from hub_fixtures import ID
+from hub_state import Hub
 from tiny_model import (
     MEAN,
     NAMES,
@@ -27,11 +30,6 @@ from model.hub.pretrained import unwrapped
 from model.inference.classifier import Classifier
 from model.utils import files
 from model.utils.errors import ConfigError, WeightsError
-
-
-@pytest.fixture
-def saved(tmp_path: Path) -> Path:
-    return save_pretrained(make_network(), tmp_path / "run", label_names=NAMES)
 
 
 @pytest.mark.parametrize("architecture", timm.list_models("cifarnet_*"))
@@ -73,12 +71,6 @@ def test_config_card(tmp_path: Path) -> None:
     from_pretrained(tmp_path)
 
 
-def test_loaded_network_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
-    save_pretrained(from_pretrained(saved), tmp_path / "again")
-    for name in ("config.json", "model.safetensors"):
-        assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-
-
 def test_a_new_classifier_loses_the_old_names(saved: Path, tmp_path: Path) -> None:
     network: Any = from_pretrained(saved)
     network.reset_classifier(2)
@@ -98,13 +90,6 @@ def test_half_precision_on_disk(dtype: torch.dtype, saved: Path) -> None:
     for name, value in make_network().state_dict().items():
         if value.is_floating_point():
             assert torch.equal(loaded.state_dict()[name], value.to(dtype).float())
-
-
-@pytest.mark.parametrize("names", [["a", "b"], [*"abcda"], [*"abcd", ""], [1] * 5, "abcde"])
-def test_label_names_must_fit(names: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"label.name"):
-        save_pretrained(make_network(), tmp_path / "run", label_names=names)
-    assert not (tmp_path / "run").exists()
 
 
 def on_all_devices(network: torch.nn.Module) -> torch.nn.Module:
@@ -135,25 +120,24 @@ def test_what_torch_wraps_is_saved_as_what_is_inside(
     assert Classifier(wrapped).network is unwrapped(wrapped)
 
 
-def test_compiled_parts_are_saved_under_their_own_names(saved: Path, tmp_path: Path) -> None:
-    network = make_network()
+def test_compiled_parts_are_saved_under_their_own_names_and_what_was_loaded_as_it_was(
+    saved: Path, tmp_path: Path
+) -> None:
+    network: Any = from_pretrained(saved)
     network.stages[0] = torch.compile(network.stages[0])
-    again = save_pretrained(network, tmp_path / "again", label_names=NAMES)
-    assert torch.equal(logits_of(from_pretrained(again)), logits_of(from_pretrained(saved)))
+    save_pretrained(network, tmp_path / "again")
+    for name in ("config.json", "model.safetensors"):
+        assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
-def test_diverged_networks_are_not_saved(tmp_path: Path) -> None:
+def test_diverged_and_foreign_networks_are_not_saved(tmp_path: Path) -> None:
     network = make_network()
-    with torch.no_grad():
-        network.head.fc.weight[0, 0] = float("nan")
+    torch.nn.init.constant_(network.head.fc.weight, float("nan"))
     with pytest.raises(WeightsError, match=r"head\.fc\.weight holds NaN"):
         save_pretrained(network, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_foreign_networks_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Linear"):
         save_pretrained(torch.nn.Linear(2, 3), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("fails_at", [0, 1])
@@ -228,3 +212,43 @@ def test_junk_weights(content: bytes, saved: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(WeightsError):
         from_pretrained(saved)
     assert not (saved / "unpickled").exists()
+
+
+def asserts_refused(model: Any, *parts: str, **options: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_pretrained(model, **options)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_missing_files_and_what_is_in_the_wrong_place(saved: Path) -> None:
+    asserts_refused(saved / "config.json", str(saved / "config.json"))
+    asserts_refused(saved, "revision='main'", revision="main")
+    (saved / "model.safetensors").rename(saved / "pytorch_model.bin")  # which is not looked at
+    asserts_refused(saved, str(saved), "model.safetensors")
+    read_config(saved)
+    (saved / "config.json").unlink()
+    asserts_refused(saved, str(saved), "config.json")
+    (saved / "checkpoint.safetensors").touch()
+    asserts_refused(saved, "config.json", f"--resume {saved}")
+
+
+@pytest.mark.parametrize(
+    "name", ["gone", "./runs/gone", "../gone", "~/gone", "a/b/c", "/", "a b/c"]
+)
+def test_names_that_can_only_be_folders(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    name = name if name != "/" else "/nowhere"
+    asserts_refused(name, repr(name), "owner/name")
+
+
+def test_folders_go_before_hub_ids(
+    hub: Hub, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(saved, tmp_path / ID)
+    from_pretrained(ID)
+    assert hub.asked == []

@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from conftest import POSIX
 from datasets import ClassLabel, Dataset, Features
 from datasets import Image as ImageType
-from hub_layout import encoded, pixels
+from hub_layout import encoded, loaded, pixels
 from PIL import Image
 
-from model.data import describe, load_training_data, open_dataset, open_for_training
-from model.recipe import DataOptions, Recipe
+from model.data import describe, open_dataset
+from model.recipe import Recipe
 from model.utils.errors import DataError
 
 
@@ -146,6 +145,12 @@ def test_zips_of_class_folders(tmp_path: Path) -> None:
             for name in CATS + DOGS:
                 opened.write(tmp_path / "t" / name, above + name)
     assert found(str(tmp_path / "d")) == (BOTH, {"train": [3, 2], "test": [3, 2]})
+    (tmp_path / "each").mkdir()
+    for label, names in (("cat", CATS), ("dog", DOGS)):
+        with zipfile.ZipFile(tmp_path / "each" / f"{label}.zip", "w") as opened:
+            for name in names:
+                opened.write(tmp_path / "t" / name, name)
+    assert found(str(tmp_path / "each")) == (BOTH, KEPT)
     whole = (tmp_path / "d" / "test.zip").read_bytes()
     at = whole.index(b"IDAT") + 6
     (tmp_path / "bad").mkdir()
@@ -155,16 +160,6 @@ def test_zips_of_class_folders(tmp_path: Path) -> None:
     (tmp_path / "d" / "test.zip").write_bytes(b"PK nothing")
     with pytest.raises(DataError, match=r"test\.zip"):
         open_dataset(str(tmp_path / "d"))
-
-
-def test_a_zip_for_each_class(tmp_path: Path) -> None:
-    put(tmp_path / "t", *CATS, *DOGS)
-    (tmp_path / "d").mkdir()
-    for label, names in (("cat", CATS), ("dog", DOGS)):
-        with zipfile.ZipFile(tmp_path / "d" / f"{label}.zip", "w") as opened:
-            for name in names:
-                opened.write(tmp_path / "t" / name, name)
-    assert found(str(tmp_path / "d")) == (BOTH, KEPT)
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json"])
@@ -246,10 +241,7 @@ def test_a_class_that_only_the_test_split_has_is_named(tmp_path: Path) -> None:
 
 def test_the_datasets_own_validation_split_is_used(tmp_path: Path) -> None:
     files = [f"{split}/{name}" for split in ("train", "val", "test") for name in CATS + DOGS]
-    options = DataOptions(put(tmp_path, *files))
-    recipe = Recipe(val_size=2)
-    dataset, device = open_for_training(options), torch.device("cpu")
-    data = load_training_data(dataset, options, recipe, cache_limit=1, device=device)
+    data = loaded(put(tmp_path, *files), Recipe(val_size=2))
     assert data.sizes == {"train": 5, "validation": 5}
     assert data.validation is not None
     assert data.validation.labels.tolist() == [0, 0, 0, 1, 1]

@@ -1,9 +1,11 @@
-"""The README's sentences about speed say what the benchmarks' files hold."""
+"""README's and RELIABILITY's sentences say what the benchmarks' files and the code's limits say."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks import reliability
+from benchmarks._common import ROOT
 from model.hub import release
 
 
@@ -65,26 +67,23 @@ def test_sentences_of_what_was_measured_and_no_others(tmp_path: Path) -> None:
     assert "50,000 training images are read and decoded in 4.0 s, 2.00 times as fast" in second
 
 
-def test_inference_and_scaling(tmp_path: Path) -> None:
-    inference = {
-        "network": "cifarnet_base",
-        "ways": {
-            "as Classifier runs it": {"images_per_second": 1500.4},
-            "ONNX Runtime": {"images_per_second": 1200.2},
-        },
-        "batch": 256,
-        "classifier_p50_ms": 2.94,
-        "classifier_p99_ms": 4.06,
+TEXT = (ROOT / "RELIABILITY.md").read_text(encoding="utf-8")
+
+
+def test_the_page_is_what_the_code_writes() -> None:
+    assert reliability.written(TEXT) == TEXT
+
+
+def test_what_is_not_measured_says_so(tmp_path: object) -> None:
+    text = reliability.written(TEXT, results=reliability.Path(str(tmp_path)))
+    assert text.count(reliability.NOT_MEASURED) == len(reliability.MEASURED)
+
+
+def test_faults_are_told() -> None:
+    measured = {
+        "count": 3,
+        "slowest_seconds": 2.5,
+        "most_mib": 10.0,
+        "faults": ["zip bomb: 2.5 s"],
     }
-    scaling = {
-        "by_count": [
-            {"images": 10_000, "seconds": 6.0, "peak_memory_mib": 900},
-            {"images": 1_000_000, "seconds": 600.0, "peak_memory_mib": 1536},
-        ],
-        "by_processes": {"images_per_second": {"1": [10.0, 12.0, 11.0], "2": [12.1, 12.1, 1.0]}},
-    }
-    first, second = told(tmp_path, inference=inference, scaling=scaling)["speed"].splitlines()
-    assert "by `cifarnet_base` in 2.9 ms (median; 99 of 100 in 4.1)" in first
-    assert "256 at once at 1,500 pictures a second, ONNX Runtime at 1,200" in first
-    assert "1,000,000 images takes 10.0 minutes and 1.5 GiB" in second
-    assert "1.10 times the speed of one" in second
+    assert "zip bomb: 2.5 s" in reliability.sentence("hostile", measured)

@@ -1,4 +1,4 @@
-"""The metrics against scikit-learn, against numbers worked out by hand, and over processes."""
+"""The metrics against scikit-learn, by hand and over processes; what few images allow to say."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from sklearn import metrics as reference
 from model.evaluation import metrics
 from model.evaluation.confusion import confusion_matrix, confusions
 from model.evaluation.metrics import ClassifierMetric
+from model.utils.shares import interval, stands_out
 
 # Softmax of LOG_P is P: four samples of three classes, predicted as 0, 1, 0, 2.
 P = np.array([[0.7, 0.2, 0.1], [0.1, 0.82, 0.08], [0.5, 0.25, 0.25], [0.2, 0.18, 0.62]])
@@ -108,3 +109,19 @@ def test_it_is_a_module_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     metric.add(prediction=LOG_P[0].tolist(), reference=0)  # nothing is left over
     assert metric.compute()["count"] == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)],
+)
+def test_intervals_are_wilsons(right: int, count: int, low: float, high: float) -> None:
+    """Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I."""
+    assert interval(right / count, count) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("worst", "support", "found"), [(0.7, 20, False), (0.7, 200, True)])
+def test_a_class_stands_out_of_enough_images(worst: float, support: int, found: bool) -> None:
+    best = {"recall": 0.9, "support": support}
+    assert stands_out({"recall": worst, "support": support}, best) is found
+    assert not stands_out({"recall": 0.0, "support": 0}, best)  # a class without images

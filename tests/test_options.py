@@ -18,12 +18,6 @@ def test_defaults() -> None:
     assert asked.data.image_size == 32
 
 
-def test_synthetic_takes_the_quick_recipe_unless_told_otherwise() -> None:
-    assert options.parse(["--dataset", "synthetic"]).recipe.name == "tiny"
-    asked = options.parse(["--dataset", "synthetic", "--recipe", "default"])
-    assert asked.recipe.name == "default"
-
-
 def test_flags_override_single_fields() -> None:
     line = "--recipe flash --epochs 3 --no-flip --learning-rate 0.5 --resolution 0.5:0.5,1:1"
     asked = options.parse([*line.split(), "--label-column", "fine_label", "--image-size", "48"])
@@ -51,31 +45,34 @@ def test_every_recipe_field_has_a_flag_and_one_line_of_help(
     assert text.count("default: ") >= len(dataclasses.fields(Recipe)) - 1
 
 
+def from_config(folder: Path, data: object, recipe: Recipe | None = None) -> list[str]:
+    """The flag that names a config card with such data."""
+    config = {"cifarnet": {"recipe": (recipe or Recipe()).to_dict(), "data": data}}
+    files.write_json(folder / "config.json", config)
+    return ["--from-config", str(folder / "config.json")]
+
+
 def test_from_config_gives_the_recipe_back(tmp_path: Path) -> None:
     recipe = dataclasses.replace(RECIPES["flash"], seed=7)
     data = dict(name="synthetic", image_column="image", label_column="label", image_size=32)
     data |= dict(
         cached=False, fingerprint="ab", max_bad_images=3, outliers="strangers", init_from="me"
     )
-    config = {"cifarnet": {"recipe": recipe.to_dict(), "data": data}}
-    files.write_json(tmp_path / "config.json", config)
-    asked = options.parse(["--from-config", str(tmp_path / "config.json")])
+    line = from_config(tmp_path, data, recipe)
+    asked = options.parse(line)
     assert asked.recipe == recipe
     assert dataclasses.asdict(asked.data) == data
-    other = options.parse(
-        ["--from-config", str(tmp_path / "config.json"), "--dataset", "elsewhere", "--seed", "8"]
-    )
+    assert options.parse([*line, "--cache-limit", "1"]).data.cached is None
+    other = options.parse([*line, "--dataset", "elsewhere", "--seed", "8"])
     assert other.data == DataOptions("elsewhere", outliers="strangers", init_from="me")
     assert other.recipe.seed == 8
 
 
 def test_from_config_takes_path_and_fingerprint_from_the_checkpoint(tmp_path: Path) -> None:
     data = dict(name="c10", image_size=32)
-    config = {"cifarnet": {"recipe": Recipe().to_dict(), "data": data}}
-    files.write_json(tmp_path / "config.json", config)
     values = {"data": data | {"name": "/somewhere/c10"}, "fingerprint": "ab"}
     checkpoint.save_checkpoint(tmp_path, {}, values)
-    asked = options.parse(["--from-config", str(tmp_path / "config.json")])
+    asked = options.parse(from_config(tmp_path, data))
     assert asked.data == DataOptions("/somewhere/c10", fingerprint="ab")
 
 
@@ -101,18 +98,10 @@ def test_mistakes_are_named(line: str, named: str) -> None:
         options.parse(line.split())
 
 
-def test_the_way_of_reading_can_be_changed_in_a_repeated_run(tmp_path: Path) -> None:
-    data = dict(name="synthetic", image_size=32, cached=False)
-    config = {"cifarnet": {"recipe": Recipe().to_dict(), "data": data}}
-    files.write_json(tmp_path / "config.json", config)
-    line = ["--from-config", str(tmp_path / "config.json")]
-    assert options.parse(line).data.cached is False
-    assert options.parse([*line, "--cache-limit", "1"]).data.cached is None
-
-
 @pytest.mark.parametrize("data", [[], {}, {"name": 3}, {"name": "a", "image_size": "32"}, None])
 def test_a_config_with_wrong_data_or_no_recipe_is_refused(data: object, tmp_path: Path) -> None:
-    ours = None if data is None else {"recipe": Recipe().to_dict(), "data": data}
-    files.write_json(tmp_path / "config.json", {"cifarnet": ours})
+    line = from_config(tmp_path, data)
+    if data is None:
+        files.write_json(tmp_path / "config.json", {"cifarnet": None})
     with pytest.raises(ConfigError, match=r"config\.json"):
-        options.parse(["--from-config", str(tmp_path / "config.json")])
+        options.parse(line)

@@ -3,12 +3,12 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import Here
 from test_training import RECIPE, Stripes, trainer
 from tiny_model import NAMES as FIVE
 from tiny_model import make_network
@@ -19,7 +19,6 @@ from model.hub import from_pretrained, save_pretrained
 from model.inference.classifier import Classifier
 from model.recipe import FEW, RECIPES, DataOptions, for_few_images
 
-Here = Callable[..., tuple[int, str, str]]
 SHORT = ["--epochs", "10", "--batch-size", "40"]
 
 
@@ -86,9 +85,6 @@ def test_a_frozen_network_learns_only_its_classifier(
     changed = [name for name in before if not torch.equal(before[name], after[name])]
     assert changed == ["head.fc.weight"]
     assert json.loads((run / "results.json").read_text())["test"]["plain"]["accuracy"] > 0.8
-    code, _, errors = train_here("--dataset", two, "--freeze")
-    assert code == 2
-    assert "--init-from" in errors
 
 
 def test_another_network_of_timm_is_trained_and_used_like_ours(
@@ -114,16 +110,28 @@ def test_another_network_of_timm_is_trained_and_used_like_ours(
     assert json.loads((further / "config.json").read_text())["architecture"] == "test_resnet"
 
 
-def test_a_network_that_does_not_fit_is_told_before_training(two: Path, train_here: Here) -> None:
-    code, _, errors = train_here("--dataset", two, "--network", "resnet81")
+@pytest.mark.parametrize(
+    ("wish", "why"),
+    [
+        ("--network resnet81", "resnet18"),
+        ("--network test_maxvit --image-size 32", "no images of 32 pixels"),
+        ("--network test_vit --image-size 32", "img_size"),
+        ("--freeze", "--init-from"),
+        ("--init-from TRAINED/nothing", "nothing"),
+        (
+            "--init-from TRAINED --network cifarnet_base",
+            "is a cifarnet_nano; leave out --network or --init-from",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_told_before_training(
+    wish: str, why: str, two: Path, trained: Path, train_here: Here
+) -> None:
+    words = [word.replace("TRAINED", str(trained)) for word in wish.split()]
+    code, said, errors = train_here("--dataset", two, *words)
     assert code == 2
-    assert "resnet18" in errors
-    for network, why in (("test_maxvit", "no images of 32 pixels"), ("test_vit", "img_size")):
-        wish = ("--dataset", two, "--network", network, "--image-size", "32")
-        code, said, errors = train_here(*wish)
-        assert code == 2
-        assert why in errors
-        assert "Training" not in said
+    assert why in errors
+    assert "Training" not in said
 
 
 def test_an_interrupted_training_goes_on_with_the_saved_networks_own_arguments(
@@ -146,17 +154,6 @@ def test_an_interrupted_training_goes_on_with_the_saved_networks_own_arguments(
     assert train_here("--resume", tmp_path / "cut")[0] == 0
     for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-
-
-def test_another_network_than_the_saved_one_is_refused(
-    two: Path, trained: Path, train_here: Here
-) -> None:
-    code, _, said = train_here("--init-from", trained, "--network", "cifarnet_base")
-    assert code == 2
-    assert "is a cifarnet_nano; leave out --network or --init-from" in said
-    code, _, said = train_here("--init-from", trained / "nothing")
-    assert code == 2
-    assert "nothing" in said
 
 
 def test_a_recipe_for_few_images_is_chosen_unless_one_is_named() -> None:

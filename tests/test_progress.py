@@ -34,29 +34,23 @@ def test_the_bar_counts_pixels(capsys: pytest.CaptureFixture[str]) -> None:
     for part in ("1,234 images/s", "loss 1.500", "lr 0.1", "left"):
         assert part in shown.err
 
-
-def test_a_resumed_run_starts_where_it_stopped() -> None:
-    progress = RunProgress(RECIPE, 10, 32, 1, show=True)
-    assert progress.bar.n == progress.bar.initial == 10 * 16**2
-    progress.update(report(5))
-    assert progress.bar.n == 10 * 16**2 + 5 * 32**2
-    progress.close()
+    resumed = RunProgress(RECIPE, 10, 32, 1, show=True)
+    assert resumed.bar.n == resumed.bar.initial == 10 * 16**2
+    resumed.close()
 
 
-@pytest.mark.parametrize(("has_units", "expected"), [(True, "bf16"), (False, "no")])
+@pytest.mark.parametrize(
+    ("told", "has_units", "expected"),
+    [("", True, "bf16"), ("", False, "no"), ("bf16", False, "bf16")],  # told: accelerate launch
+)
 def test_automatic_precision_follows_the_processor(
-    has_units: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+    told: str, has_units: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", told)
     monkeypatch.setattr(device, "has_bf16", lambda device: has_units)
     assert resolve_mixed_precision("auto", torch.device("cpu")) == expected
-    assert resolve_mixed_precision("fp16", torch.device("cpu")) == "fp16"
-
-
-def test_what_accelerate_launch_was_told_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
-    assert resolve_mixed_precision("auto", torch.device("cpu")) == "bf16"
-    assert resolve_mixed_precision("no", torch.device("cpu")) == "no"
+    for asked in ("fp16", "no"):
+        assert resolve_mixed_precision(asked, torch.device("cpu")) == asked
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import timm
 from hub_fixtures import ID, ROOT, same, train_anew
 from hub_layout import layout
-from hub_state import WRITER, Fault, Hub
+from hub_state import READER, WRITER, Fault, Hub
 from test_hub_faults import flipped
 from tiny_model import make_network
 
@@ -121,6 +121,7 @@ def test_a_pull_sees_what_is_new(hub: Hub, tiny: Path, tmp_path: Path) -> None:
     train_anew(tiny, seed=1)
     hub.repos["model", ID].commit(dict(hub.repos["model", ID].files), "theirs")  # elsewhere
     second = push_to_hub(tiny, ID)
+    assert same(from_pretrained(ID), from_pretrained(tiny))  # what was pushed is loaded next
     folder, commit = pull(ID, tmp_path / "new")
     assert commit == second.commit
     assert same(from_pretrained(folder), from_pretrained(tiny))
@@ -174,7 +175,13 @@ def test_a_run_reads_its_data_there_and_is_sent_at_its_end(
 
 
 @pytest.mark.parametrize(
-    ("token", "repo_id", "said"), [("hf_Wrong", ID, "token"), (WRITER, "demo", "'demo'")]
+    ("token", "repo_id", "said"),
+    [
+        ("", ID, "HF_TOKEN"),
+        ("hf_Wrong", ID, "token"),
+        (READER, ID, ID),
+        (WRITER, "demo", "'demo'"),
+    ],
 )
 def test_what_cannot_be_sent_is_told_before_training(
     token: str,
@@ -186,13 +193,15 @@ def test_what_cannot_be_sent_is_told_before_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     line = ["--dataset", "synthetic", "--push-to-hub", repo_id, "--output", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as stopped:
         train.main(line)
     assert stopped.value.code == 2
     told = capsys.readouterr().err
     assert said in told
-    assert token not in told
+    assert not token or token not in told
+    assert not hub.repos
     assert not (tmp_path / "run").exists()
 
 
@@ -218,11 +227,3 @@ def test_a_second_load_asks_nobody_and_needs_no_network(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert same(from_pretrained(ID), first)
     assert hub.asked == []
-
-
-def test_what_was_pushed_from_here_is_what_is_loaded_next(hub: Hub, tiny: Path) -> None:
-    push_to_hub(tiny, ID)
-    from_pretrained(ID)
-    train_anew(tiny, seed=1)
-    push_to_hub(tiny, ID)
-    assert same(from_pretrained(ID), from_pretrained(tiny))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from conftest import Here
 from hub_layout import encoded
 from PIL import Image
 
@@ -18,7 +19,7 @@ RUN = ["--recipe", "tiny", "--epochs", "1", "--batch-size", "8"]
 
 
 @pytest.fixture
-def told(train_here: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
+def told(train_here: Here) -> Callable[..., str]:
     """Trains in this process; what was said to a mistake, or "" where a model was saved."""
 
     def run(*arguments: object) -> str:

@@ -87,14 +87,9 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-def test_it_learns_and_reports() -> None:
-    run, reports = trainer(), list[StepReport]()
-    first = run.train_epoch(reports.append)
-    finished(run)
-    run.ema_or_model.eval()
-    stripes = Stripes()
-    logits = run.ema_or_model((stripes.images.float() / 255 - 0.3) / 0.3)
-    assert (logits.argmax(1) == stripes.labels).float().mean() > 0.95
+def test_the_last_report_of_an_epoch_has_its_mean_loss() -> None:
+    reports = list[StepReport]()
+    first = trainer().train_epoch(reports.append)
     assert first.images == 64
     assert reports[-1].step == reports[-1].steps == 4
     assert reports[-1].loss == pytest.approx(first.loss)
@@ -226,15 +221,11 @@ def test_early_epochs_are_small() -> None:
     assert sizes == [16] * 8 + [32] * 8
 
 
-def test_a_checkpoint_of_another_network_is_refused() -> None:
-    tensors, values = trainer().state()
+def test_another_networks_checkpoint_and_an_epoch_that_ends_early_are_errors() -> None:
+    run = trainer()
     other = trainer(dataclasses.replace(RECIPE, network="cifarnet_small"))
     with pytest.raises(TrainingError, match="does not fit"):
-        other.load_state(tensors, values)
-
-
-def test_an_epoch_that_ends_early_is_an_error() -> None:
-    run = trainer()
+        other.load_state(*run.state())
     run.batches.steps = 5
     with pytest.raises(TrainingError, match="4 steps instead of 5"):
         run.train_epoch()

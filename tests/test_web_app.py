@@ -3,14 +3,12 @@
 import base64
 import http.client
 import json
-import re
 import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +16,7 @@ from conftest import ROOT
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from pages import free_port, served
+from watched import Site
 
 import app
 from model.utils.errors import ConfigError
@@ -44,19 +43,6 @@ def client(default_url: str) -> Iterator[Client]:
     asking.close()
 
 
-def _call(url: str, data: Any, name: str = "classify") -> str:
-    """What a program without any library gets."""
-    request = urllib.request.Request(
-        f"{url}gradio_api/call/{name}",
-        json.dumps({"data": [data]}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as answer:
-        event = json.load(answer)["event_id"]
-    with urllib.request.urlopen(f"{url}gradio_api/call/{name}/{event}") as answer:
-        return str(answer.read().decode())
-
-
 def test_classify_gives_a_typed_answer(client: Client) -> None:
     found = client.predict(handle_file(SHIP), api_name="/classify")
     assert found["label"] == "ship"
@@ -77,10 +63,11 @@ def test_a_batch_answers_in_order_and_goes_on_after_a_bad_picture(client: Client
     assert set(license) == {"error"}
 
 
-def test_pictures_may_come_as_data_uris(default_url: str) -> None:
+def test_pictures_may_come_as_data_uris(default_url: str, tmp_path: Path) -> None:
+    """From a program without any library."""
     content = base64.b64encode(Path(SHIP).read_bytes()).decode()
     uris = [f"data:image/png;base64,{content}", "data:image/png;base64,!"]
-    answer = _call(default_url, uris, "classify_batch")
+    answer = Site(default_url, tmp_path).call(uris, name="classify_batch")
     assert '"label": "ship"' in answer
     assert '"error"' in answer
 
@@ -164,21 +151,15 @@ def test_it_listens_where_it_is_told_and_says_where(
             app._listen(options.host, options.port)
 
 
-def test_small_messages_wait_for_nothing() -> None:
-    with (
-        app._listen("127.0.0.1", None) as listener,
-        socket.create_connection(listener.getsockname()),
-        listener.accept()[0] as asked,
-    ):
-        assert asked.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-
-def test_the_first_free_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_free_port_is_taken_where_small_messages_wait_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(app, "PORTS", range(port, min(port + 50, 65536)))
         with app._listen("127.0.0.1", None) as listener:
             assert listener.getsockname()[1] > port
+            assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.slow
@@ -209,13 +190,3 @@ def test_mcp_offers_the_api_as_tools() -> None:
     assert set(tools) == {"classify", "classify_batch"}
     assert tools["classify"]["inputSchema"]["required"] == ["image"]
     assert "calibrated" in tools["classify"]["description"]
-
-
-def test_the_page_refers_to_no_other_machine(default_url: str) -> None:
-    for name in ("", "theme.css"):
-        with urllib.request.urlopen(default_url + name) as answer:
-            text = answer.read().decode()
-        loaded = re.findall(
-            r"""(?:src|href)=["'](https?://[^"']+)|url\(['"]?(https?://[^)]+)""", text
-        )
-        assert loaded == []

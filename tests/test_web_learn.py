@@ -4,17 +4,17 @@ import io
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_model import NAMES as FIVE
 from tiny_model import make_network
+from watched import until
 
 import model.training
 import train
@@ -39,14 +39,6 @@ STARTED = {
 }
 LOSSES = ((0.5, 2.0), (1.0, 1.5))
 TRAINING = State("training", TITLE, started=STARTED, losses=LOSSES, speed=1200.0)
-SAYS = 'import sys, time; print(\'{"phase": "%s"}\', flush=True); time.sleep(%d)'
-
-
-def wait(condition: Callable[[], bool], seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -63,102 +55,79 @@ class Kept(list[bool]):
         return Training(TITLE, folder / "model", options, self.append)
 
 
-@pytest.fixture
-def quick_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
-    """Has processes say a phase, sleep and end in the place of training."""
+Spawned = Callable[[list[str]], None]
 
-    def use(phase: str, seconds: int) -> None:
-        command = [sys.executable, "-c", SAYS % (phase, seconds)]
-        monkeypatch.setattr(
-            Training,
-            "_spawn",
-            lambda self: subprocess.Popen(command, stdin=-1, stdout=-1, text=True),
-        )
+
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch) -> Spawned:
+    """Has a command run in the place of training."""
+
+    def use(command: list[str]) -> None:
+        spawn = lambda _: subprocess.Popen(command, stdin=-1, stdout=-1, text=True)  # noqa: E731
+        monkeypatch.setattr(Training, "_spawn", spawn)
 
     return use
 
 
-@pytest.fixture
-def one_runs_and_one_waits(
-    tmp_path: Path, trainings: Trainings, quick_process: Callable[[str, int], None]
-) -> tuple[Training, Training]:
-    quick_process("training", 600)
-    first, second = (Kept().training(tmp_path) for _ in range(2))
-    trainings.add(first)
-    trainings.add(second)
-    wait(lambda: first.state.phase == "training", 20)
-    return first, second
+def says(phase: str, seconds: int) -> list[str]:
+    """A program that reports a phase, sleeps and ends."""
+    code = f'import time; print(\'{{"phase": "{phase}"}}\', flush=True); time.sleep({seconds})'
+    return [sys.executable, "-c", code]
 
 
 def test_trainings_wait_for_their_turn_in_order(
-    tmp_path: Path, trainings: Trainings, quick_process: Callable[[str, int], None]
+    tmp_path: Path, trainings: Trainings, spawned: Spawned
 ) -> None:
-    quick_process("saving", 600)
+    spawned(says("saving", 600))
     ends = Kept()
     first, second, third = (ends.training(tmp_path) for _ in range(3))
     for one in (first, second, third):
         trainings.add(one)
-    wait(lambda: first.state.phase == "saving", 20)
+    until(lambda: first.state.phase == "saving")
     assert [trainings.ahead(one) for one in (first, second, third)] == [0, 1, 2]
     assert third.state.phase == "waiting"
     second.stop()  # whoever does not want to wait any longer
     assert second.state.phase == "stopped"
     assert trainings.ahead(third) == 1
-    quick_process("saving", 0)
+    spawned(says("saving", 0))
     first.kill()
-    wait(lambda: third.state.phase == "done", 20)
+    until(lambda: third.state.phase == "done")
     assert first.state.phase == "failed"
     assert second.state.phase == "stopped"
     assert ends == [False, False, True]
 
 
-def test_a_process_that_dies_is_a_sentence_and_the_next_one_starts(
-    one_runs_and_one_waits: tuple[Training, Training],
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], "memory"),
+        ([sys.executable, "-c", "print('{\"pha', end='')"], "ended early"),  # amid a report
+        (["/no/such/program"], "No such file"),
+    ],
+)
+def test_a_process_that_dies_or_cannot_start_is_a_sentence_and_others_follow(
+    command: list[str], words: str, tmp_path: Path, trainings: Trainings, spawned: Spawned
 ) -> None:
-    first, second = one_runs_and_one_waits
-    assert first._process is not None
-    first._process.kill()
-    wait(lambda: first.state.phase == "failed", 20)
-    assert "memory" in first.state.text
-    wait(lambda: second.state.phase == "training", 20)
-
-
-def test_a_process_that_dies_in_the_middle_of_a_report_is_a_sentence(
-    tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = [sys.executable, "-c", "print('{\"pha', end='')"]
-    monkeypatch.setattr(
-        Training, "_spawn", lambda self: subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
-    )
-    one = Kept().training(tmp_path)
-    trainings.add(one)
-    wait(lambda: one.state.phase == "failed", 20)
-    assert "ended early" in one.state.text
-
-
-def test_a_process_that_cannot_start_is_a_sentence_and_others_follow(
-    tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError(12, "Cannot allocate memory")
-
-    monkeypatch.setattr(subprocess, "Popen", refuse)
+    spawned(command)
     ends = Kept()
     for one in (ends.training(tmp_path), ends.training(tmp_path)):
         trainings.add(one)
-        wait(lambda one=one: not one.state.running, 20)  # type: ignore[misc]
+        until(lambda one=one: not one.state.running)  # type: ignore[misc]
         assert one.state.phase == "failed"
-        assert "Cannot allocate memory" in one.state.text
+        assert words in one.state.text
     assert ends == [False, False]
 
 
 def test_closing_ends_all_and_begins_none(
-    trainings: Trainings,
-    one_runs_and_one_waits: tuple[Training, Training],
+    tmp_path: Path, trainings: Trainings, spawned: Spawned
 ) -> None:
-    first, second = one_runs_and_one_waits
+    spawned(says("training", 600))
+    first, second = (Kept().training(tmp_path) for _ in range(2))
+    trainings.add(first)
+    trainings.add(second)
+    until(lambda: first.state.phase == "training")
     trainings.close()
-    wait(lambda: not first.state.running, 20)
+    until(lambda: not first.state.running)
     assert second.state.phase == "stopped"
     assert second._process is None
 
@@ -168,14 +137,14 @@ def test_a_training_stops_at_will_and_is_kept(tmp_path: Path, trainings: Trainin
     ends = Kept()
     training = ends.training(tmp_path)
     trainings.add(training)
-    wait(lambda: len(training.state.losses) > 2 and bool(training.state.answers))
+    until(lambda: len(training.state.losses) > 2 and bool(training.state.answers), 240)
     state = training.state
     assert state.phase == "training"
     assert len(state.started["images"]) == len(state.answers) == 6
     assert len(set(state.started["truth"])) == 6  # six classes
     assert all(1 >= p >= 0 for answer in state.answers for _, p in answer)
     training.stop()
-    wait(lambda: not training.state.running)
+    until(lambda: not training.state.running, 240)
     state = training.state
     assert state.phase == "done", state.text
     assert ends == [True]
@@ -194,7 +163,7 @@ def test_the_time_limit_stops_and_keeps(
     monkeypatch.setattr(module, "LONGEST", 0)  # reached after the first step
     training = Kept().training(tmp_path)
     trainings.add(training)
-    wait(lambda: not training.state.running)
+    until(lambda: not training.state.running, 240)
     assert training.state.phase == "done", training.state.text
     assert "Stopped by the time limit after 0.0 of" in learn.sentence(training.state)
     assert (training.output / "model.safetensors").is_file()
@@ -258,16 +227,9 @@ def test_it_ends_when_the_app_has_ended(tmp_path: Path) -> None:
         assert process.wait(20) == 1
 
 
-def test_a_training_keeps_its_places_before_anything_is_there() -> None:
-    empty, full = learn.view(State("waiting", TITLE)), learn.view(TRAINING)
-    for html in (empty, full):
-        assert html.count("<svg") == 2
-        assert html.count('class="said"') == 6 * 3
-        assert html.count('class="blank"') + html.count("<img") == 6
-    assert "about 9 s left" in full  # 3 of 4 epochs of 3,600 images at 1,200 a second
-
-
 def test_what_it_says_to_six_pictures_and_confuses_is_shown() -> None:
+    # 3 of 4 epochs of 3,600 images at 1,200 a second.
+    assert "about 9 s left" in learn.view(TRAINING)
     answers: tuple[Any, ...] = ([["disc", 0.625], ["ring", 0.25], ["<b>x</b>", 0.125]],) * 6
     counts = tuple([0] * i + [7] + [0] * (5 - i) for i in range(6))
     state = State("training", started=STARTED, answers=answers, confusions=counts)
@@ -282,9 +244,7 @@ def test_what_it_says_to_six_pictures_and_confuses_is_shown() -> None:
     assert "<button" not in html  # nothing answers to a press
 
 
-@pytest.mark.parametrize(
-    "phase", ["waiting", "reading", "stopping", "saving", "training", "done", "failed", "stopped"]
-)
+@pytest.mark.parametrize("phase", [one for one in get_args(Phase) if one != "idle"])
 def test_every_phase_is_a_sentence(phase: Phase) -> None:
     state = replace(TRAINING, phase=phase, text="The disk is full.")
     said = learn.sentence(state, 3, "8 of 9 right.")

@@ -2,36 +2,17 @@
 
 import csv
 import io
-import re
 from html import unescape
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from model.inference.prediction import Prediction
 from model.utils.errors import ImageError
 from web import many
 from web.answers import Answer
-from web.models import Models
-from web.site import Site
 
-SHIP = ROOT / "examples" / "ship.png"
 NO = Answer(problem=ImageError("<b>No.</b>"))
-
-
-def test_files_become_rows_in_their_order(tmp_path: Path) -> None:
-    (tmp_path / "text").write_bytes(b"text")
-    files = [("a", SHIP), ("b", tmp_path / "text"), ("c", tmp_path / "gone"), ("d", SHIP)]
-    site = Site(Models())
-    progress, table = list(many.named(site, files, "a name that is gone"))[-1]
-    assert "4 files: 2 confident, 2 not read." in progress
-    assert re.findall(r'class="file">(\w)<', table) == ["a", "b", "c", "d"]
-    assert re.findall(r'data-verdict="([^"]+)', table) == [
-        *("confident", "not read", "not read", "confident")
-    ]
-    assert table.count('<img src="data:image/png') == table.count('data-key="ship"') == 2
-    assert list(many.named(site, [], "")) == [(many._progress(0, ""), many.NOTHING)]
 
 
 def test_names_cannot_break_out_of_the_table() -> None:

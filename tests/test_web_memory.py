@@ -1,7 +1,6 @@
 """Threads share what they freed, and give it back."""
 
 import itertools
-import os
 import platform
 import re
 import subprocess
@@ -25,44 +24,6 @@ def arenas(process: str) -> int:
         for (start, middle, mode), (again, end, after) in itertools.pairwise(parts)
         if middle == again
     )
-
-
-PROGRAM = """
-import threading, sys
-from model.utils.memory import limit_arenas
-if sys.argv[1] == "limited":
-    limit_arenas()
-barrier = threading.Barrier(13)
-def work():
-    kept = [bytes(1000) for _ in range(1000)]
-    barrier.wait()
-    barrier.wait()
-threads = [threading.Thread(target=work) for _ in range(12)]
-for one in threads: one.start()
-barrier.wait()
-print("ready", flush=True)
-input()
-barrier.wait()
-"""
-
-
-@pytest.mark.skipif(not GLIBC, reason="another C library")
-@pytest.mark.parametrize("way", ["limited", "free"])
-def test_threads_share_arenas(way: str) -> None:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, way],
-        cwd=ROOT,
-        env=env,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        count = arenas(str(process.pid))
-        process.communicate("\n")
-    assert count <= 1 if way == "limited" else count > 2
 
 
 @pytest.mark.skipif(not GLIBC, reason="another C library")

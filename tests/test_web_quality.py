@@ -1,20 +1,27 @@
-"""What the page tells about quality is what results.json holds, in words and in pictures."""
+"""What the page tells about quality is what results.json holds, with the pictures behind it."""
 
 import copy
 import json
 import re
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import NAMES, ROOT
+from PIL import Image
+from tiny_model import NAMES as FIVE
+from tiny_model import make_network
 
-from web import charts, matrix, report
+from model.inference.classifier import Classifier
+from model.utils.errors import DataError
+from web import charts, matrix, quality, report
+from web.quality import TestSet
 
 RESULTS = json.loads((ROOT / "results.json").read_text())
 PLAIN = RESULTS["test"]["plain"]
-LABELS = RESULTS["dataset"]["label_names"]
+BARE = {name: RESULTS[name] for name in ("test", "model", "dataset")}
 SECTIONS = (
     report.headline,
     report.per_class,
@@ -22,31 +29,12 @@ SECTIONS = (
     report.learning_curves,
     matrix.matrix,
 )
-CALIBRATION = {
-    "temperature": 0.5,
-    "images": 5000,
-    "validation": {"ece": 0.004, "nll": 0.2},
-    "test": {
-        "accuracy": 0.95,
-        "ece": 0.0061,
-        "nll": 0.21,
-        "reliability": [
-            {"low": 0, "high": 0.5, "count": 0, "confidence": None, "accuracy": None},
-            {"low": 0.5, "high": 1, "count": 10, "confidence": 0.9, "accuracy": 0.9},
-        ],
-    },
-    "confident": {"threshold": 0.9, "share": 0.875, "accuracy": 0.9876},
-}
 
 
 def words(html: str) -> str:
     """What a person reads: no tags, plain spaces."""
     text = unescape(re.sub(r"<[^>]+>", " ", html)).replace("\N{NO-BREAK SPACE}", " ")
     return re.sub(r"\s+", " ", text)
-
-
-def with_(**parts: Any) -> dict[str, Any]:
-    return {**RESULTS, **parts}
 
 
 def small(counts: list[list[int]], names: list[str]) -> dict[str, Any]:
@@ -68,23 +56,35 @@ def small(counts: list[list[int]], names: list[str]) -> dict[str, Any]:
 
 
 def test_headline_numbers_are_those_of_results() -> None:
-    before = words(report.headline({k: v for k, v in RESULTS.items() if k != "calibration"}))
-    assert f"{PLAIN['accuracy'] * 100:.2f} %" in before
-    assert f"of {PLAIN['count']:,} test images" in before
-    assert f"{RESULTS['model']['parameters'] / 1e6:.2f} M" in before
-    assert f"{PLAIN['ece'] * 100:.2f} %" in before
-    after = words(report.headline(with_(calibration=CALIBRATION)))
-    assert "after calibration 0.61 %" in after
-    assert "on 87.5 % of the images 98.76 %" in after
-    one = {"count": 40, "right": 4, "share": 0.1}
-    photographs = dict(confident=one, right_when_confident=one, strangers_confident=one)
-    unsure = CALIBRATION | {"confident": {"threshold": 1.0, "share": 0.0, "accuracy": None}}
-    assert "where it is confident: on" not in words(report.headline(with_(calibration=unsure)))
-    told = words(report.headline(with_(photographs=photographs)))
-    assert "right where it is confident of a photograph: of 10.0 % of 40 10.0 %" in told
-    assert "of 40 photographs of something else are named confidently 10.0 %" in told
-    scope = {"as_sent": {"mean": {"accepted": 0.15}}}
-    assert "other things get no class's name 85.0 %" in words(report.headline(with_(scope=scope)))
+    told, bare = (words(report.headline(results)) for results in (RESULTS, BARE))
+    after, sure = (RESULTS["calibration"][name] for name in ("test", "confident"))
+    for share in (PLAIN["accuracy"], after["ece"], sure["accuracy"]):
+        assert f" {share * 100:.2f} % " in told
+    right, strangers = (
+        RESULTS["photographs"][name] for name in ("right_when_confident", "strangers_confident")
+    )
+    noticed = 1 - RESULTS["scope"]["as_sent"]["mean"]["accepted"]
+    for share in (sure["share"], right["share"], strangers["share"], noticed):
+        assert f" {share * 100:.1f} % " in told
+    assert f"{RESULTS['model']['parameters'] / 1e6:.2f} M" in told
+    assert f"{PLAIN['ece'] * 100:.2f} %" in bare
+    nobody = {"confident": {"threshold": 1.0, "share": 0.0, "accuracy": None}}
+    assert "where it is confident: on" in told
+    assert "where it is confident: on" not in words(report.headline(BARE | {"calibration": nobody}))
+
+
+def test_reliability_shows_before_and_after_calibration() -> None:
+    one, two = report.reliability(BARE), report.reliability(RESULTS)
+    after = RESULTS["calibration"]["test"]
+    before, calibrated = (
+        sum(row["count"] > 0 for row in rows["reliability"]) for rows in (PLAIN, after)
+    )
+    assert one.count("<circle") == before
+    assert two.count("<circle") == before + calibrated
+    assert "points too modest" in words(one)
+    for said in ("at their word", f"by {after['ece'] * 100:.2f} % calibrated", "of 0.55", "2,500"):
+        assert said in words(two)
+    assert "temperature" not in words(one)
 
 
 def test_bars_start_at_zero_and_show_the_share_that_is_missed() -> None:
@@ -95,18 +95,6 @@ def test_bars_start_at_zero_and_show_the_share_that_is_missed() -> None:
     assert re.findall(r'scope="row">(\w+)', html) == ["fox", "elk"]  # the worst on top
     assert re.findall(r"width: ([\d.]+)%", html) == ["100.0", "25.0"]
     assert "fox 40.0 % 85.7 %" in words(html)  # 6 of the 7 named fox are
-
-
-def test_reliability_shows_before_and_after_calibration() -> None:
-    one = report.reliability({k: v for k, v in RESULTS.items() if k != "calibration"})
-    two = report.reliability(with_(calibration=CALIBRATION))
-    filled = sum(row["count"] > 0 for row in PLAIN["reliability"])
-    assert one.count("<circle") == filled
-    assert two.count("<circle") == filled + 1
-    assert "points too modest" in words(one)
-    for said in ("at their word", "by 0.61 % calibrated", "temperature of 0.50", "5,000 images"):
-        assert said in words(two)
-    assert "temperature" not in words(one)
 
 
 @pytest.mark.parametrize("key", [*RESULTS, *(f"test.plain.{key}" for key in PLAIN)])
@@ -158,21 +146,6 @@ def test_of_many_classes_the_worst_are_shown(classes: int) -> None:
     assert f"The worst 20 of {classes:,}" in words(bars)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "whole", "expected"),
-    [
-        (0, 1, False, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
-        (1, 26, True, [0, 5, 10, 15, 20, 25, 30]),
-        (0.7, 2.1, False, [0.5, 1.0, 1.5, 2.0, 2.5]),
-        (3, 3, True, [3, 4]),
-    ],
-)
-def test_ticks_are_round_and_enclose(
-    low: float, high: float, whole: bool, expected: list[float]
-) -> None:
-    assert charts.ticks(low, high, whole=whole) == expected
-
-
 def test_a_curve_lies_where_its_values_say() -> None:
     one = charts.Series("loss", "bad", [(0, 0), (1, 1)])
     drawn = charts.by_epoch(one)
@@ -182,7 +155,56 @@ def test_a_curve_lies_where_its_values_say() -> None:
     assert 'aria-label="loss by epoch, at last 1.00"' in drawn
 
 
-def test_an_empty_chart_keeps_its_place() -> None:
-    empty = charts.by_epoch(charts.Series("loss", "bad", []))
-    assert "<svg" in empty
-    assert "<circle" not in empty
+@pytest.fixture(scope="module")
+def results(trained: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((trained / "results.json").read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def tests(trained: Path, shapes: Path, results: dict[str, Any]) -> TestSet:
+    return TestSet(str(shapes), results, Classifier.from_pretrained(trained))
+
+
+def test_cells_hold_the_very_pictures_that_they_count(
+    tests: TestSet, results: dict[str, Any], shapes: Path
+) -> None:
+    counts = results["test"]["plain"]["confusion_matrix"]
+    for true, name in enumerate(NAMES):
+        files = [np.asarray(Image.open(f)) for f in sorted((shapes / "test" / name).iterdir())]
+        for predicted in range(len(NAMES)):
+            found = tests.cell(true, predicted)
+            assert len(found) == counts[true][predicted]
+            assert [one.probability for one in found] == sorted(
+                (one.probability for one in found), reverse=True
+            )
+            for one in found:
+                assert any(np.array_equal(one.pixels, file) for file in files)
+
+
+def test_the_most_confident_mistakes_are_their_pictures(
+    tests: TestSet, results: dict[str, Any]
+) -> None:
+    for row in results["test"]["plain"]["confident_mistakes"]:
+        cell = tests.cell(NAMES.index(row["true"]), NAMES.index(row["predicted"]))
+        same = next(one for one in cell if one.index == row["index"])
+        assert np.array_equal(tests.pictures([row["index"]])[0], same.pixels)
+
+
+def test_other_data_is_refused_with_a_sentence(trained: Path, shapes: Path) -> None:
+    other = json.loads((trained / "results.json").read_text())
+    other["dataset"]["fingerprint"]["test"] = "0" * 64
+    tests = TestSet(str(shapes), other, Classifier.from_pretrained(trained))
+    with pytest.raises(DataError, match="not those that the numbers come from"):
+        tests.cell(0, 0)
+    counts = np.array(other["test"]["plain"]["confusion_matrix"])
+    true, predicted = np.unravel_index(counts.argmax(), counts.shape)
+    text = words(quality.cell(tests, int(true), int(predicted)))
+    assert f"{NAMES[true]} pictures were" in text  # the numbers stay
+    assert "not those that the numbers come from" in text
+
+
+@pytest.mark.parametrize("place", [(-1, 0), (0, 10), ("0", 0), (None, None), (0.5, 1), ([], {})])
+def test_a_strange_place_is_ignored(place: tuple[Any, Any]) -> None:
+    numbers_alone = TestSet(None, RESULTS, Classifier(make_network(), FIVE))
+    assert quality.HINT in quality.cell(numbers_alone, *place)

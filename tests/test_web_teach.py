@@ -178,13 +178,8 @@ def test_fifty_visitors_at_once_stay_apart(site: Site) -> None:
         (done,) = (line for line in board.splitlines() if "process_completed" in line)
         assert done.count(f"lesson/{keys[number]}/picture/") == 3
         assert not any(key in board for key in keys if key != keys[number])
-        content = _download(site, f"/lesson/{keys[number]}/pictures.zip")
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with urlopen(f"{site.url}lesson/{keys[number]}/pictures.zip") as answer:
+            content = io.BytesIO(answer.read())
+        with zipfile.ZipFile(content) as archive:
             assert {Path(name).parent.name for name in archive.namelist()} == {f"mine {number}"}
     assert '"label": "ship"' in site.call({"path": json.loads(site.upload()[1])[0], **MARK})
-
-
-def _download(site: Site, path: str) -> bytes:
-    with urlopen(site.url.rstrip("/") + path) as answer:
-        content: bytes = answer.read()
-        return content

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from conftest import ROOT
 
 SHIP = (ROOT / "examples" / "ship.png").read_bytes()
@@ -57,15 +58,9 @@ class Site:
         return self.ask("GET", f"/gradio_api/call/{name}/{json.loads(text)['event_id']}")[1]
 
     def upload(self, name: str = "ship.png", content: bytes = SHIP, **headers: str) -> Any:
-        body = (
-            f'--cut\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
-            "Content-Type: image/png\r\n\r\n"
-        ).encode() + content
-        kind = {"Content-Type": "multipart/form-data; boundary=cut", **headers}
-        status, text, found = self.ask(
-            "POST", "/gradio_api/upload", body + b"\r\n--cut--\r\n", kind
-        )
-        return status, text, found
+        where, files = f"{self.url}gradio_api/upload", {"files": (name, content, "image/png")}
+        answer = httpx.post(where, files=files, headers=headers, timeout=60, trust_env=False)
+        return answer.status_code, answer.text, answer.headers
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
