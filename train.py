@@ -18,8 +18,8 @@ from model.utils.errors import exit_on_error
 if __name__ == "__main__":  # --help and mistakes need not wait for the libraries below
     with exit_on_error():
         options.parse()
-        for needed in ("timm", "accelerate", "datasets", "evaluate"):  # a missing one is told
-            import_module(needed)
+        for needed in ("timm", "accelerate", "datasets", "evaluate", "matplotlib"):
+            import_module(needed)  # a missing one is told
 
 import timm
 import torch
@@ -112,8 +112,10 @@ class Run:
             )
         self.bad_before = set(values.get("bad_images", []))
         if not (values or self.options.init_from or self.recipe.network in OURS):
-            # One that cannot be trained on such images is refused before they are read.
-            new_network(self.recipe, len(dataset.label_names), self.options.image_size)
+            # One that cannot be trained on such images, or not be saved, is refused before they
+            # are read.
+            tried = new_network(self.recipe, len(dataset.label_names), self.options.image_size)
+            hub.pretrained.config_of(tried)
         self.data = self._read_data(dataset, asked.cache_limit)
         # What was decided on the way is part of the recipe that is saved: whoever repeats the run
         # on another machine decides the same.
@@ -141,7 +143,6 @@ class Run:
         elif self.options.init_from:
             begin = hub.from_pretrained(self.options.init_from)
         trainer = build_trainer(recipe, self.data, self.accelerator, begin=begin, compiled=compiled)
-        # What cannot be saved is refused now, and not after training.
         self.model_args = hub.pretrained.config_of(trainer.network)["model_args"]
         if values:
             trainer.load_state(tensors, values["trainer"])

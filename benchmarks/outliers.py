@@ -5,6 +5,7 @@ installed libraries (matplotlib, gradio, scikit-image, scikit-learn), so that no
 """
 
 import importlib.resources
+import itertools
 import string
 from collections.abc import Callable
 from functools import cache
@@ -43,13 +44,13 @@ def outliers(count: int, inside: Tensor, seed: int = 0) -> dict[str, list[Image.
 
     Args:
         count: Pictures of each kind.
-        inside: Images of the dataset, uint8 (N, 3, S, S), N >= count, to scramble.
+        inside: Images of the dataset, uint8 (N, 3, S, S), to scramble.
         seed: Decides every picture.
 
     Returns:
         Pictures by kind: scrambled images are as large as those of the dataset, the others larger.
     """
-    pixels = iter(inside.permute(0, 2, 3, 1).numpy())  # (S, S, 3) each
+    pixels = itertools.cycle(inside.permute(0, 2, 3, 1).numpy())  # (S, S, 3) each
     kinds: dict[str, Kind] = {
         "noise": noise,
         "flat colours and gradients": flat,
@@ -164,8 +165,9 @@ def photograph(rng: Generator) -> Image.Image:
 
 
 def scramble(image: np.ndarray, rng: Generator) -> np.ndarray:
-    """Cuts an image into squares and shuffles those: uint8 (s, s, 3), s a multiple of `PATCH`."""
+    """Cuts an image, uint8 (S, S, 3), into squares and shuffles those; what is left is cut off."""
     n = len(image) // PATCH
+    image = image[: n * PATCH, : n * PATCH]  # (n P, n P, 3)
     rows, columns = np.divmod(rng.permutation(n * n).reshape(n, n), n)  # of the pieces that come
     pieces = image.reshape(n, PATCH, n, PATCH, 3).swapaxes(1, 2)[rows, columns]  # (n, n, P, P, 3)
     return pieces.swapaxes(1, 2).reshape(image.shape)

@@ -50,8 +50,9 @@ def trained(folder: Path, options: list[str], processes: int = 1) -> dict[str, A
     launch = [sys.executable]
     if processes > 1:
         launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    line = [*launch, "train.py", *options, "--val-size", "0", "--output", str(output)]
+    line = [*launch, "train.py", *options, "--recipe", "default", "--val-size", "0"]
     line += ["--epochs", "1", "--threads", str(max(1, cores() // processes))]
+    line += ["--output", str(output)]
     env = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     subprocess.run(line, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
     return files.read_json(output / "results.json")["training"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .hub.push import push_to_hub
     from .inference.classifier import Classifier, Prediction
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = ["Classifier", "Prediction", "from_pretrained", "push_to_hub", "save_pretrained"]
 
 _MODULE_OF = {

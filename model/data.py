@@ -430,7 +430,9 @@ HELD_OUT = frozenset(
 )
 
 
-def load_outliers(name: str, known: Sequence[str], image_size: int, device: torch.device) -> Tensor:
+def load_outliers(
+    name: str, known: Sequence[str], image_size: int, device: torch.device
+) -> Tensor | None:
     """Reads pictures of none of the classes into memory.
 
     Args:
@@ -441,13 +443,19 @@ def load_outliers(name: str, known: Sequence[str], image_size: int, device: torc
         device: Where they go.
 
     Returns:
-        uint8 (M, 3, S, S); of more than `MOST_OUTLIERS`, as many that are evenly spread.
+        uint8 (M, 3, S, S); of more than `MOST_OUTLIERS`, as many that are evenly spread. None where
+        generated shapes are all classes themselves: few images get those without having asked.
+
+    Raises:
+        DataError: If no picture of another class is there.
     """
     # Nothing is tested on outliers: of a dataset without a test split, all are there to learn from.
     dataset = open_dataset(name, image_size=image_size, test_fraction=0)
     split = dataset.splits["train"]
     usable = torch.tensor([n not in HELD_OUT | set(known) for n in dataset.label_names])  # (C,)
     rows = usable[split.labels].nonzero().flatten()  # (M,)
+    if not len(rows) and name == SYNTHETIC:
+        return None
     if not len(rows):
         raise DataError(f"{name} (--outliers) has no picture of another class; name another one.")
     rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MOST_OUTLIERS)).long()]

@@ -224,8 +224,8 @@ def data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
     if wrong or "name" not in kept:
         raise ConfigError(
             f"{config}: cifarnet.data "
-            + (f"has a wrong {wrong[0]}; restore the file" if wrong else "names no dataset")
-            + ", or give one with --dataset."
+            + (f"has a wrong {wrong[0]}" if wrong else "names no dataset")
+            + "; restore the file, or name a dataset with --dataset."
         )
     return DataOptions(**kept)
 

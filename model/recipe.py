@@ -144,7 +144,9 @@ class Recipe:
             value = getattr(self, field.name)
             low, high = field.metadata["low"], field.metadata["high"]
             if field.type in (int, float) and not low <= value <= high:
-                most = "or more" if high == math.inf else f"to {high:.4g}"
+                most = "or more" if high == math.inf else f"to {high:,g}"
+                if high == BELOW_1:
+                    most = "to below 1"
                 raise ConfigError(f"{field.name}={value} is out of range: {low:g} {most}.")
         if self.mixed_precision not in ("auto", "no", "bf16", "fp16"):
             raise ConfigError(

@@ -85,3 +85,5 @@ def test_cutmix_gives_as_much_of_the_other_target_as_of_the_other_picture() -> N
     # side, sqrt(u) - u / 4 of it is inside on average, so u - u ** 1.5 / 2 + u ** 2 / 16 over both.
     assert sum(shares) / 200 == pytest.approx(1 / 2 - 1 / 5 + 1 / 48, abs=0.04)
     assert len(set(shares)) > 50
+    _, told = augment.cutmix(images, targets, 1.0, torch.Generator().manual_seed(0))
+    assert (told.diagonal() < 1).float().mean() > 0.9  # all of them, each with another one

@@ -36,6 +36,8 @@ def test_the_bar_counts_pixels(capsys: pytest.CaptureFixture[str]) -> None:
 
     resumed = RunProgress(RECIPE, 10, 32, 1, show=True)
     assert resumed.bar.n == resumed.bar.initial == 10 * 16**2
+    resumed.update(report(5))
+    assert resumed.bar.n == 10 * 16**2 + 5 * 32**2
     resumed.close()
 
 

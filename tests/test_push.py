@@ -177,9 +177,9 @@ def test_a_run_reads_its_data_there_and_is_sent_at_its_end(
 @pytest.mark.parametrize(
     ("token", "repo_id", "said"),
     [
-        ("", ID, "HF_TOKEN"),
-        ("hf_Wrong", ID, "token"),
-        (READER, ID, ID),
+        ("", ID, "no token"),
+        ("hf_Wrong", ID, "nvalid"),
+        (READER, ID, "only reads"),
         (WRITER, "demo", "'demo'"),
     ],
 )

@@ -64,7 +64,7 @@ def test_the_command(hub: Hub, tiny: Path, capsys: pytest.CaptureFixture[str]) -
     assert program.main(["push-space", str(tiny), SPACE, "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert re.search(r"app\.py +\d", said)
-    assert "would be, to you/tiny-demo" in said
+    assert "A dry run: " in said
     assert hub.asked == []
     assert program.main(["push-space", str(tiny), SPACE, "--private"]) == 0
     assert f"{hub.endpoint}/spaces/{SPACE}/commit/" in capsys.readouterr().out

@@ -44,7 +44,7 @@ def test_a_run_prints_epochs_and_a_table(trained: Path) -> None:
     assert len(epochs) == 3
     assert all(word in epochs[0] for word in ("train loss", "validation loss", "accuracy", " s"))
     text = "\n".join(lines)
-    for row in ("test accuracy", "test-time augmentation", "worst class", "calibration error"):
+    for row in ("test accuracy", "95% interval", "test-time augmentation", "calibration error"):
         assert row in text
     calibrated = json.loads((trained / "results.json").read_text())["test"]["calibrated"]
     assert re.search(rf"as the classifier answers +{calibrated['accuracy']:.2%}\n", text)

@@ -82,9 +82,18 @@ def test_reliability_shows_before_and_after_calibration() -> None:
     assert one.count("<circle") == before
     assert two.count("<circle") == before + calibrated
     assert "points too modest" in words(one)
-    for said in ("at their word", f"by {after['ece'] * 100:.2f} % calibrated", "of 0.55", "2,500"):
+    by = RESULTS["calibration"]
+    told = ("at their word", f"by {after['ece'] * 100:.2f} % calibrated")
+    for said in (*told, f"of {by['temperature']:.2f}", f"{by['images']:,}"):
         assert said in words(two)
     assert "temperature" not in words(one)
+
+
+def test_an_accuracy_on_few_images_stands_beside_its_interval() -> None:
+    results = copy.deepcopy(RESULTS)
+    assert "possible" not in words(report.headline(results))
+    results["test"]["plain"] |= {"accuracy": 0.75, "count": 20}
+    assert "so few that 53 % to 89 % are possible" in words(report.headline(results))
 
 
 def test_bars_start_at_zero_and_show_the_share_that_is_missed() -> None:
@@ -92,6 +101,7 @@ def test_bars_start_at_zero_and_show_the_share_that_is_missed() -> None:
     results["test"]["plain"]["most_confused"] = [dict(true="fox", predicted="elk", count=4)]
     html = report.per_class(results)
     assert "A missed fox is mostly taken for elk (4)." in words(html)
+    assert "No class is missed much more often" in words(html)  # ten pictures each do not tell
     assert re.findall(r'scope="row">(\w+)', html) == ["fox", "elk"]  # the worst on top
     assert re.findall(r"width: ([\d.]+)%", html) == ["100.0", "25.0"]
     assert "fox 40.0 % 85.7 %" in words(html)  # 6 of the 7 named fox are

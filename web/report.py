@@ -18,6 +18,7 @@ MISSING = (
     "python -m model.evaluation MODEL --dataset NAME measures it."
 )
 REMARKABLE = 0.02  # distance of mean probability and accuracy that the headline tells
+VAGUE = 0.04  # width of the interval of an accuracy from which on it is told
 MOST_BARS = 20  # classes that are shown, the worst
 
 
@@ -50,7 +51,7 @@ def headline(results: Results) -> str:
         rows.append((percent(answered["accuracy"], 2), meaning))
     named = f"of {report['count']:,} {split} images named at a single look each"
     low, high = interval(report["accuracy"], report["count"])
-    if high - low > 2 * REMARKABLE:
+    if high - low > VAGUE:
         named += f": so few that {percent(low, 0)} to {percent(high, 0)} are possible"
     rows.append((percent(report["accuracy"], 2), named))
     off = "how far stated probabilities are off"
@@ -85,8 +86,8 @@ def per_class(results: Results) -> str:
     missed = [(name, 1 - row["recall"], percent(row["precision"])) for name, row in ranked]
     (worst, most, _), (best, _, _) = missed[0], missed[-1]
     title = f"{worst[:1].upper()}{worst[1:]} is missed most, {best} least"
-    if not stands_out(classes[worst], classes[best]):
-        title = "No class stands out as one that is missed"
+    if not stands_out(classes.values()):
+        title = "No class is missed much more often than the others"
     bars = [
         (name, share / (most or 1), [percent(share), right])
         for name, share, right in missed[:MOST_BARS]

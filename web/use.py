@@ -41,7 +41,8 @@ def tab(site: Site) -> None:
 
 def model_argument(models: Models) -> str:
     """How code names the first model: nothing for the default, its id, or its folder's own name."""
-    return "" if models.folder == ROOT else json.dumps(models.names[0], ensure_ascii=False)
+    default = models.folder.resolve() == ROOT
+    return "" if default else json.dumps(models.names[0], ensure_ascii=False)
 
 
 def code(file: str, address: str = ADDRESS, model: str = "") -> str:

@@ -177,15 +177,16 @@ def reliability(report: dict[str, Any], split: str, state: str = "") -> Figure:
 
 
 def per_class(report: dict[str, Any], split: str) -> Figure:
-    """Precision and recall of each class, the best by F1 on top."""
-    ranked = sorted(report["per_class"].items(), key=lambda item: item[1]["f1"])
+    """Precision and recall of each class, the one that is found most often on top."""
+    ranked = sorted(report["per_class"].items(), key=lambda item: item[1]["recall"])
     (worst, low), (best, high) = ranked[0], ranked[-1]
-    title = f"{short(worst)} is the hardest class, {short(best)} the easiest"
-    if not stands_out(low, high):
-        title = "No class stands out as hard"
-    note = f"F1 {percent(low['f1'])}, {percent(high['f1'])}; {report['count']:,} {split} images"
+    title = f"{short(worst)} is found least often, {short(best)} most often"
+    if not stands_out(report["per_class"].values()):
+        title = "No class is found much less often than the others"
+    found = f"{percent(low['recall'])} and {percent(high['recall'])} found"
+    note = f"{found}; {report['count']:,} {split} images"
     if len(ranked) > MOST_ROWS:
-        note += f"; the {MOST_ROWS} hardest of {len(ranked)} classes"
+        note += f"; the {MOST_ROWS} found least often of {len(ranked)} classes"
         ranked = ranked[:MOST_ROWS]
     step = 0.3 if len(ranked) <= MOST_NUMBERED else 0.17
     figure = headed_figure(6.5, 1.4 + step * len(ranked), title, note)

@@ -13,7 +13,7 @@ from ..inference.calibration import Calibration
 from ..inference.logits import both_views, predict
 from ..recipe import RECIPES, DataOptions, Recipe
 from ..utils.files import public_name
-from ..utils.shares import interval
+from ..utils.shares import interval, stands_out
 from . import figures
 from .report import assemble, evaluate_split
 
@@ -156,18 +156,20 @@ def save(
 def summary(results: dict[str, Any]) -> str:
     """The short table a run ends with."""
     plain, averaged = results["test"]["plain"], results["test"]["tta"]
-    worst = min(plain["per_class"], key=lambda name: plain["per_class"][name]["recall"])
+    classes = plain["per_class"]
     low, high = interval(plain["accuracy"], plain["count"])
-    truth = f"{plain['count']:,} images: the truth lies in {low:.1%} to {high:.1%}"
+    bounds = f"95% interval {low:.1%} to {high:.1%}, of {plain['count']:,} images"
     rows = [
-        ("test accuracy", f"{plain['accuracy']:.2%}  ({truth})"),
+        ("test accuracy", f"{plain['accuracy']:.2%}  ({bounds})"),
         ("  with test-time augmentation", f"{averaged['accuracy']:.2%}"),
-        ("worst class", f"{worst} ({plain['per_class'][worst]['recall']:.1%} found)"),
         ("calibration error", f"{plain['ece']:.2%}"),
     ]
     if calibrated := results["test"].get("calibrated"):
         rows.insert(2, ("  as the classifier answers", f"{calibrated['accuracy']:.2%}"))
         rows.append(("  once calibrated", f"{calibrated['ece']:.2%}"))
+    if stands_out(classes.values()):
+        worst = min(classes, key=lambda name: classes[name]["recall"])
+        rows.append(("worst class", f"{worst} ({classes[worst]['recall']:.1%} found)"))
     rows.append(("training time", f"{results['training']['seconds']:,.1f} s"))
     if (peak := results["training"]["peak_memory_mib"]) is not None:
         rows.append(("peak memory", f"{peak:,.0f} MiB"))

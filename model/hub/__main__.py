@@ -66,8 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _push(revision: str | None, **asked: Any) -> str:
     pushed = push_to_hub(**asked, revision=revision)
-    tag = "would be tagged" if pushed.commit is None else "tagged"
-    return _summary(pushed) + (f", {tag} {revision}" if revision else "")
+    return _summary(pushed) + (f", tagged {revision}" if revision else "")
 
 
 def _push_space(**asked: Any) -> str:
@@ -90,7 +89,7 @@ def _summary(pushed: Pushed) -> str:
     lines = [f"{name:<{width}}  {size / 1024:>10,.1f} KiB" for name, size in pushed.files.items()]
     total = f"{sum(pushed.files.values()) / 2**20:,.1f} MiB in {len(pushed.files)} files"
     if pushed.commit is None:
-        return "\n".join([*lines, f"Nothing was sent: {total} would be, to {pushed.repo_id}"])
+        return "\n".join([*lines, f"A dry run: {total}, for {pushed.repo_id}"])
     if not pushed.new:
         return f"{pushed.repo_id} holds all of it already: {pushed.url}"
     return "\n".join([*lines, f"{total} are at {pushed.url}"])

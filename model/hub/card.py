@@ -100,7 +100,7 @@ def environment() -> "Environment":
         lstrip_blocks=True,
         autoescape=False,  # Markdown; `cell` escapes what comes from a dataset
     )
-    made.tests["worse_than"] = stands_out
+    made.tests["uneven"] = stands_out
     filters: dict[str, Any] = {
         "interval": lambda report: " to ".join(
             f"{bound:.1%}" for bound in interval(report["accuracy"], report["count"])
