@@ -312,17 +312,22 @@ class Run:
                 "data": dataclasses.asdict(self.options),
                 "fingerprint": self.fingerprint,
                 "history": self.history,
-                "seconds": self.seconds,
-                "peak_memory_mib": self.peak_memory_mib,
-                "machine": self.machine,
                 "threads": self.threads,
-                "processes": self.accelerator.num_processes,
-                "bad_images": self.bad_images,
-            }
+            } | self._happened()
             checkpoint.save_checkpoint(self.directory, tensors, values)
             self._write_log()  # last: of the two, a log may be a row behind
         self.saved_epochs, self.saved_at = len(self.history), time.monotonic()
         self.accelerator.wait_for_everyone()  # whoever is late would time out in the next step
+
+    def _happened(self) -> dict[str, Any]:
+        """What checkpoint and results.json tell of the run so far, beside its epochs."""
+        return {
+            "seconds": self.seconds,
+            "peak_memory_mib": self.peak_memory_mib,
+            "machine": self.machine,
+            "processes": self.accelerator.num_processes,
+            "bad_images": self.bad_images,
+        }
 
     def _write_log(self) -> None:
         log = "".join(json.dumps(row) + "\n" for row in self.history)
@@ -333,19 +338,15 @@ class Run:
         if self.main:
             self._write_log()  # a run killed in its last save has a log one row short
             network = self.trainer.ema_or_model  # of a run without an average, the network itself
+            trained = self._happened() | {"epochs": self.history}
             results = finish.measure_and_save(
                 network,
                 self.directory,
                 self.data,
                 self.options,
                 self.recipe,
-                history=self.history,
-                seconds=self.seconds,
-                peak_memory_mib=self.peak_memory_mib,
-                machine=self.machine,
-                device=self.accelerator.device,
-                processes=self.accelerator.num_processes,
-                bad_images=self.bad_images,
+                self.accelerator.device,
+                trained,
             )
             print(f"\n{finish.summary(results)}\n\nSaved in {self.directory}", flush=True)
             if self.repo_id:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from .recipe import (
     FEW,
@@ -213,12 +213,7 @@ def data_of_run(config: Path, published: dict[str, Any]) -> DataOptions:
     with suppress(TrainingError):
         _, values = load_checkpoint(config.parent)
         return DataOptions(**values["data"] | {"fingerprint": values["fingerprint"]})
-    kinds: dict[str, Any] = dict(name=str, image_size=int, max_bad_images=int)
-    kinds["cached"] = (bool, type(None))
-    text = (str, type(None))
-    kinds |= dict.fromkeys(
-        ("image_column", "label_column", "fingerprint", "outliers", "init_from"), text
-    )
+    kinds = get_type_hints(DataOptions)
     kept = {k: v for k, v in published.items() if k in kinds}
     wrong = sorted(k for k, v in kept.items() if not isinstance(v, kinds[k]))
     if wrong or "name" not in kept:
@@ -286,12 +281,6 @@ def _parser() -> argparse.ArgumentParser:
         help="images of each split that may be left out because they cannot be decoded",
     )
     add(
-        "--check-data",
-        action="store_true",
-        default=None,
-        help="read all images once, say what is in the dataset and what is wrong, and end",
-    )
-    add(
         "--outliers",
         metavar="DIR_OR_ID",
         help="a dataset of pictures of none of the classes, to learn what is strange (default: no; "
@@ -302,18 +291,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR_OR_ID",
         help="a saved model to go on from; a new classifier where classes differ (default: no)",
     )
-    add(
-        "--compile",
-        action="store_true",
-        default=None,
-        help="compile the network first, once a resolution, with torch's own kernels",
-    )
-    add(
-        "--deterministic",
-        action="store_true",
-        default=None,
-        help="the same weights from the same seed also on a GPU, bit for bit; slower",
-    )
+    for switch, told in (
+        ("--check-data", "read all images once, say what is there and what is wrong, and end"),
+        ("--compile", "compile the network first, once a resolution, with torch's own kernels"),
+        ("--deterministic", "the same weights from a seed also on a GPU, bit for bit; slower"),
+    ):
+        add(switch, action="store_true", default=None, help=told)
     add(
         "--output",
         type=Path,

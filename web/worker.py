@@ -82,13 +82,15 @@ class TrainingJob:
             self.data,
             self.options,
             self.recipe,
-            history=self._history,
-            seconds=sum(row["seconds"] for row in self._history),
-            peak_memory_mib=peak_memory_mib(),
-            machine=machine(self.trainer.device),
-            device=self.trainer.device,
-            processes=1,
-            bad_images=[],
+            self.trainer.device,
+            {
+                "epochs": self._history,
+                "seconds": sum(row["seconds"] for row in self._history),
+                "peak_memory_mib": peak_memory_mib(),
+                "machine": machine(self.trainer.device),
+                "processes": 1,
+                "bad_images": [],
+            },
         )
 
     def _prepare(self) -> None:

@@ -116,7 +116,11 @@ def _open(
     read = DataOptions(args.dataset or "", image_size=size)
     # Of a folder only its own name is published.
     if not args.dataset or saved.get("name") in (args.dataset, Path(args.dataset).resolve().name):
-        read = data_of_run(folder / config.NAME, saved | {"image_size": size})
+        try:
+            read = data_of_run(folder / config.NAME, saved | {"image_size": size})
+        except ConfigError:
+            if not args.dataset:  # else it is known what to read, whatever a stranger's card says
+                raise
     given = {"name": args.dataset} | {key: getattr(args, key) for key in COLUMNS}
     return data.open_for_training(replace(read, **{k: v for k, v in given.items() if v}))
 

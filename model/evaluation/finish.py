@@ -27,14 +27,8 @@ def measure_and_save(
     data: TrainingData,
     options: DataOptions,
     recipe: Recipe,
-    *,
-    history: list[dict[str, Any]],
-    seconds: float,
-    peak_memory_mib: float | None,
-    machine: dict[str, Any],
     device: torch.device,
-    processes: int,
-    bad_images: list[int],
+    trained: dict[str, Any],
 ) -> dict[str, Any]:
     """All that comes after the last epoch: calibration, the test split, and what is written.
 
@@ -45,13 +39,11 @@ def measure_and_save(
             time.
         options: As resolved for this run.
         recipe: As resolved for this run.
-        history: One row an epoch.
-        seconds: Spent in training and validation.
-        peak_memory_mib: Most memory that the first process held.
-        machine: That trained, see `utils.machine`; the one that measures may be another.
         device: Where the network runs.
-        processes: That trained together.
-        bad_images: Rows of the training split that could not be decoded and were left out.
+        trained: What happened so far, for results.json: `epochs`, a row each; `seconds` spent in
+            training and validation; `peak_memory_mib`, of the first process; the `machine` that
+            trained, see `utils.machine`, as the one that measures may be another; `processes`; and
+            `bad_images`, rows of the training split that could not be decoded.
 
     Returns:
         The content of results.json.
@@ -65,22 +57,18 @@ def measure_and_save(
     validation = None
     if data.validation:
         validation = evaluate_split(network, data.validation, names, calibration=calibration)
-    images = data.sizes["train"] * history[-1]["epoch"]
+    images = data.sizes["train"] * trained["epochs"][-1]["epoch"]
     sizes = {**data.sizes, "test": test["plain"]["count"]}
     results = assemble(network, data.dataset, data.dataset.splits, sizes, device) | {
         "validation": validation,
         "test": test,
         "calibration": calibration and _calibration(calibration, test, validation),
-        "training": {
+        "training": trained
+        | {
             "recipe": recipe.to_dict(),
-            "seconds": round(seconds, 2),
-            "images_per_second": round(images / seconds, 1),
-            "peak_memory_mib": peak_memory_mib,
-            "machine": machine,
-            "processes": processes,
-            "bad_images": bad_images,
+            "seconds": round(trained["seconds"], 2),
+            "images_per_second": round(images / trained["seconds"], 1),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
-            "epochs": history,
         },
     }
     save(network, directory, data, options, recipe, calibration, results)
