@@ -60,7 +60,8 @@ def test_what_it_says_of_its_networks_holds(ran: Any) -> None:
     small, by_heart, mended = (
         results[name] for name in ("too small", "learned by heart", "+ more pictures")
     )
-    assert abs(small[0] - small[1]) < 0.15  # underfits: bad on both
+    assert abs(small[0] - small[1]) < 0.15  # underfits: bad on both, but it did learn something
+    assert small[1] > 0.1
     assert by_heart[0] > by_heart[1] + 0.2  # overfits
     assert results["+ augmentation"][1] > by_heart[1]
     assert mended[1] > max(0.7, small[1], by_heart[1], told["baseline"])
