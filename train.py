@@ -81,19 +81,7 @@ class Run:
         # Before anything computes: accelerate leaves one thread, glibc gives freed memory back.
         self.threads = use_all_cores(asked.threads or values.get("threads"))
         keep_memory()
-        recipe, self.options = asked.recipe, asked.data
-        if values:  # a run that is taken up does what it began with, whatever defaults are today
-            recipe = Recipe.from_dict(values["recipe"])
-            self.options = DataOptions(**values["data"])
-            bad = max(self.options.max_bad_images, asked.data.max_bad_images)
-            self.options = dataclasses.replace(self.options, max_bad_images=bad)
-        self.say(f"Reading {self.options.name} ...")
-        dataset = open_for_training(self.options)
-        images = len(dataset.labels("train"))
-        if not values:
-            recipe, self.options = asked.plan_for(images)
-            if recipe.name != asked.recipe.name:
-                self.say(f"{images:,} images are few: the recipe is {recipe.name} (see --recipe).")
+        dataset, recipe, self.options = self._plan(asked, values)
         # "auto" is decided once: after a break on another machine, numbers are still of one kind.
         precision = resolve_mixed_precision(recipe.mixed_precision, state.device)
         self.recipe = dataclasses.replace(recipe, mixed_precision=precision)
@@ -132,6 +120,24 @@ class Run:
             self.options, cached=self.data.cached, fingerprint=self.fingerprint
         )
         self.trainer = self._build(asked.compile, tensors, values)
+
+    def _plan(
+        self, asked: Options, values: dict[str, Any]
+    ) -> tuple[ImageDataset, Recipe, DataOptions]:
+        """Opens the dataset, and decides what is done with as many images as it has."""
+        recipe, data = asked.recipe, asked.data
+        if values:  # a run that is taken up does what it began with, whatever defaults are today
+            recipe, data = Recipe.from_dict(values["recipe"]), DataOptions(**values["data"])
+            bad = max(data.max_bad_images, asked.data.max_bad_images)
+            data = dataclasses.replace(data, max_bad_images=bad)
+        self.say(f"Reading {data.name} ...")
+        dataset = open_for_training(data)
+        images = len(dataset.labels("train"))
+        if not values:
+            recipe, data = asked.plan_for(images)
+            if recipe.name != asked.recipe.name:
+                self.say(f"{images:,} images are few: the recipe is {recipe.name} (see --recipe).")
+        return dataset, recipe, data
 
     def _build(self, compiled: bool, tensors: dict[str, Any], values: dict[str, Any]) -> Trainer:
         """The trainer, which begins with new or saved weights, or takes up a checkpoint."""

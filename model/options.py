@@ -291,6 +291,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR_OR_ID",
         help="a saved model to go on from; a new classifier where classes differ (default: no)",
     )
+    _add_run_options(parser)
+    recipe = parser.add_argument_group("recipe (defaults are those of the recipe named default)")
+    recipe.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help=f"{', '.join(RECIPES)} (default: default; of few images small, for {SYNTHETIC} tiny)",
+    )
+    for field in dataclasses.fields(Recipe):
+        if field.name != "name":
+            _add_field(recipe, field)
+    return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Where results go, and what is of this machine and hour."""
+    add = parser.add_argument
     for switch, told in (
         ("--check-data", "read all images once, say what is there and what is wrong, and end"),
         ("--compile", "compile the network first, once a resolution, with torch's own kernels"),
@@ -310,16 +326,6 @@ def _parser() -> argparse.ArgumentParser:
         "--track", metavar="NAME", help="also log to trackio, tensorboard, wandb, ... (default: no)"
     )
     add("--push-to-hub", metavar="OWNER/NAME", help="send the finished model there (default: no)")
-    recipe = parser.add_argument_group("recipe (defaults are those of the recipe named default)")
-    recipe.add_argument(
-        "--recipe",
-        metavar="NAME",
-        help=f"{', '.join(RECIPES)} (default: default; of few images small, for {SYNTHETIC} tiny)",
-    )
-    for field in dataclasses.fields(Recipe):
-        if field.name != "name":
-            _add_field(recipe, field)
-    return parser
 
 
 def _add_field(group: Any, field: dataclasses.Field[Any]) -> None:

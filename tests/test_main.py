@@ -13,6 +13,7 @@ import torch
 from conftest import ROOT
 from PIL import Image
 
+import model
 from model import __main__ as program
 from model.hub import from_pretrained, save_pretrained, snapshot
 from model.hub.snapshot import default_model
@@ -55,6 +56,12 @@ def test_what_is_none_of_the_classes_is_only_close_to_them(
     program.main(["a.png", "--model", "strict", "--top", "1"])
     line = r"a\.png: None of the 7 classes\. \(closest: [\w% ]+ \d+\.\d %\)\n"
     assert re.fullmatch(line, capsys.readouterr().out)
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        program.main(["--version"])
+    assert capsys.readouterr().out == f"cifarnet {model.__version__}\n"
 
 
 def test_patterns_that_a_shell_leaves_alone_are_filled_in(
