@@ -152,8 +152,6 @@ class Run:
         self.model_args = hub.pretrained.config_of(trainer.network)["model_args"]
         if values:
             trainer.load_state(tensors, values["trainer"])
-        if trainer.epochs_done == recipe.epochs:
-            self.say("All epochs are done; evaluating and saving.")
         return trainer
 
     def say(self, text: str) -> None:
@@ -237,6 +235,8 @@ class Run:
             self.machine = machine(self.accelerator.device)
         if not self.trainer.epochs_done:
             self.save()  # from here on the run can be resumed
+        if self.trainer.epochs_done == self.recipe.epochs:
+            return self.say("All epochs are done; evaluating and saving.")
         self.say(
             f"Training {self.recipe.network} in {self.directory} on {self.accelerator.device} "
             f"(processes: {self.accelerator.num_processes}, precision: "

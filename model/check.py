@@ -38,6 +38,9 @@ def check_data(dataset: ImageDataset, recipe: Recipe) -> tuple[str, str]:
     lines = [*dataset.notes, "", f"{'class':<{width}}" + "".join(f"{kind:>12}" for kind in kinds)]
     for name, *row in zip(names, *counts, strict=True):
         lines.append(f"{name:<{width}}" + "".join(f"{count:>12,}" for count in row))
+    for kind, row in zip(kinds, counts, strict=True):
+        if none := [name for name, count in zip(names, row, strict=True) if not count]:
+            lines += ["", f"No {kind} image of {', '.join(none[:SHOWN])}: add some."]
     sizes: list[tuple[int, int]] = []
     seen: dict[bytes, tuple[str, ShardedSplit, int]] = {}  # where each content was first
     unread: list[str] = []
@@ -68,6 +71,8 @@ def check_data(dataset: ImageDataset, recipe: Recipe) -> tuple[str, str]:
         if some:
             lines += ["", f"{len(some):,} images {trouble}:", *some[:SHOWN]]
             lines += [f"  ... and {len(some) - SHOWN:,} more"] * (len(some) > SHOWN)
+    if not unread and not twice:
+        lines += ["", "All can be read, and none lies in two splits or classes."]
     try:
         train, held = hold_back(dataset, recipe)
         lines += ["", f"{len(train):,} images to train on, {len(held):,} held back for validation"]

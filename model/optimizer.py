@@ -15,7 +15,7 @@ from .utils.device import has_bf16
 
 REFERENCE_BATCH = 1000  # images a step, for which recipes give SGD's rates and decay
 NEWTON_SCHULZ = [(3.4445, -4.7750, 2.0315)]
-HEAD_ALONE = 100.0  # times the classifier's rate, where it alone is trained
+HEAD_ALONE = 20.0  # times the classifier's rate, where it alone is trained
 TIMM_RATE, TIMM_DECAY = 0.02, 0.05  # share of Muon's rate that AdamW has, and its decay
 
 

@@ -125,8 +125,8 @@ def new_network(recipe: Recipe, classes: int, size: int) -> Any:
             network.eval()(torch.zeros(2, 3, size, size))  # (2, classes)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"--network {name} takes no images of {size} pixels ({error}); choose another one, or "
-            "another --image-size."
+            f"--network {name} takes no images of {size} pixels ({error}); choose a convolutional "
+            "network, or another --image-size."
         ) from None
     return network
 

@@ -231,3 +231,16 @@ def test_check_data_tells_all_of_a_dataset(two: Path, train_here: Here) -> None:
     code, said, _ = train_here("--dataset", two, "--check-data", "--max-bad-images", "1")
     assert code == 0
     assert said.endswith("This dataset can be trained on; the recipe would be small.\n")
+
+
+def test_check_data_tells_of_empty_folders_and_of_classes_without_test_images(
+    two: Path, train_here: Here
+) -> None:
+    (two / "star").mkdir()
+    for path in sorted((two / "cross").iterdir())[2:]:
+        path.unlink()
+    code, said, errors = train_here("--dataset", two, "--check-data")
+    assert code == 0, errors
+    assert "Not used, being empty folders: star (1 in all)" in said
+    assert "No test image of cross" in said
+    assert "All can be read" in said

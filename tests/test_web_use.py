@@ -46,7 +46,7 @@ def test_snippets_that_ask_the_page_run(file: str, default_url: str, elsewhere: 
 def test_code_names_the_model_that_is_served(tiny: Path) -> None:
     models = Models([tiny])
     text = use.code("classifier.py", model=use.model_argument(models))
-    assert f'from_pretrained("{tiny.name}")' in text
+    assert f'from_pretrained("path/to/{tiny.name}")' in text
     assert use.model_argument(Models()) == ""
 
 

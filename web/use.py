@@ -19,7 +19,7 @@ TITLES = {
     "client.py": "Python: ask this page",
     "curl.sh": "Shell: ask this page",
 }
-WHERE = "Copy, paste, and put in the path of a picture of your own. " + (
+WHERE = "Copy, paste, and put in paths of your own: of a picture, and of the model. " + (
     "All of it runs wherever cifarnet is installed."
     if INSTALLED
     else "All of it runs inside of a checkout of the code; once that is installed "
@@ -40,9 +40,11 @@ def tab(site: Site) -> None:
 
 
 def model_argument(models: Models) -> str:
-    """How code names the first model: nothing for the default, its id, or its folder's own name."""
-    default = models.folder.resolve() == ROOT
-    return "" if default else json.dumps(models.names[0], ensure_ascii=False)
+    """How code names the first model: nothing for the default, its id, or a folder of its name."""
+    if models.folder.resolve() == ROOT:
+        return ""
+    name = models.names[0]  # where it lies on this machine is nobody's business
+    return json.dumps(name if "/" in name else f"path/to/{name}", ensure_ascii=False)
 
 
 def code(file: str, address: str = ADDRESS, model: str = "") -> str:

@@ -33,12 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
         SystemExit: With code 2 after an error a user can cause, 130 after Ctrl-C.
     """
     args = _parser().parse_args(arguments)
-    try:
-        with exit_on_error():
-            _run(args)
-    except KeyboardInterrupt:
-        print("\nStopped; nothing was written.", file=sys.stderr)
-        raise SystemExit(130) from None
+    with exit_on_error():
+        _run(args)
 
 
 def compare(
@@ -190,7 +186,8 @@ def table(title: str, reports: dict[str, Any]) -> str:
         ("f1_macro", "macro F1"),
         ("ece", "calibration error"),
     ):
-        lines.append(f"{name:<20}" + "".join(f"{report[key]:>12.2%}" for report in shown))
+        if key != "top5_accuracy" or len(plain["per_class"]) > 5:
+            lines.append(f"{name:<20}" + "".join(f"{report[key]:>12.2%}" for report in shown))
     lines.append(f"{'log loss (nats)':<20}" + "".join(f"{one['nll']:>12.4f}" for one in shown))
     width = max(20, *(len(name) + 2 for name in plain["per_class"]))
     lines += ["", f"{'class':<{width}}{'precision':>10}{'recall':>10}{'F1':>10}{'images':>8}"]

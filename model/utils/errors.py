@@ -46,6 +46,7 @@ def exit_on_error() -> Iterator[None]:
 
     Raises:
         SystemExit: with code 2 after a `CifarnetError` or an `OSError` (full disk, no permission);
+            with code 130 after Ctrl-C;
             with code 1 and no message if nobody reads our output any more; with code 1, a traceback
             and a request to report it after anything else.
     """
@@ -58,6 +59,9 @@ def exit_on_error() -> Iterator[None]:
         return
     except CifarnetError as error:
         message = str(error)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        raise SystemExit(130) from None  # what shells know as ended by Ctrl-C
     except BrokenPipeError:  # whoever read what we print has gone, as `head` does
         # Python writes what is left once more when it ends: nowhere.
         with suppress(OSError, ValueError):  # replaced by something that is no file

@@ -103,7 +103,7 @@ def list_folder(folder: Path) -> Listing:
 
 
 def _files(folder: Path, parts: Parts, above: Parts = ()) -> Iterator[File]:
-    """Every file below a folder, in the order of names; links are followed."""
+    """Every file and empty folder below one, in the order of names; links are followed."""
     above = (*above, os.path.realpath(folder))  # a link to one of these leads round and round
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         here = (*parts, entry.name)
@@ -111,7 +111,8 @@ def _files(folder: Path, parts: Parts, above: Parts = ()) -> Iterator[File]:
             continue
         if entry.is_dir():
             if os.path.realpath(entry) not in above:
-                yield from _files(Path(entry), here, above)
+                # An empty folder stands for itself: somebody may think that it is a class.
+                yield from list(_files(Path(entry), here, above)) or [(here, entry.path)]
         elif not parts and entry.name.lower().endswith(".zip"):
             yield from _entries(entry.path, entry.name[:-4])
         else:
@@ -149,6 +150,8 @@ def _unusable(parts: Parts, path: str) -> str:
         return "since their names are not UTF-8"
     if any(part.startswith(".") for part in parts):
         return "being hidden"
+    if os.path.isdir(path):
+        return "being empty folders"
     if not path.startswith("zip:") and not os.path.isfile(path):
         return "being links that lead nowhere, pipes or devices"
     return ""

@@ -123,9 +123,10 @@ def _open_pictures(name: str, listing: Listing) -> Found:
     """Class folders as streams."""
     names = listing.classes
     if len(names) < 2:
+        deeper = any(len(parts) > 2 for parts, _ in listing.files)
+        hint = f" Is it the dataset? Then --dataset {Path(name) / names[0]}." if deeper else ""
         raise DataError(
-            f"{name} has only the class folder {names[0]!r}; a classifier needs two or more. If "
-            f"class folders lie inside it, name it: --dataset {Path(name) / names[0]}."
+            f"{name} has only the class folder {names[0]!r}; a classifier needs two or more.{hint}"
         )
     every = list(chain(*listing.pictures.values()))
     if strange := {one for one, _ in every}.difference(names):
