@@ -303,7 +303,9 @@ def for_few_images(images: int, data: DataOptions, **asked: Any) -> tuple[Recipe
     recipe = RECIPES["small"]
     if data.init_from or asked.get("pretrained"):
         epochs = max(TRAINED_EPOCHS, min(recipe.epochs, TRAINED_IMAGES // images))
-        recipe = dataclasses.replace(recipe, epochs=epochs, learning_rate=TRAINED_RATE)
+        # Where all epochs are needed, there are too few steps to forget much in.
+        rate = TRAINED_RATE if epochs < recipe.epochs else recipe.learning_rate
+        recipe = dataclasses.replace(recipe, epochs=epochs, learning_rate=rate)
     recipe = dataclasses.replace(recipe, **asked)
     if not data.outliers and data.name != SYNTHETIC:
         data = dataclasses.replace(data, outliers=SYNTHETIC)

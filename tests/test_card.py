@@ -204,6 +204,13 @@ def test_special_cases(
     assert gone not in text
 
 
+def test_it_says_what_else_was_learned_from(results: dict[str, Any]) -> None:
+    config = CONFIG | {"cifarnet": {"data": {"init_from": ".", "outliers": "synthetic"}}}
+    text = " ".join(model_card(results, config).split())
+    assert "It went on from the default weights of cifarnet." in text
+    assert "pictures of something else it learned what it does not know (synthetic)" in text
+
+
 def test_a_model_that_can_answer_none_says_so(results: dict[str, Any]) -> None:
     del results["scope"]
     text = model_card(results, CONFIG | {"cifarnet": {"doubt": {"known": 1.5}}})

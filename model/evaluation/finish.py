@@ -13,6 +13,7 @@ from ..inference.calibration import Calibration
 from ..inference.logits import both_views, predict
 from ..recipe import RECIPES, DataOptions, Recipe
 from ..utils.files import public_name
+from ..utils.root import ROOT
 from ..utils.shares import interval, stands_out
 from . import figures
 from .report import assemble, evaluate_split
@@ -129,7 +130,7 @@ def save(
             "cached": data.cached,
             "max_bad_images": options.max_bad_images,
             "outliers": options.outliers and public_name(options.outliers),
-            "init_from": options.init_from and public_name(options.init_from),
+            "init_from": options.init_from and _began_with(options.init_from),
             "fingerprint": dataset.splits["train"].fingerprint,
         },
     }
@@ -139,6 +140,11 @@ def save(
         figures.write_figures(directory, results)
     names = list(dataset.label_names)
     hub.save_pretrained(network, directory, label_names=names, results=results, extra=extra)
+
+
+def _began_with(model: str) -> str:
+    """What may be published of a saved model's name; "." are the default weights, as in README."""
+    return "." if Path(model).resolve() == ROOT else public_name(model)
 
 
 def summary(results: dict[str, Any]) -> str:
