@@ -171,6 +171,7 @@ def test_a_recipe_for_few_images_is_chosen_unless_one_is_named() -> None:
 def test_few_images_are_trained_on_longer_than_many_and_beside_generated_ones() -> None:
     new, mine = DataOptions("d"), DataOptions("d", init_from="m")
     assert [for_few_images(n, mine)[0].epochs for n in (60, 133, 250, 2_000)] == [30, 30, 16, 8]
+    assert [for_few_images(n, mine)[0].learning_rate for n in (133, 134)] == [0.05, 0.02]
     assert for_few_images(2_000, new)[0].epochs == RECIPES["small"].epochs
     assert for_few_images(60, mine, epochs=5)[0].epochs == 5
     assert for_few_images(60, mine)[1].outliers == "synthetic"
