@@ -66,7 +66,12 @@ def options(
             how = {"type": str if one is None else type(one), "nargs": "+" if several else None}
             how |= {"default": default, "required": default is None, "choices": choices or None}
         parser.add_argument(f"--{name.replace('_', '-')}", help=told, **how)
-    return parser.parse_args()
+    args = parser.parse_args()
+    for name, (default, *_) in more.items():
+        value = getattr(args, name)
+        if type(default) is int and value < (least := min(1, default)):
+            parser.error(f"--{name} {value} is too few: name at least {least}.")
+    return args
 
 
 def dataset_name(args: argparse.Namespace) -> str:

@@ -95,6 +95,7 @@ def main() -> None:
     """Measures, prints, writes."""
     each, seeds = (EACH, "pictures of a class", *EACH), (3, "runs of each way")
     args = options(__doc__, model=True, dataset=CIFAR100, seeds=seeds, each=each)
+    assert set(CLASSES) <= HELD_OUT
     with exit_on_error():
         dataset = open_dataset(args.dataset)
     strange = strangers(dataset)

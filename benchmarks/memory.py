@@ -33,6 +33,8 @@ def watch(line: list[str], log: Path) -> list[float]:
 def main() -> None:
     """Measures, prints, writes."""
     args = options(__doc__, epochs=(200, f"of one run, more than {SETTLED}"))
+    if args.epochs <= SETTLED:
+        sys.exit(f"--epochs {args.epochs} is too few: name more than {SETTLED}.")
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         line = [sys.executable, "train.py", "--dataset", "synthetic", "--output", str(run)]

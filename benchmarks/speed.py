@@ -103,6 +103,8 @@ def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
             time.sleep(0.1)
         saved = time.perf_counter() - began
     whole = time.perf_counter() - began
+    if process.returncode:
+        sys.exit(f"train.py ended with {process.returncode}")
     results = files.read_json(output / "results.json")
     training = results["training"]
     return {

@@ -29,8 +29,17 @@ ENV = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME
 
 
 def ip(words: str) -> None:
-    """Runs `ip WORDS`, which says itself why it fails."""
-    subprocess.run(["ip", *words.split()], check=True)
+    """Runs `ip WORDS`.
+
+    Raises:
+        SystemExit: If it fails; says what is needed.
+    """
+    try:
+        subprocess.run(["ip", *words.split()], check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        sys.exit("This needs the program ip: install iproute2.")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"ip {words}: {error.stderr.strip()} (are you root, on Linux?)")
 
 
 @contextlib.contextmanager

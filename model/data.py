@@ -454,9 +454,9 @@ def load_outliers(
     split = dataset.splits["train"]
     usable = torch.tensor([n not in HELD_OUT | set(known) for n in dataset.label_names])  # (C,)
     rows = usable[split.labels].nonzero().flatten()  # (M,)
-    if not len(rows) and name == SYNTHETIC:
-        return None
     if not len(rows):
+        if name == SYNTHETIC:
+            return None
         raise DataError(f"{name} (--outliers) has no picture of another class; name another one.")
     rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MOST_OUTLIERS)).long()]
     return split.load(rows, device=device).images

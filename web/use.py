@@ -19,7 +19,7 @@ TITLES = {
     "client.py": "Python: ask this page",
     "curl.sh": "Shell: ask this page",
 }
-WHERE = "Copy, paste, and put in paths of your own: of a picture, and of the model. " + (
+WHERE = "Copy, paste, and put paths of your own in the place of those shown. " + (
     "All of it runs wherever cifarnet is installed."
     if INSTALLED
     else "All of it runs inside of a checkout of the code; once that is installed "
@@ -30,9 +30,9 @@ WHERE = "Copy, paste, and put in paths of your own: of a picture, and of the mod
 
 def tab(site: Site) -> None:
     """Fills the tab; the first model's card is shown."""
+    model = model_argument(site.models)
     shown = "".join(
-        copied(Path(file).stem, TITLES[file], code(file, model=model_argument(site.models)))
-        for file in TITLES
+        copied(Path(file).stem, title, code(file, model=model)) for file, title in TITLES.items()
     )
     html(f"<p>{WHERE}</p>{shown}", "snippets", script="use.js", styles="charts.css use.css")
     html('<h3 class="part">Model card</h3>', styles="charts.css")

@@ -150,10 +150,9 @@ def _unusable(parts: Parts, path: str) -> str:
         return "since their names are not UTF-8"
     if any(part.startswith(".") for part in parts):
         return "being hidden"
-    if os.path.isdir(path):
-        return "being empty folders"
     if not path.startswith("zip:") and not os.path.isfile(path):
-        return "being links that lead nowhere, pipes or devices"
+        empty = os.path.isdir(path)
+        return "being empty folders" if empty else "being links that lead nowhere, pipes or devices"
     return ""
 
 
