@@ -354,7 +354,8 @@ class Run:
                 self.accelerator.device,
                 trained,
             )
-            print(f"\n{finish.summary(results)}\n\nSaved in {self.directory}", flush=True)
+            print(f"\n{finish.summary(results)}\n\nSaved in {self.directory}")
+            print(advice.what_next(self.directory), flush=True)
             if self.repo_id:
                 print(f"Sent to {push.push_run(self.directory, self.repo_id).url}")
         self.accelerator.wait_for_everyone()

@@ -72,9 +72,10 @@ def ours(recipe: Recipe, dataset: str, compiled: bool) -> Run:
 def start_again(trainer: Trainer, recipe: Recipe, data: Any, accelerator: Accelerator) -> None:
     """Gives a trainer new weights where the old ones lie, as what was recorded knows no others."""
     fresh, values = build_trainer(recipe, data, accelerator).state()
-    zeros = {f"momentum.{name}": torch.zeros_like(param) for name, _, param in trainer._trained()}
+    for state in (state for one in trainer.optimizers for state in one.state.values()):
+        state["momentum_buffer"].zero_()
     trainer.recipe, trainer.batches.seed = recipe, recipe.seed
-    trainer.load_state(fresh | zeros, values)
+    trainer.load_state(fresh, values)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,8 @@ from benchmarks._common import ROOT, in_turn, options, where, write
 from model.evaluation import style
 from model.utils import files
 from model.utils.machine import cores, machine
-from model.utils.synthetic import NAMES, picture, png
+from model.utils.pixels import png
+from model.utils.synthetic import NAMES, picture
 
 COUNTS = [10_000, 100_000, 300_000, 1_000_000]
 DISTINCT = 5_000  # pictures that are drawn; the rest repeat them

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from . import checkpoint
 from .utils.errors import TrainingError
+from .utils.root import INSTALLED
 
 NO_MEMORY = re.compile("out of memory|not enough memory|allocate memory", re.IGNORECASE)
 PEER_LOST = re.compile("closed by peer|connection reset|broken pipe|remote process", re.IGNORECASE)
@@ -40,3 +41,10 @@ def how_to_go_on(directory: Path | None, done: int | None = None, epochs: int | 
     return (
         f"{saved}Go on with:\n  accelerate launch train.py --resume {shlex.quote(str(directory))}"
     )
+
+
+def what_next(directory: Path) -> str:
+    """How to ask a model that was just trained."""
+    ask, page = ("cifarnet", "cifarnet app") if INSTALLED else ("python -m model", "python app.py")
+    model = f"--model {shlex.quote(str(directory))}"
+    return f"Ask it: {ask} PICTURE {model}\nor on a page: {page} {model}"

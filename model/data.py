@@ -435,6 +435,9 @@ def load_outliers(
 ) -> Tensor | None:
     """Reads pictures of none of the classes into memory.
 
+    Generated shapes are always among them: whoever learned from photographs alone takes a drawing
+    for one of its classes.
+
     Args:
         name: Of a dataset, see `open_dataset`.
         known: Classes of the pictures that are classified: outliers of the same names, and of
@@ -443,20 +446,25 @@ def load_outliers(
         device: Where they go.
 
     Returns:
-        uint8 (M, 3, S, S); of more than `MOST_OUTLIERS`, as many that are evenly spread. None where
-        generated shapes are all classes themselves: few images get those without having asked.
+        uint8 (M, 3, S, S); of more than `MOST_OUTLIERS` of the dataset, as many that are evenly
+        spread. None where generated shapes alone were named, and are all classes themselves.
 
     Raises:
         DataError: If no picture of another class is there.
     """
-    # Nothing is tested on outliers: of a dataset without a test split, all are there to learn from.
-    dataset = open_dataset(name, image_size=image_size, test_fraction=0)
-    split = dataset.splits["train"]
-    usable = torch.tensor([n not in HELD_OUT | set(known) for n in dataset.label_names])  # (C,)
-    rows = usable[split.labels].nonzero().flatten()  # (M,)
-    if not len(rows):
-        if name == SYNTHETIC:
-            return None
-        raise DataError(f"{name} (--outliers) has no picture of another class; name another one.")
-    rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MOST_OUTLIERS)).long()]
-    return split.load(rows, device=device).images
+    parts = []
+    for each in dict.fromkeys((name, SYNTHETIC)):
+        # Nothing is tested on outliers: of a dataset without a test split, all are there to learn
+        # from.
+        dataset = open_dataset(each, image_size=image_size, test_fraction=0)
+        split = dataset.splits["train"]
+        usable = torch.tensor([n not in HELD_OUT | set(known) for n in dataset.label_names])  # (C,)
+        rows = usable[split.labels].nonzero().flatten()  # (M,)
+        if len(rows):
+            rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MOST_OUTLIERS)).long()]
+            parts.append(split.load(rows, device=device).images)  # (M, 3, S, S)
+        elif each != SYNTHETIC:
+            raise DataError(
+                f"{name} (--outliers) has no picture of another class; name another one."
+            )
+    return torch.cat(parts) if parts else None  # (M, 3, S, S)

@@ -283,8 +283,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--outliers",
         metavar="DIR_OR_ID",
-        help="a dataset of pictures of none of the classes, to learn what is strange (default: no; "
-        f"with few images {SYNTHETIC})",
+        help="a dataset of pictures of none of the classes, to learn from them, and from generated "
+        f"shapes, what is strange (default: no; with few images {SYNTHETIC}, the shapes alone)",
     )
     add(
         "--init-from",

@@ -176,9 +176,12 @@ def test_without_a_test_split_a_stratified_part_of_train_becomes_it(shapes: Path
 def test_outliers_are_of_other_classes_and_no_test_split_is_taken_from_them(shapes: Path) -> None:
     here = torch.device("cpu")
     assert load_outliers("synthetic", NAMES, 32, here) is None  # few images ask for it
+    drawn = load_outliers("synthetic", ["ring"], 32, here)
     found = load_outliers(str(shapes / "train"), ["ring"], 32, here)
+    assert drawn is not None
     assert found is not None
-    assert found.shape == (160, 3, 32, 32)
+    assert drawn.shape == (3600, 3, 32, 32)
+    assert found.shape == (160 + 3600, 3, 32, 32)
 
 
 def test_a_validation_split_serves_as_test_and_is_not_read_before(tmp_path: Path) -> None:

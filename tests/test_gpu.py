@@ -56,7 +56,8 @@ def test_recorded_steps_do_what_steps_do(monkeypatch: pytest.MonkeyPatch) -> Non
     recipe = dataclasses.replace(RECIPE, epochs=6, mixed_precision="bf16", **DISTORTED)
     losses = {}
     for graphs in (False, True):
-        monkeypatch.setattr(training, "plan_for", lambda *_, g=graphs: DevicePlan(True, g, 0.0))
+        plan = DevicePlan(True, graphs, 0.0)
+        monkeypatch.setattr(training, "plan_for", lambda *_, plan=plan, **__: plan)
         run = trainer(recipe, outliers=dark_stripes(1).cuda())
         losses[graphs] = [run.train_epoch().loss for _ in range(recipe.epochs)]
     assert losses[True] == pytest.approx(losses[False], rel=0.05)

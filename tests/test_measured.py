@@ -26,6 +26,7 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
         "peer": "another program",
         "peer_accuracy": 0.9401,
         "peer_seconds": 2000.0,
+        "peer_kinds": {"bfloat16": 2000.0, "float32": 3000.0},
         "recipes": {
             "slow": slow | {"peak_memory_mib": 2100.7},
             "slowest": slowest | {"peak_memory_mib": 4000},
@@ -42,6 +43,7 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
         "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 ± 8 | 1/2.5 | 2,101 MiB | 3 |",
         "| `slowest` | 94.10% | 90.00% ± 0.11 | 2,345 | 1.17 | 4,000 MiB | 3 |",
         "| baseline | 94.01% | | 2,000 | 1 | | |",
+        "| the same in float32 | | | 3,000 | 1.50 | | |",
     ]
     trained: dict[str, Any] = {"seconds": 2.345, "runs": [[2.3, 0.94]] * 5}
     trained |= {"accuracy_tta": 0.94, "accuracy_tta_stdev": None}

@@ -49,7 +49,8 @@ def test_a_run_prints_epochs_and_a_table(trained: Path) -> None:
     calibrated = json.loads((trained / "results.json").read_text())["test"]["calibrated"]
     assert re.search(rf"as the classifier answers +{calibrated['accuracy']:.2%}\n", text)
     assert re.search(rf"once calibrated +{calibrated['ece']:.2%}\n", text)
-    assert text.endswith(f"Saved in {trained}")
+    assert lines[-3] == f"Saved in {trained}"
+    assert lines[-2] == f"Ask it: python -m model PICTURE --model {trained}"
 
 
 def test_results_and_log_say_what_happened(trained: Path) -> None:

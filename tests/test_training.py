@@ -11,14 +11,16 @@ import timm
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from hub_layout import layout, loaded
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import model  # noqa: F401  (registers the networks)
+from benchmarks.gpu import start_again
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.data import Loader
 from model.recipe import Recipe
-from model.training import StepReport, Trainer
+from model.training import StepReport, Trainer, build_trainer
 from model.utils.errors import TrainingError
 
 NANO = "cifarnet_nano"
@@ -116,6 +118,18 @@ def test_resuming_gives_the_same_weights(
     resumed.load_state(*load_checkpoint(tmp_path))
     assert resumed.epochs_done == stop_after
     assert same(expected, finished(resumed))
+
+
+def test_a_trainer_that_starts_again_does_what_a_new_one_does(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=2)
+    data, accelerator = loaded(str(layout(tmp_path / "data")), recipe), Accelerator(cpu=True)
+    used = build_trainer(recipe, data, accelerator)
+    first = finished(used)
+    start_again(used, dataclasses.replace(recipe, seed=1), data, accelerator)
+    second = finished(used)
+    assert not same(first, second)
+    start_again(used, recipe, data, accelerator)
+    assert same(first, finished(used))
 
 
 def test_the_first_layer_is_frozen_in_time() -> None:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from model.data import open_dataset
 from model.utils.errors import ImageError
-from model.utils.synthetic import picture, png
+from model.utils.pixels import png
+from model.utils.synthetic import picture
 from web import lessons as module
 from web.lessons import FEWEST, MOST_CLASSES, OWN, SIDE, Lesson, LessonError, Lessons, shrunk
 from web.takeaway import zipped

@@ -24,7 +24,8 @@ from test_web_attacks import (  # noqa: F401
 )
 from watched import MARK, Site
 
-from model.utils.synthetic import picture, png
+from model.utils.pixels import png
+from model.utils.synthetic import picture
 
 pytestmark = pytest.mark.slow
 ALICE, BOB = "a" * 32, "b" * 32

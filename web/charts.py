@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from model.utils.synthetic import png
+from model.utils.pixels import png
 
 WIDTH, HEIGHT = 360, 220  # of the drawing; it fills a phone's width and scales up from there
 LEFT, RIGHT, TOP, BOTTOM = 44, 344, 10, 186  # of the plane inside the drawing

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from model.data import open_dataset
 from model.utils import synthetic
 from model.utils.errors import CifarnetError
+from model.utils.pixels import png
 from model.utils.root import ROOT
-from model.utils.synthetic import png
 from web.uploads import content_of
 
 PATIENCE = 10.0  # seconds that the gallery stays open for test images that are still being read

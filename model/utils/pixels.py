@@ -1,4 +1,6 @@
-"""Pixels of any depth and any colours -> 8-bit RGB."""
+"""Pixels of any depth and any colours -> 8-bit RGB; and RGB -> a PNG file."""
+
+import io
 
 import numpy as np
 from PIL import Image
@@ -94,3 +96,10 @@ def from_array(array: np.ndarray, name: str) -> Image.Image:
             "from 0 to 1."
         )
     return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """A picture, uint8 (H, W, 3), as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,10 +1,9 @@
 """Generated pictures of ten shapes, for trying everything out without a network or any data."""
 
-import io
-
 import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
-from PIL import Image as Picture
+
+from .pixels import png
 
 NAMES = (
     "disc", "ring", "square", "frame", "triangle",
@@ -72,10 +71,3 @@ def _inside(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         "crescent": lambda: (radius < 1) & (np.hypot(x - 0.45, y) > 0.75),
     }
     return shapes[name]()
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """A picture, uint8 (H, W, 3), as a PNG file."""
-    buffer = io.BytesIO()
-    Picture.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

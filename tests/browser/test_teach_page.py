@@ -12,7 +12,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from model.data import open_dataset
 from model.inference.classifier import Classifier
-from model.utils.synthetic import picture, png
+from model.utils.pixels import png
+from model.utils.synthetic import picture
 
 NewPage = Callable[..., Page]
 COUNT = 8
