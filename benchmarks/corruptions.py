@@ -135,7 +135,7 @@ def main() -> None:
         test = open_dataset(dataset_name(args), image_size=SIDE).splits["test"]
         split = spread(test, args.images)
     both = partial(both_views, classifier.logits)
-    result = measure(lambda x: both(x)[0], split.images, split.labels, args.seed)
+    result = measure(lambda x: both(x)[1], split.images, split.labels, args.seed)
     result["views"] = "the picture and its mirror image"
     for kind, row in result["kinds"].items():
         print(f"{kind:<20}", *(f"{share:6.1%}" for share in (row["mean"], *row["severities"])))

@@ -59,7 +59,7 @@ def main() -> None:
         curves[name] = torch.zeros(2, STEPS + 1, dtype=torch.float64)
         for x in tqdm(pixels.split(AT_ONCE), desc=name, leave=False):
             with torch.no_grad():
-                classes = both_views(network, x)[0].argmax(dim=1)  # (n,)
+                classes = both_views(network, x)[1].argmax(dim=1)  # (n,)
             heat = explain.attribution(network, x, classes, method)  # (n, S, S)
             curves[name] += scores(network, x, classes, heat, temperature) / len(pixels)
         deletion, insertion = (round(float(curve.mean()), 4) for curve in curves[name])
@@ -126,7 +126,7 @@ def scores(
     for step in range(STEPS + 1):
         first = rank < step / STEPS * blocks[0].numel()  # (n, 1, S, S)
         for row, mixed in enumerate((x.masked_fill(first, 0), torch.where(first, x, blurred))):
-            logits = both_views(network, mixed)[0].double()  # (n, C)
+            logits = both_views(network, mixed)[1].double()  # (n, C)
             probabilities = (logits / temperature).softmax(dim=1)  # (n, C)
             curves[row, step] = probabilities.gather(1, classes[:, None]).sum()
     return curves

@@ -27,11 +27,10 @@ from accelerate import Accelerator
 from matplotlib.figure import Figure
 
 from benchmarks._common import CIFAR10, options, write
-from benchmarks.speed import give_images, mean_and_spread
+from benchmarks.speed import give_images, mean_and_spread, six_views
 from model import augment
 from model.data import load_training_data, open_for_training
 from model.evaluation import style
-from model.inference.logits import six_views
 from model.recipe import RECIPES, DataOptions, Recipe
 from model.training import Trainer, build_trainer
 from model.utils.device import has_bf16
@@ -62,7 +61,7 @@ def ours(recipe: Recipe, dataset: str, compiled: bool) -> Run:
         # In half precision and on the clock, as the other program looks at its test images.
         network = trainer.ema_or_model.eval()
         with torch.no_grad(), accelerator.autocast():
-            logits = torch.cat([six_views(network, part)[2] for part in x.split(2000)])  # (N, C)
+            logits = torch.cat([six_views(network, part)[0] for part in x.split(2000)])  # (N, C)
         right = (logits.argmax(1) == test.labels).double().mean().item()  # waits for the GPU
         return time.perf_counter() - began, right
 
@@ -72,8 +71,8 @@ def ours(recipe: Recipe, dataset: str, compiled: bool) -> Run:
 def start_again(trainer: Trainer, recipe: Recipe, data: Any, accelerator: Accelerator) -> None:
     """Gives a trainer new weights where the old ones lie, as what was recorded knows no others."""
     fresh, values = build_trainer(recipe, data, accelerator).state()
-    for state in (state for one in trainer.optimizers for state in one.state.values()):
-        state["momentum_buffer"].zero_()
+    for kept in (kept for one in trainer.optimizers for kept in one.state.values()):
+        kept["momentum_buffer"].zero_()
     trainer.recipe, trainer.batches.seed = recipe, recipe.seed
     trainer.load_state(fresh, values)
 

@@ -49,7 +49,7 @@ def main() -> None:
     foreign = outliers(args.count, test)
 
     def look(images: Tensor) -> Tensor:
-        return predict(classifier.network, images, both_views)[0]  # (N, C)
+        return predict(classifier.network, images, both_views)[1]  # (N, C)
 
     inside, unseen = look(test), look(held_back)
     seen = {

@@ -5,10 +5,10 @@
 
 Ours are whole commands on all training images (`--val-size 0`), from start to saved model, without
 the imports; the look at the test images comes after that. The other program, moved to the CPU as it
-stands (channels_last, not compiled), runs a few steps before each of our runs, in half precision as
-its authors do where the processor has units for bfloat16, and in float32; the median times its 200
-steps is its time, and the faster kind is the baseline. Nothing else should run beside them. Runs
-that are done are not repeated, so that the command can be given again. Writes speed.json and
+stands (channels_last, not compiled), runs a few steps before each of our runs, in bfloat16, where
+its authors have float16, if the processor has units for it, and in float32; the median times its
+200 steps is its time, and the faster kind is the baseline. Nothing else should run beside them.
+Runs that are done are not repeated, so that the command can be given again. Writes speed.json and
 speed.png in benchmarks/results; `python -m model.hub.release` takes them into README.md.
 """
 
@@ -26,11 +26,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
+from torch import Tensor, nn
 
 from benchmarks._common import CIFAR10, ROOT, options, timed, today, where, write
 from model.data import open_dataset
 from model.evaluation import style
+from model.hub import from_pretrained
+from model.inference.logits import predict
 from model.recipe import RECIPES, Recipe
 from model.utils import files
 from model.utils.device import has_bf16
@@ -56,7 +60,7 @@ MOVES = (  # what makes the program run on a CPU, a few steps long
     ('    model.compile(mode="max-autotune")\n', ""),
     ('    main("warmup", model)\n', ""),
 )
-KINDS = {  # of numbers, and how the program is told; float16 is none that CPUs compute in
+KINDS = {  # of numbers, and how the program is told: few CPUs compute in its authors' float16
     "bfloat16": ((".half()", ".bfloat16()"),),
     "float32": ((".half()", ".float()"), ("G.bfloat16()", "G.float()")),
 }
@@ -94,6 +98,26 @@ def give_images(name: str, folder: Path) -> None:
         torch.save(content, folder / "cifar10" / f"{split}.pt")
 
 
+def six_views(run: nn.Module, x: Tensor) -> tuple[Tensor]:
+    """Test-time augmentation, as airbench does it (Jordan 2024, arXiv:2404.00498).
+
+    Args:
+        run: The network.
+        x: Normalised images (n, 3, S, S).
+
+    Returns:
+        The mean of six logits (n, C): the image and its mirror image count 1/4 each, and both
+        shifted by one pixel up and left, and down and right, with a reflected border, 1/8 each.
+    """
+    both = run(x) + run(x.flip(-1))  # (n, C)
+    padded = F.pad(x, (1, 1, 1, 1), mode="reflect")  # (n, 3, S + 2, S + 2)
+    shifted = torch.zeros_like(both)
+    for view in (padded[..., :-2, :-2], padded[..., 2:, 2:]):
+        view = view.contiguous(memory_format=torch.channels_last)  # (n, 3, S, S)
+        shifted += run(view) + run(view.flip(-1))
+    return (both / 4 + shifted / 8,)
+
+
 def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
     """One run of train.py: seconds to the saved model and to the end, and what it reached."""
     output = folder / f"{recipe}-seed{seed}"
@@ -111,13 +135,15 @@ def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
         sys.exit(f"train.py ended with {process.returncode}")
     results = files.read_json(output / "results.json")
     training = results["training"]
+    test = open_dataset(dataset).splits["test"].load()
+    logits = predict(from_pretrained(output), test.images, six_views)[0]  # (N, C)
     return {
         "seed": seed,
         "seconds": saved,
         "whole_seconds": whole,
         "training_seconds": training["seconds"],
         "accuracy": results["test"]["plain"]["accuracy"],
-        "accuracy_tta": results["test"]["tta"]["accuracy"],
+        "accuracy_tta": (logits.argmax(1) == test.labels).double().mean().item(),
         "peak_memory_mib": training["peak_memory_mib"],
         "fingerprint": results["dataset"]["fingerprint"],
         "resolved": training["recipe"] | {"seed": None},
@@ -126,8 +152,17 @@ def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def is_current(run: dict[str, Any], recipe: str) -> bool:
-    """Whether a run was made by the recipe as it is today."""
+def kinds_of(program: str) -> tuple[str, ...]:
+    """The kinds of numbers that the other program, if there is one, is timed in here."""
+    if not program:
+        return ()
+    return tuple(KINDS) if has_bf16(torch.device("cpu")) else ("float32",)
+
+
+def is_current(run: dict[str, Any], recipe: str, kinds: tuple[str, ...]) -> bool:
+    """Whether a run was made by the recipe as it is today, beside the same kinds."""
+    if tuple(run["peer_steps"]) != kinds:
+        return False
     made = Recipe.from_dict(run["resolved"] | {"seed": 0})  # also before some fields existed
     own: Any = {"val_size": made.val_size, "mixed_precision": made.mixed_precision}
     return made == dataclasses.replace(RECIPES[recipe], **own)
@@ -175,40 +210,48 @@ def main() -> None:
         peer=("", "airbench94_muon.py; without it ours alone"),
         peer_steps=(4, "before each run of ours"),
     )
+    kinds = kinds_of(args.peer)
     written = args.output / "speed.json"
     known = files.read_json(written)["runs"] if written.is_file() else {}
-    runs = {name: [run for run in known.get(name, []) if is_current(run, name)] for name in RECIPES}
+    runs = {
+        name: [run for run in known.get(name, []) if is_current(run, name, kinds)]
+        for name in RECIPES
+    }
     asked = itertools.product(args.seeds, args.recipes)
     missing = [(n, name) for n, name in asked if n not in {run["seed"] for run in runs[name]}]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if args.peer and missing:
             give_images(args.dataset, folder)
-        kinds = list(KINDS if has_bf16(torch.device("cpu")) else ["float32"]) if args.peer else []
         for seed, recipe in missing:
             steps = {k: peer_steps(Path(args.peer), folder, k, args.peer_steps) for k in kinds}
-            run = ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps}
-            if steps:
-                fastest = min(map(statistics.median, steps.values()))
-                run["share_of_peer"] = run["seconds"] / (PEER_STEPS * fastest)
-            runs[recipe].append(run)
+            runs[recipe].append(ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps})
             publish(args, runs)
+            run = runs[recipe][-1]
             print(recipe, {key: run[key] for key in run if key != "resolved"}, flush=True)
     publish(args, runs)  # also where nothing was missing: the plot may have changed
 
 
 def publish(args: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -> None:
     """Saves all runs, their means and the plot."""
-    runs = {name: found for name, found in runs.items() if found}
-    steps = [run["peer_steps"] for found in runs.values() for run in found]
+    result = summary({name: found for name, found in runs.items() if found})
+    write(args, "speed", result, lambda: draw(result))
+
+
+def summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Means over runs, and their shares of the time of the other program's faster kind."""
+    every = [run for found in runs.values() for run in found]
     kinds = {
-        kind: PEER_STEPS * statistics.median([s for each in steps for s in each.get(kind, [])])
-        for kind in KINDS
-        if any(kind in each for each in steps)
+        kind: PEER_STEPS * statistics.median([s for run in every for s in run["peer_steps"][kind]])
+        for kind in (every[0]["peer_steps"] if every else ())
     }
-    fastest = min(kinds, key=lambda kind: kinds[kind], default="")
-    result = {
-        "peer": f"airbench94_muon, {fastest}, not compiled",
+    fastest = min(kinds, key=lambda kind: kinds[kind], default=None)
+    for run in every if fastest else ():  # against the steps just before
+        run["share_of_peer"] = run["seconds"] / (
+            PEER_STEPS * statistics.median(run["peer_steps"][fastest])
+        )
+    return {
+        "peer": fastest and f"airbench94_muon, {fastest}, not compiled",
         "peer_accuracy": PEER_ACCURACY,
         "peer_seconds": kinds.get(fastest),
         "peer_kinds": kinds,
@@ -220,7 +263,6 @@ def publish(args: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -> 
         },
         "runs": runs,
     }
-    write(args, "speed", result, lambda: draw(result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What to tell somebody whose training stopped."""
+"""What to tell somebody whose training stopped, or ended."""
 
 import re
 import shlex

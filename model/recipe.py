@@ -30,7 +30,7 @@ class DataOptions:
     max_bad_images: int = 0
     """Images of each split that may be left out because they cannot be decoded."""
     outliers: str | None = None
-    """A dataset of pictures of none of the classes; None trains without."""
+    """A dataset of pictures of none of the classes, see `data.load_outliers`; None: without."""
     init_from: str | None = None
     """A saved model whose weights training begins with; None begins with new ones."""
 

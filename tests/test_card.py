@@ -53,30 +53,27 @@ def test_front_matter(results: dict[str, Any]) -> None:
     assert entry["task"]["type"] == "image-classification"
     assert entry["dataset"]["type"] == "some-owner/three_kinds"
     assert entry["dataset"]["split"] == "test"
-    plain, averaged, served = (results["test"][v] for v in ("plain", "tta", "calibrated"))
+    plain, served = (results["test"][v] for v in ("plain", "calibrated"))
     assert [(metric["type"], metric["value"]) for metric in entry["metrics"]] == [
         ("accuracy", plain["accuracy"]),
-        ("accuracy", averaged["accuracy"]),
         ("f1", plain["f1_macro"]),
         ("ece", plain["ece"]),
         ("accuracy", served["accuracy"]),
         ("ece", served["ece"]),
     ]
-    assert len(card.data.eval_results) == 6  # the hub's own reader understands it
+    assert len(card.data.eval_results) == 5  # the hub's own reader understands it
 
 
 # Where a number stands in results.json, another one for that place, and how the card shows it.
 SHOWN: list[tuple[str, Any, str]] = [
     ("test plain accuracy", 0.123456, "**12.35%**"),
     ("test calibrated count", 12, "69.9% to 99.6%"),
-    ("test tta accuracy", 0.234567, "23.46%"),
-    ("test calibrated accuracy", 0.234567, "(23.46% as `Classifier` answers"),
+    ("test calibrated accuracy", 0.234567, "23.46% as `Classifier` answers"),
     ("test plain top5_accuracy", 0.345678, "34.57%"),
     ("test plain ece", 0.012345, "1.23%"),
     ("test plain nll", 1.234567, "1.2346"),
     ("test plain f1_macro", 0.456789, "0.4568"),
     ("validation plain accuracy", 0.345612, "34.56%"),
-    ("validation tta accuracy", 0.345112, "34.51%"),
     ("model parameters", 1234567, "1,234,567"),
     ("model multiply_adds", 7654321, "7,654,321"),
     ("model architecture", "cifarnet_other", "# cifarnet_other on some-owner/three_kinds"),
@@ -182,8 +179,8 @@ def add_classes(results: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "there", "gone"),
     [
-        (lambda r: r.update(validation=None), "|  | test | test, averaged", "| validation"),
-        (lambda r: r["test"].pop("calibrated"), "six views of each, after", "Classifier` answers,"),
+        (lambda r: r.update(validation=None), "|  | test | test, as", "| validation"),
+        (lambda r: r["test"].pop("calibrated"), "), after training on", "Classifier` answers,"),
         (leave_out, "| processes | 1 |", "None"),
         (leave_out, "energy", "peak memory"),
         (lambda r: r["test"]["plain"].update(most_confused=[]), "named correctly", "taken for"),
@@ -209,6 +206,8 @@ def test_it_says_what_else_was_learned_from(results: dict[str, Any]) -> None:
     text = " ".join(model_card(results, config).split())
     assert "It went on from the default weights of cifarnet." in text
     assert "pictures of something else it learned what it does not know (synthetic)" in text
+    config["cifarnet"]["data"]["outliers"] = "strangers"
+    assert "not know (strangers, and generated shapes)" in model_card(results, config)
 
 
 def test_a_model_that_can_answer_none_says_so(results: dict[str, Any]) -> None:

@@ -11,11 +11,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 import model  # noqa: F401  (registers the networks)
+from benchmarks.speed import six_views
 from model.data import LabelledImages
 from model.evaluation.report import evaluate_split, report
 from model.inference import logits as logits_module
 from model.inference.calibration import Calibration
-from model.inference.logits import both_views, predict, predict_logits, six_views
+from model.inference.logits import both_views, predict, predict_logits
 from model.utils.errors import DataError, WeightsError
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -66,18 +67,17 @@ def make_split(n: int, classes: int = 3) -> LabelledImages:
     return LabelledImages(images=some_images(n), labels=labels, indices=torch.arange(n) * 10 + 3)
 
 
-def test_plain_logits_and_those_of_six_views_follow_the_definition() -> None:
+def test_logits_of_one_two_and_six_views_follow_the_definition() -> None:
     network, images = Patchwork(), some_images(7)
-    plain, mirrored, averaged = predict(network, images, six_views)
+    plain, mirrored = predict(network, images, both_views)
+    (averaged,) = predict(network, images, six_views)
     assert plain.dtype == torch.float32
     assert plain.device.type == "cpu"
-    assert torch.equal(plain, predict_logits(network, images))
+    torch.testing.assert_close(plain, predict_logits(network, images))
     expected, flipped = by_hand(network, images), by_hand(network, images.flip(-1))
     torch.testing.assert_close(plain.double(), expected, rtol=1e-4, atol=1e-5)
     both = (expected + flipped) / 2
     torch.testing.assert_close(mirrored.double(), both, rtol=1e-4, atol=1e-5)
-    (two,) = predict(network, images, both_views)
-    torch.testing.assert_close(two.double(), both, rtol=1e-4, atol=1e-5)
     views = both / 2
     for by in (1, -1):
         for view in (shift(images, by), shift(images, by).flip(-1)):
@@ -89,7 +89,7 @@ def test_the_network_is_left_as_it_was() -> None:
     network = Patchwork().train()
     network.norm.eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    predict(network, some_images(4), six_views)
+    predict(network, some_images(4), both_views)
     assert network.training
     assert network.drop.training
     assert not network.norm.training
@@ -172,12 +172,11 @@ def test_labels_that_do_not_fit_are_refused(labels: Tensor, names: list[str], me
         report(P.log()[: len(labels)], labels, names)
 
 
-def test_evaluate_split_reports_both_ways() -> None:
+def test_evaluate_split_reports_a_single_look() -> None:
     network, split = Patchwork(), make_split(30)
     reports = evaluate_split(network, split, NAMES)
-    plain, _, averaged = predict(network, split.images, six_views)
-    for name, logits in (("plain", plain), ("tta", averaged)):
-        assert reports[name] == report(logits, split.labels, NAMES, split.indices)
+    plain = predict(network, split.images, both_views)[0]
+    assert reports == {"plain": report(plain, split.labels, NAMES, split.indices)}
     assert reports["plain"]["confident_mistakes"][0]["index"] % 10 == 3
 
 

@@ -54,7 +54,7 @@ def make_results(classes: int = 10) -> dict[str, Any]:
     plain = make_report(classes)
     return {
         "dataset": {"label_names": names_of(classes)},
-        "test": {"plain": plain, "tta": plain, "calibrated": plain},
+        "test": {"plain": plain, "calibrated": plain},
         "training": make_training(4),
     }
 

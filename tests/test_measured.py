@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import reliability
+import pytest
+
+from benchmarks import reliability, speed
 from benchmarks._common import ROOT
 from model.hub import release
 
@@ -37,7 +39,7 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
     }
     text, table = told(tmp_path, speed=content)["recipes"].split("\n\n")
     assert "on 2 cores of Some CPU" in text
-    assert "(bfloat16)" in text
+    assert "Ours compute in bfloat16." in text
     assert table.splitlines()[2:] == [
         "| `quick` | 88.00% | 90.00% ± 0.11 | 85 ± 8 | not measured | 900 MiB | 3 |",
         "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 ± 8 | 1/2.5 | 2,101 MiB | 3 |",
@@ -50,6 +52,22 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
     gpu = {"recipe": "quick", "gpu": "Some GPU", "programs": {"quick": trained}}
     last = told(tmp_path, gpu=gpu)["recipes"].split("\n\n")[-1]
     assert last.startswith("On one Some GPU, `quick` trains in 2.35 s to 94.00%\n")
+
+
+def test_shares_are_of_the_faster_kind_just_before_each_run() -> None:
+    row = {"accuracy": 0.9, "accuracy_tta": 0.91, "peak_memory_mib": None}
+    runs = [
+        row | {"seconds": 300.0, "peer_steps": {"bfloat16": [3.0, 2.0, 9.0], "float32": [6.0]}},
+        row | {"seconds": 330.0, "peer_steps": {"bfloat16": [5.5], "float32": [5.0]}},
+    ]
+    found = speed.summary({"quick": runs})
+    assert found["peer_kinds"] == {"bfloat16": 200 * 4.25, "float32": 200 * 5.5}
+    assert found["peer"] == "airbench94_muon, bfloat16, not compiled"
+    assert [run["share_of_peer"] for run in runs] == [0.5, 0.3]
+    assert found["recipes"]["quick"]["share_of_peer"] == pytest.approx(0.4)
+    alone = speed.summary({"quick": [row | {"seconds": 300.0, "peer_steps": {}}]})
+    assert (alone["peer"], alone["peer_seconds"]) == (None, None)
+    assert alone["recipes"]["quick"]["share_of_peer"] is None
 
 
 def test_sentences_of_what_was_measured_and_no_others(tmp_path: Path) -> None:

@@ -153,11 +153,11 @@ def test_the_default_weights_were_trained_by_the_recipe_that_readme_names() -> N
     assert is_recipe(used, "release")
 
 
-@pytest.mark.parametrize(("name", "seeds"), [("flash", 3), ("default", 3), ("long", 3)])
-def test_the_recipes_accuracy_is_the_mean_of_its_runs(name: str, seeds: int) -> None:
+@pytest.mark.parametrize("name", ["flash", "default"])
+def test_the_recipes_accuracy_is_the_mean_of_its_runs(name: str) -> None:
     runs = json.loads((ROOT / "benchmarks/results/speed.json").read_text())["runs"][name]
     accuracies = [run["accuracy_tta"] for run in runs]
-    assert len({run["seed"] for run in runs}) == len(runs) >= seeds
+    assert len({run["seed"] for run in runs}) == len(runs) >= 3
     assert f"| `{name}` | {100 * sum(accuracies) / len(accuracies):.2f}%" in TEXT
     for run in runs:
         assert is_recipe(run["resolved"], name), "of an older recipe"

@@ -41,7 +41,7 @@ def test_command_line_reproduces_results(
     printed = capsys.readouterr().out
     assert "identical to results.json" in printed
     saved = files.read_json(trained / "results.json")
-    for view in ("plain", "tta", "calibrated"):
+    for view in ("plain", "calibrated"):
         assert f"{saved[split][view]['accuracy']:.2%}" in printed
         assert f"{saved[split][view]['ece']:.2%}" in printed
     for name in saved["dataset"]["label_names"]:

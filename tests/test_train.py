@@ -44,13 +44,14 @@ def test_a_run_prints_epochs_and_a_table(trained: Path) -> None:
     assert len(epochs) == 3
     assert all(word in epochs[0] for word in ("train loss", "validation loss", "accuracy", " s"))
     text = "\n".join(lines)
-    for row in ("test accuracy", "95% interval", "test-time augmentation", "calibration error"):
+    for row in ("test accuracy", "95% interval", "calibration error"):
         assert row in text
     calibrated = json.loads((trained / "results.json").read_text())["test"]["calibrated"]
     assert re.search(rf"as the classifier answers +{calibrated['accuracy']:.2%}\n", text)
     assert re.search(rf"once calibrated +{calibrated['ece']:.2%}\n", text)
     assert lines[-3] == f"Saved in {trained}"
     assert lines[-2] == f"Ask it: python -m model PICTURE --model {trained}"
+    assert lines[-1] == f"or on a page: python app.py --model {trained}"
 
 
 def test_results_and_log_say_what_happened(trained: Path) -> None:

@@ -36,7 +36,7 @@ def split_of(results: Results) -> str:
 
 
 def report_of(results: Results) -> dict[str, Any]:
-    """Numbers of that split, without test-time augmentation."""
+    """Numbers of that split, at a single look."""
     report: dict[str, Any] = results[split_of(results)]["plain"]
     return report
 

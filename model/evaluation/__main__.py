@@ -60,7 +60,8 @@ def compare(
     elif not saved.get(split):
         reason = f"results.json has no numbers of the {split} split"
     else:
-        differences = _differences(split, reports, saved[split])
+        told = {name: saved[split].get(name) for name in reports}  # older ones tell of more looks
+        differences = _differences(split, reports, told)
     status = "impossible" if reason else "different" if differences else "identical"
     return {"status": status, "reason": reason, "differences": differences}
 
@@ -173,8 +174,8 @@ def _differences(path: str, here: Any, there: Any) -> list[str]:
 
 
 def table(title: str, reports: dict[str, Any]) -> str:
-    """Reports as text: the main numbers, then each class without test-time augmentation."""
-    columns = {"plain": "plain", "tta": "with TTA", "calibrated": "calibrated"}
+    """Reports as text: the main numbers, then each class at a single look."""
+    columns = {"plain": "plain", "calibrated": "calibrated"}
     shown = [reports[name] for name in columns if name in reports]
     plain = reports["plain"]
     heads = [columns[name] for name in columns if name in reports]

@@ -37,7 +37,7 @@ MOST_ROWS = 100  # classes that have room for their names
 def write_figures(directory: str | Path, results: dict[str, Any]) -> list[Path]:
     """Draws what results.json holds into `directory`/figures, each file complete or not at all.
 
-    The numbers are those without test-time augmentation, of the test split if it is there.
+    The numbers are those of a single look, of the test split if it is there.
 
     Args:
         directory: Exists; its folder `figures` is made.

@@ -81,14 +81,14 @@ def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | Non
     if data.validation is None or len(data.validation.labels) == 0:
         return None
     images = data.validation.images  # (N, 3, S, S)
-    logits = predict(network, images, both_views)[0]  # (N, C)
+    logits = predict(network, images, both_views)[1]  # (N, C)
     # As photographs might be, whatever the recipe trained for: people will bring some. Of few
     # images, each in many ways.
     shares = distort.shares_of(RECIPES["robust"])
     random = torch.Generator(images.device).manual_seed(0)
     copies = images.repeat(-(-DISTORTED // len(images)), 1, 1, 1)  # (k * N, 3, S, S)
     parts = [distort.distort(part, shares, random).round().byte() for part in copies.split(1000)]
-    worse = predict(network, torch.cat(parts), both_views)[0]  # (k * N, C)
+    worse = predict(network, torch.cat(parts), both_views)[1]  # (k * N, C)
     return Calibration.fit(logits, data.validation.labels.cpu(), worse)
 
 
@@ -151,17 +151,16 @@ def _began_with(model: str) -> str:
 
 def summary(results: dict[str, Any]) -> str:
     """The short table a run ends with."""
-    plain, averaged = results["test"]["plain"], results["test"]["tta"]
+    plain = results["test"]["plain"]
     classes = plain["per_class"]
     low, high = interval(plain["accuracy"], plain["count"])
     bounds = f"95% interval {low:.1%} to {high:.1%}, of {plain['count']:,} images"
     rows = [
         ("test accuracy", f"{plain['accuracy']:.2%}  ({bounds})"),
-        ("  with test-time augmentation", f"{averaged['accuracy']:.2%}"),
         ("calibration error", f"{plain['ece']:.2%}"),
     ]
     if calibrated := results["test"].get("calibrated"):
-        rows.insert(2, ("  as the classifier answers", f"{calibrated['accuracy']:.2%}"))
+        rows.insert(1, ("  as the classifier answers", f"{calibrated['accuracy']:.2%}"))
         rows.append(("  once calibrated", f"{calibrated['ece']:.2%}"))
     if stands_out(classes.values()):
         worst = min(classes, key=lambda name: classes[name]["recall"])

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..data import ImageDataset, LabelledImages
 from ..inference.calibration import Calibration
-from ..inference.logits import Progress, predict, six_views
+from ..inference.logits import Progress, both_views, predict
 from ..utils.errors import DataError
 from ..utils.machine import machine, versions
 from .confusion import confusions
@@ -29,7 +29,7 @@ def evaluate_split(
     calibration: Calibration | None = None,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Reports on a network over a split, with and without test-time augmentation.
+    """Reports on a network over a split, at a single look and as a classifier answers.
 
     Args:
         network: On any device, in any mode; its `pretrained_cfg` holds mean and std.
@@ -40,25 +40,29 @@ def evaluate_split(
         progress: Called with the number of images just done.
 
     Returns:
-        {"plain": REPORT, "tta": REPORT}, each as `report` makes it, and with a calibration
-        "calibrated": the report on a classifier's answers, from the mean logits of image and mirror
-        image. Its key "confident" holds the share of confident answers and how many of those are
-        right, whether or not they are called "none".
+        {"plain": REPORT}, as `report` makes it, and with a calibration "calibrated": the report on
+        a classifier's answers, from the mean logits of image and mirror image. Its key "confident"
+        holds the share of confident answers and how many of those are right, whether or not they
+        are called "none".
 
     Raises:
         DataError: If there are no images, or the labels do not fit the network.
         WeightsError: If a logit is not finite.
     """
     parts = [
-        (*predict(network, part.images, six_views, progress), part.labels.cpu(), part.indices.cpu())
+        (
+            *predict(network, part.images, both_views, progress),
+            part.labels.cpu(),
+            part.indices.cpu(),
+        )
         for part in ([split] if isinstance(split, LabelledImages) else split)
     ]
     if not parts:
         raise DataError("There are no images to evaluate; check the split's name and size.")
-    plain, mirrored, averaged, labels, rows = map(torch.cat, zip(*parts, strict=True))
-    answers = {"plain": plain, "tta": averaged}  # logits, (N, C) each
+    plain, mean, labels, rows = map(torch.cat, zip(*parts, strict=True))
+    answers = {"plain": plain}  # logits, (N, C)
     if calibration:
-        answers["calibrated"] = mirrored.double() / calibration.temperature
+        answers["calibrated"] = mean.double() / calibration.temperature
     found = {name: report(values, labels, label_names, rows) for name, values in answers.items()}
     if calibration:
         sure = _confident(answers["calibrated"], labels, calibration.confident)

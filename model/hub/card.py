@@ -119,7 +119,6 @@ def front_matter(results: dict[str, Any]) -> ModelCardData:
     dataset, known, test = results["dataset"]["name"], hub_id(results), results["test"]
     measured = [
         ("accuracy", "Accuracy", test["plain"]["accuracy"]),
-        ("accuracy", "Accuracy with test-time augmentation", test["tta"]["accuracy"]),
         ("f1", "Macro F1", test["plain"]["f1_macro"]),
         ("ece", "Expected calibration error (15 bins)", test["plain"]["ece"]),
     ]

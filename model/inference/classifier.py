@@ -257,7 +257,7 @@ class Classifier:
         for start in range(0, len(squares), BATCH_SIZE):
             some = squares[start : start + BATCH_SIZE]
             x = self._normalized(torch.stack([self._crop(*one) for one in some]))  # (N, 3, S, S)
-            logits.append(both_views(self._fast, x)[0].cpu())  # (N, C)
+            logits.append(both_views(self._fast, x)[1].cpu())  # (N, C)
         counts = [len(boxes) for _, boxes in asked]
         found = []
         for (_, boxes), seen in zip(asked, torch.cat(logits).split(counts), strict=True):  # (k, C)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..augment import normalize
@@ -33,7 +32,7 @@ def predict(
     Args:
         network: On any device, in any mode; its `pretrained_cfg` holds mean and std.
         images: uint8 (N, 3, S, S).
-        answer: Such as `six_views` or `both_views`.
+        answer: Such as `both_views`.
         progress: Called with the number of images just done, such as a tqdm bar's `update`.
 
     Returns:
@@ -60,32 +59,15 @@ def predict(
     return found
 
 
-def both_views(run: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor]:
-    """The mean of the logits of images and their mirror images, (n, C), from (n, 3, S, S)."""
-    logits = run(torch.cat((x, x.flip(-1)))).float()  # (2 n, C)
-    return (logits.unflatten(0, (2, -1)).mean(0),)  # (n, C)
-
-
-def six_views(run: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Test-time augmentation, as airbench does it (Jordan 2024, arXiv:2404.00498).
+def both_views(run: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits of images, and their mean with those of the mirror images, (n, C) each.
 
     Args:
         run: The network.
         x: Normalised images (n, 3, S, S).
-
-    Returns:
-        Logits (n, C) of the image alone; the mean with its mirror image; and the mean of six views,
-        in which these two count 1/4 each, and both shifted by one pixel up and left, and down and
-        right, with a reflected border, 1/8 each.
     """
-    plain = run(x)  # (n, C)
-    padded = F.pad(x, (1, 1, 1, 1), mode="reflect")  # (n, 3, S + 2, S + 2)
-    shifted = torch.zeros_like(plain)
-    for view in (padded[..., :-2, :-2], padded[..., 2:, 2:]):
-        view = view.contiguous(memory_format=torch.channels_last)  # (n, 3, S, S)
-        shifted += run(view) + run(view.flip(-1))
-    both = plain + run(x.flip(-1))  # (n, C)
-    return plain, both / 2, both / 4 + shifted / 8
+    logits = run(torch.cat((x, x.flip(-1)))).float().unflatten(0, (2, -1))  # (2, n, C)
+    return logits[0], logits.mean(0)
 
 
 @contextlib.contextmanager
