@@ -242,25 +242,25 @@ PHOTOGRAPHS: dict[str, Any] = GENTLE | dict(
 # Coarse shapes are learned first, and small images cost a fraction (progressive resizing).
 SMALL_FIRST = ((0.5, 0.625), (0.8, 0.75), (1.0, 1.0))
 
-# Accuracy over six views of the test images and time from start to saved model, on 2 cores with
-# bfloat16 units (benchmarks/results/speed.json).
+# Accuracy over six views of the test images and time from start to saved model, on 2 slow cores
+# with bfloat16 units (benchmarks/results/speed.json).
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        # 94.1 %, 6 minutes.
+        # 94.2 %, 12 minutes.
         Recipe(),
-        # 88.1 %, 43 seconds: a small network on small pictures, for impatient people and tests.
+        # 89.9 %, 140 seconds: a small network on small pictures, for impatient people and tests.
         Recipe(
             "flash",
             "cifarnet_nano",
             epochs=10,
             **GENTLE | dict(learning_rate=0.16, resolution=SMALL_FIRST),
         ),
-        # 95.1 %, 22 minutes.
+        # 95.1 %, nearly four times as long as default.
         Recipe("long", "cifarnet_base", epochs=13, resolution=((0.4, 0.75), (1.0, 1.0))),
         # For photographs, best with --outliers.
         Recipe("robust", epochs=16, **PHOTOGRAPHS),
-        # The default weights, with CIFAR-100 as --outliers: 79 seconds on a GPU. Patches of other
+        # The default weights, with CIFAR-100 as --outliers: minutes on a GPU. Patches of other
         # images pay in so many epochs, and cost accuracy in few.
         Recipe(
             "release",

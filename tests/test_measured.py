@@ -39,7 +39,7 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
     }
     text, table = told(tmp_path, speed=content)["recipes"].split("\n\n")
     assert "on 2 cores of Some CPU" in text
-    assert "Ours compute in bfloat16." in text
+    assert "to the saved model, in bfloat16." in text
     assert table.splitlines()[2:] == [
         "| `quick` | 88.00% | 90.00% ± 0.11 | 85 ± 8 | not measured | 900 MiB | 3 |",
         "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 ± 8 | 1/2.5 | 2,101 MiB | 3 |",
