@@ -165,7 +165,7 @@ def draw(found: dict[str, dict[str, Any]]) -> Figure:
         colour, size, alpha = (style.BLUE, 9, 1) if name == METHOD else (style.RUST, 6, 0.6)
         how: Any = {"color": colour, "markersize": size, "alpha": alpha}
         axes.plot(values, [*row["kinds"]], mark, label=f"{name} ({row['mean_auroc']:.3f})", **how)
-    axes.set(xlabel="AUROC", xlim=(None, 1.01))
+    axes.set(xlabel="AUROC", xlim=(None, 1.002))
     axes.invert_yaxis()
     style.legend_above(axes)
     return figure

@@ -10,7 +10,7 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from ..network import CifarNet, PooledConv, pad_for_pooling
 
-TOLERANCE = 1e-3  # of logits; reordered sums differ by about 1e-6
+TOLERANCE = 1e-3  # of the largest logit; reordered sums differ by about 1e-6 of it
 
 
 def optimize_for_inference(network: nn.Module) -> nn.Module:
@@ -106,4 +106,6 @@ def _agree(one: CifarNet, other: CifarNet) -> bool:
     card: Any = one.pretrained_cfg
     shape = (2, one.in_chans, *card["input_size"][1:])
     x = torch.linspace(-1, 1, math.prod(shape)).view(shape)  # (2, C, S, S)
-    return torch.allclose(one(x), other(x), atol=TOLERANCE)
+    wanted = other(x)  # (2, num_classes)
+    worst = (one(x) - wanted).abs().max()
+    return bool(worst <= TOLERANCE * wanted.abs().max().clamp(min=1))  # NaN is not
