@@ -68,10 +68,15 @@ def strangers(dataset: ImageDataset) -> list[np.ndarray]:
     return list(split.load(rows).images.permute(0, 2, 3, 1).numpy())
 
 
-def learned(data: Path, run: Path, seed: int, strange: list[np.ndarray], *more: str) -> Scores:
-    """Trains as a user would, by train.py, and asks the classifier that comes out."""
+def train_by_command(data: Path, run: Path, seed: int, *more: str) -> None:
+    """Trains as a user would."""
     with contextlib.redirect_stdout(io.StringIO()):
         train.main(["--dataset", str(data), "--output", str(run), "--seed", str(seed), *more])
+
+
+def learned(data: Path, run: Path, seed: int, strange: list[np.ndarray], *more: str) -> Scores:
+    """Trains, and asks the classifier that comes out."""
+    train_by_command(data, run, seed, *more)
     results = files.read_json(run / "results.json")
     answers = results["test"]["calibrated"]
     classify = Classifier.from_pretrained(run)

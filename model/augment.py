@@ -118,6 +118,33 @@ def cutmix(
     return torch.cat((mixed, images[count:])), torch.cat((told, targets[count:]))
 
 
+def jigsaw(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Cuts pictures into squares and shuffles those: of real parts, a picture of nothing.
+
+    A third of the pictures each has 2 x 2, 4 x 4 and 8 x 8 pieces; a margin that makes no whole
+    piece stays. Hendrycks et al. tell such pictures from known ones, arXiv:1812.04606.
+
+    Args:
+        images: (N, C, H, W), any type.
+        generator: Source of chance, on the images' device.
+
+    Returns:
+        (N, C, H, W).
+    """
+    done = []
+    for part, n in zip(images.tensor_split(3), (2, 4, 8), strict=True):
+        order = torch.rand(len(part), n * n, generator=generator, device=part.device).argsort(1)
+        high, wide = part.shape[2] // n, part.shape[3] // n  # of a piece
+        pieces = part[:, :, : n * high, : n * wide].unflatten(2, (n, high)).unflatten(4, (n, wide))
+        pieces = pieces.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)  # (N / 3, n n, C, high, wide)
+        pieces = pieces[torch.arange(len(part), device=part.device)[:, None], order]
+        pieces = pieces.unflatten(1, (n, n)).permute(0, 3, 1, 4, 2, 5)  # (N/3, C, n, high, n, wide)
+        part = part.clone()
+        part[:, :, : n * high, : n * wide] = pieces.flatten(4).flatten(2, 3)
+        done.append(part)
+    return torch.cat(done)  # (N, C, H, W)
+
+
 def resize(images: Tensor, size: int) -> Tensor:
     """Scales float pictures to (N, C, size, size), antialiased; early steps can be small."""
     if images.shape[-1] == size:

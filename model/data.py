@@ -19,7 +19,7 @@ from .utils.errors import ConfigError, DataError
 from .utils.files import public_name
 from .utils.shards import ImageDataset, LabelledImages, Progress, Row, ShardedSplit
 from .utils.streams import Found, find_classes, find_columns, find_streams
-from .utils.synthetic import synthetic
+from .utils.synthetic import SIZES, noise, synthetic
 
 SAMPLE = 10_000  # training images that statistics come from where not all of them are in memory
 WHITENING_SAMPLE = 5_000
@@ -430,13 +430,12 @@ HELD_OUT = frozenset(
 )
 
 
-def load_outliers(
-    name: str, known: Sequence[str], image_size: int, device: torch.device
-) -> Tensor | None:
+def load_outliers(name: str, known: Sequence[str], image_size: int, device: torch.device) -> Tensor:
     """Reads pictures of none of the classes into memory.
 
     Beside those of a dataset stand generated shapes, at most a fifth as many: a network that
-    learned from photographs alone takes more drawings for its classes (benchmarks/NOTES.md).
+    learned from photographs alone takes more drawings for its classes (benchmarks/NOTES.md). Where
+    generated shapes were named themselves, noise stands beside them.
 
     Args:
         name: Of a dataset, see `open_dataset`.
@@ -447,7 +446,7 @@ def load_outliers(
 
     Returns:
         uint8 (M, 3, S, S); of more than `MOST_OUTLIERS` of the dataset, as many that are evenly
-        spread. None where generated shapes alone were named, and are all classes themselves.
+        spread.
 
     Raises:
         DataError: If no picture of another class is there.
@@ -466,7 +465,8 @@ def load_outliers(
 
     found = some(name, MOST_OUTLIERS)
     if name == SYNTHETIC:
-        return found if len(found) else None
+        drawn = torch.from_numpy(noise(SIZES["train"], image_size)).to(device)  # (4000, 3, S, S)
+        return torch.cat((found, drawn))
     if not len(found):
         raise DataError(f"{name} (--outliers) has no picture of another class; name another one.")
     return torch.cat((found, some(SYNTHETIC, len(found) // 5)))  # (M, 3, S, S)

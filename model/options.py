@@ -284,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
         "--outliers",
         metavar="DIR_OR_ID",
         help="a dataset of pictures of none of the classes, to learn from them, and from generated "
-        f"shapes, what is strange (default: no; with few images {SYNTHETIC}, the shapes alone); "
+        f"shapes, what is strange (default: no; with few images {SYNTHETIC}: shapes, and noise); "
         "classes of the same names are left out",
     )
     add(

@@ -121,6 +121,9 @@ class Recipe:
     translate: int = option(2, "Largest shift in pixels each way; 0: none.", 0)
     cutout: int = option(0, "Side of the blanked square in pixels; 0: none.", 0)
     cutmix: float = option(0.0, "Share of the images with a patch of another one.", 0, 1)
+    jigsaw: float = option(
+        0.0, "Share of the images whose pieces, shuffled, are outliers beside others.", 0, 1
+    )
     warp: float = option(0.0, "Share of the images scaled, stretched and turned.", 0, 1)
     recolour: float = option(0.0, "Share of the images with other light and colours.", 0, 1)
     resample: float = option(0.0, "Share of the images blurred, sharpened or pixelated.", 0, 1)
@@ -278,6 +281,9 @@ RECIPES = {
                 batch_size=50,
                 gradient_accumulation_steps=1,
                 learning_rate=0.05,
+                head_learning_rate=0.003,
+                label_smoothing=0.0,
+                jigsaw=0.125,
                 ema_decay=0.9,
                 resolution=((1.0, 1.0),),
             ),
@@ -297,8 +303,8 @@ def for_few_images(images: int, data: DataOptions, **asked: Any) -> tuple[Recipe
     """What is done with few images, and with which data, where nothing else is asked for.
 
     From trained weights few and small steps suffice, and more make the network forget what it knew.
-    Generated shapes are the outliers, so that it also learns from so few images what it does not
-    know.
+    Generated shapes and noise are the outliers, so that it also learns from so few images what it
+    does not know.
 
     Args:
         images: To train on, those that are held back among them.
@@ -311,6 +317,8 @@ def for_few_images(images: int, data: DataOptions, **asked: Any) -> tuple[Recipe
         # Where all epochs are needed, there are too few steps to forget much in.
         rate = TRAINED_RATE if epochs < recipe.epochs else recipe.learning_rate
         recipe = dataclasses.replace(recipe, epochs=epochs, learning_rate=rate)
+    if asked.get("freeze"):  # what suits a classifier that learns alone was found with this rate
+        recipe = dataclasses.replace(recipe, head_learning_rate=Recipe.head_learning_rate)
     recipe = dataclasses.replace(recipe, **asked)
     if not data.outliers and data.name != SYNTHETIC:
         data = dataclasses.replace(data, outliers=SYNTHETIC)

@@ -25,7 +25,8 @@ from .utils.graphs import GraphedStep
 
 CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it to arrive
 # Outlier exposure (Hendrycks et al., ICLR 2019, arXiv:1812.04606) gives outliers half the weight of
-# the images, over all; here a quarter as many count twice, which costs less time.
+# the images, over all; here a quarter as many count twice, which costs less time. A recipe may add
+# jigsaws of the images, which count as much each.
 OUTLIER_SHARE, OUTLIER_WEIGHT = 0.25, 2.0
 
 
@@ -351,14 +352,19 @@ class Trainer:
             return images, targets, weights
         count = round(OUTLIER_SHARE * len(images))
         rows = torch.randint(len(self.outliers), (count,), generator=self.random, device=on)
-        even = torch.full((count, classes), 1 / classes, device=on)  # all equally improbable
         outliers = self.outliers[rows]  # (M, C, H, W)
+        if self.recipe.jigsaw:
+            some = images[: round(self.recipe.jigsaw * len(images))]
+            outliers = torch.cat((outliers, augment.jigsaw(some, self.random)))  # (M, C, H, W)
+        # All classes are equally improbable.
+        even = torch.full((len(outliers), classes), 1 / classes, device=on)  # (M, classes)
         if self.recipe.cutmix:  # what is mixed of two belongs to no class either
             outliers, even = augment.cutmix(outliers, even, 0.5, self.random)
+        heavy = torch.full((len(outliers),), OUTLIER_WEIGHT, device=on)  # (M,)
         return (
             torch.cat((images, outliers)),  # (N + M, C, H, W)
             torch.cat((targets, even)),  # (N + M, classes)
-            torch.cat((weights, torch.full((count,), OUTLIER_WEIGHT, device=on))),  # (N + M,)
+            torch.cat((weights, heavy)),  # (N + M,)
         )
 
     def _augment(self, images: Tensor, size: int) -> Tensor:

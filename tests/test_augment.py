@@ -64,6 +64,25 @@ def test_resize_averages() -> None:
     assert augment.resize(images, 4) is images
 
 
+def test_a_jigsaw_has_the_same_pixels_in_whole_pieces_elsewhere() -> None:
+    size = 20  # in 8 x 8 pieces, of 2 pixels, a margin of 4 is left
+    images = torch.arange(size * size).view(1, 1, size, size).expand(30, 3, -1, -1)
+    shuffled = augment.jigsaw(images, torch.Generator().manual_seed(0))
+    assert shuffled.shape == images.shape
+    assert torch.equal(shuffled.flatten(2).sort().values, images.flatten(2))  # each pixel once
+    for i, n in ((0, 2), (10, 4), (20, 8)):  # the first of each third
+        side, inside = size // n, size // n * n
+        piece = shuffled[i, 0, :side, :side]
+        row, column = divmod(int(piece[0, 0]), size)
+        assert row % side == column % side == 0
+        assert torch.equal(piece, images[i, 0, row : row + side, column : column + side])
+        assert torch.equal(shuffled[i, :, inside:], images[i, :, inside:])
+        assert torch.equal(shuffled[i, :, :, inside:], images[i, :, :, inside:])
+        assert not torch.equal(shuffled[i], images[i])
+    assert not torch.equal(shuffled[1], shuffled[2])
+    assert augment.jigsaw(images[:1], torch.Generator()).shape == (1, 3, size, size)
+
+
 def test_cutmix_gives_as_much_of_the_other_target_as_of_the_other_picture() -> None:
     n, size = 400, 16
     images = torch.arange(n, dtype=torch.float32)[:, None, None, None].expand(n, 3, size, size)

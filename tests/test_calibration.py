@@ -82,6 +82,35 @@ def test_answers_to_distorted_images_count_too() -> None:
     assert fitted.confident == pytest.approx(high)
 
 
+def test_of_few_images_a_sure_mistake_leaves_something_confident() -> None:
+    """One of 40 is surely wrong, in each of 10 distortions; others are right, and less sure."""
+    margins = torch.linspace(3, 9, 40)
+    logits = torch.stack((margins, torch.zeros(40)), 1)  # (40, 2)
+    labels = torch.zeros(40, dtype=torch.int64)
+    labels[-1] = 1  # the surest of all
+    fitted = Calibration.fit(logits, labels, logits.repeat(10, 1))
+    stated = fitted.probabilities(logits).amax(1)
+    sure = stated >= fitted.confident
+    assert 0.1 < sure.double().mean() < 0.95
+    assert stated[sure].mean() == pytest.approx(0.985, abs=0.005)
+    # But not where a fifth of the surest are wrong, whatever they state.
+    labels[-8:] = 1
+    assert Calibration.fit(logits, labels, logits.repeat(10, 1)).confident == 1.0
+    labels[-8:-1] = 0
+    # Of many, what was seen counts: that it is no more than 39 in 40.
+    many = Calibration.fit(logits.repeat(3, 1), labels.repeat(3), logits.repeat(30, 1))
+    assert many.confident == 1.0
+
+
+def test_of_few_images_a_fifth_with_their_distortions_lies_below_what_is_known() -> None:
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(40, 3, generator=generator) + 5
+    distorted = torch.rand(400, 3, generator=generator) + 4
+    fitted = Calibration.fit(clean, torch.zeros(40, dtype=torch.int64), distorted)
+    below = energy(torch.cat((clean, distorted))) < fitted.known
+    assert below.double().mean() == pytest.approx(0.2, abs=0.005)
+
+
 def test_few_images_give_a_temperature_but_no_none() -> None:
     logits = torch.tensor([[1.0, 0.0]] * 4)
     fitted = Calibration.fit(logits, torch.tensor([0, 0, 0, 1]))

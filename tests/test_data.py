@@ -175,14 +175,15 @@ def test_without_a_test_split_a_stratified_part_of_train_becomes_it(shapes: Path
 
 def test_outliers_are_of_other_classes_and_no_test_split_is_taken_from_them(shapes: Path) -> None:
     here = torch.device("cpu")
-    assert load_outliers("synthetic", NAMES, 32, here) is None  # few images ask for it
     drawn = load_outliers("synthetic", ["ring"], 32, here)
     found = load_outliers(str(shapes / "train"), ["ring"], 32, here)
-    assert drawn is not None
-    assert found is not None
-    assert drawn.shape == (3600, 3, 32, 32)
+    assert drawn.shape == (3600 + 4000, 3, 32, 32)  # shapes, and noise
+    assert drawn[3600:].flatten(1).float().std(1).mean() > 10
+    larger = load_outliers("synthetic", ["ring"], 48, here)
+    assert larger.shape == (7600, 3, 48, 48)
     assert found.shape == (160 + 160 // 5, 3, 32, 32)
-    assert load_outliers("synthetic", [name.title() for name in NAMES], 32, here) is None
+    shapes_are_classes = load_outliers("synthetic", [name.title() for name in NAMES], 32, here)
+    assert torch.equal(shapes_are_classes, drawn[3600:])
 
 
 def test_a_validation_split_serves_as_test_and_is_not_read_before(tmp_path: Path) -> None:

@@ -270,7 +270,21 @@ def test_outliers_make_strange_pictures_less_certain() -> None:
     assert share[True] < share[False] / 2
 
 
-DISTORTED: Any = dict(warp=0.5, recolour=0.5, resample=0.5, noise=0.5, jpeg=0.5)
+def test_jigsaws_of_the_images_are_outliers_beside_others() -> None:
+    run = trainer(dataclasses.replace(RECIPE, jigsaw=0.5), dark_stripes(1))
+    images, labels, _ = next(iter(Stripes().epoch(0)))
+    shown, targets, weights = run._with_outliers(images, labels)
+    n, others, pieces = len(images), round(len(images) / 4), round(len(images) / 2)
+    assert len(shown) == len(targets) == len(weights) == n + others + pieces
+    assert torch.equal(shown[:n], images)
+    assert (targets[n:] == 0.5).all()
+    assert (weights[n:] == 2).all()
+    whole, shuffled = images[:pieces].flatten(2), shown[n + others :].flatten(2)
+    assert torch.equal(shuffled.sort().values, whole.sort().values)
+    assert not torch.equal(shuffled, whole)
+
+
+DISTORTED: Any = dict(warp=0.5, recolour=0.5, resample=0.5, noise=0.5, jpeg=0.5, jigsaw=0.25)
 
 
 def test_distortions_are_repeated_bit_for_bit_and_change_the_result() -> None:

@@ -120,8 +120,6 @@ def save(
 ) -> None:
     """Writes the hub's layout: weights, the config card and, of results, figures and model card."""
     dataset = data.dataset
-    # Asked for, and there: of few images, generated shapes may all be classes themselves.
-    outliers = options.outliers if data.outliers is not None else None
     extra = {
         "recipe": recipe.to_dict(),
         "data": {
@@ -131,7 +129,7 @@ def save(
             "image_size": options.image_size,
             "cached": data.cached,
             "max_bad_images": options.max_bad_images,
-            "outliers": outliers and public_name(outliers),
+            "outliers": options.outliers and public_name(options.outliers),
             "init_from": options.init_from and _began_with(options.init_from),
             "fingerprint": dataset.splits["train"].fingerprint,
         },

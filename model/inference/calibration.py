@@ -19,8 +19,10 @@ from ..utils.errors import ConfigError
 LOWEST, HIGHEST = 0.01, 100.0  # temperatures
 HALVINGS = 60
 SURE = 0.985  # share of the confident answers that should be right
+AT_LEAST = 0.9  # of few images, where one mistake is a large share
 TARGET_TPR = 0.95  # true positive rate: share of known pictures that are not called "none"
 FEWEST = 100  # images to fit to: fitted to fewer, "none" turns many known pictures away
+FEW_CALLED_NONE = 0.2  # of fewer, distorted ones among them: about a tenth of the undistorted
 Verdict = Literal["confident", "unsure", "none"]
 
 
@@ -61,17 +63,23 @@ class Calibration:
             distorted: Logits of the same images after `distort`, once or several times over,
                 (k * N, C). From which probability on answers are sure is fitted to these as well:
                 on clean images alone, a network is surer than it may be of photographs. So is all
-                else where there are fewer than `FEWEST` images.
+                else where there are fewer than `FEWEST` images; then answers are also sure where
+                their probabilities promise the share `SURE`, if `AT_LEAST` were seen to be right.
         """
+        few = len(labels) < FEWEST
         every = logits if distorted is None else torch.cat((logits, distorted))  # (M, C)
-        enough = logits if len(labels) >= FEWEST else every
-        temperature = fit_temperature(enough, labels.repeat(len(enough) // len(labels)))
+        truth = labels.repeat(len(every) // len(labels))  # (M,)
+        enough = (every, truth) if few else (logits, labels)
+        temperature = fit_temperature(*enough)
         best, predicted = (every.double() / temperature).softmax(dim=1).max(dim=1)  # (M,), (M,)
+        confident = _confident(best, predicted == truth)
+        if few:  # one sure mistake among them would leave nothing confident
+            stated = max(_confident(best, best), _confident(best, predicted == truth, AT_LEAST))
+            confident = min(confident, stated)
         return cls(
             temperature=temperature,
-            confident=_confident(best, predicted == labels.repeat(len(every) // len(labels))),
-            # Distorted images lie lower: a tenth of those is about a twentieth of the others.
-            known=_least_energy(enough, (1 - TARGET_TPR) * (1 if enough is logits else 2)),
+            confident=confident,
+            known=_least_energy(enough[0], FEW_CALLED_NONE if few else 1 - TARGET_TPR),
         )
 
     @classmethod
@@ -154,15 +162,15 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return round(math.exp(high), 6)
 
 
-def _confident(probability: Tensor, right: Tensor) -> float:
-    """The lowest probability from which the share `SURE` of answers is right, at least 0.5.
+def _confident(probability: Tensor, right: Tensor, aim: float = SURE) -> float:
+    """The lowest probability from which the share `aim` of answers is right, at least 0.5.
 
-    Counted by Laplace's rule, as for the temperature. 1 where no such probability exists: then
-    nothing is called sure.
+    `right` may also be how probably each answer is right. Counted by Laplace's rule, as for the
+    temperature. 1 where no such probability exists: then nothing is called sure.
     """
     falling, order = probability.sort(descending=True)  # (N,), (N,)
     count = torch.arange(1, len(order) + 1)  # (N,)
     share = (right[order].double().cumsum(0) + 1) / (count + 2)  # (N,)
     last = torch.cat((falling[1:] < falling[:-1], torch.tensor([True])))  # of equal ones, (N,)
-    good = ((share >= SURE) & last).nonzero().flatten()
+    good = ((share >= aim) & last).nonzero().flatten()
     return max(float(falling[good[-1]]), 0.5) if len(good) else 1.0

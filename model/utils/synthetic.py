@@ -1,7 +1,8 @@
-"""Generated pictures of ten shapes, for trying everything out without a network or any data."""
+"""Generated pictures: ten shapes, for trying everything out without any data; and noise."""
 
 import numpy as np
 from datasets import ClassLabel, Dataset, Features, Image, IterableDataset
+from PIL.Image import Resampling, fromarray
 
 from .pixels import png
 
@@ -52,6 +53,26 @@ def picture(label: int, rng: np.random.Generator) -> np.ndarray:
     slope = (x * rng.uniform(-1, 1) + y * rng.uniform(-1, 1))[..., None]  # uneven light
     image = np.where(mask[..., None], front, back) + slope + rng.normal(0, 22, (SIDE, SIDE, 3))
     return image.clip(0, 255).astype(np.uint8)
+
+
+def noise(count: int, size: int) -> np.ndarray:
+    """Random colours or greys, in 4 to 32 squares or blotches a side: pictures of nothing.
+
+    Args:
+        count: Pictures, always the same ones.
+        size: Side in pixels.
+
+    Returns:
+        uint8 (N, 3, size, size).
+    """
+    rng, drawn = np.random.default_rng(0), np.empty((count, size, size, 3), np.uint8)
+    for i in range(count):
+        side, channels = rng.choice([4, 8, 16, 32]), rng.choice([1, 3])
+        low, high = np.sort(rng.uniform(0, 255, (2, channels)), axis=0)
+        values = rng.uniform(low, high, (side, side, channels))
+        small = fromarray(values.astype(np.uint8).repeat(3 // channels, axis=2))
+        drawn[i] = small.resize((size, size), rng.choice([Resampling.NEAREST, Resampling.BICUBIC]))
+    return drawn.transpose(0, 3, 1, 2)  # (N, 3, size, size)
 
 
 def _inside(name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
