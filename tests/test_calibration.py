@@ -107,6 +107,7 @@ def test_of_few_images_a_fifth_with_their_distortions_lies_below_what_is_known()
     clean = torch.rand(40, 3, generator=generator) + 5
     distorted = torch.rand(400, 3, generator=generator) + 4
     fitted = Calibration.fit(clean, torch.zeros(40, dtype=torch.int64), distorted)
+    assert fitted.known is not None
     below = energy(torch.cat((clean, distorted))) < fitted.known
     assert below.double().mean() == pytest.approx(0.2, abs=0.005)
 

@@ -205,7 +205,7 @@ def test_it_says_what_else_was_learned_from(results: dict[str, Any]) -> None:
     config = CONFIG | {"cifarnet": {"data": {"init_from": ".", "outliers": "synthetic"}}}
     text = " ".join(model_card(results, config).split())
     assert "It went on from the default weights of cifarnet." in text
-    assert "pictures of something else it learned what it does not know (synthetic)" in text
+    assert "learned what it does not know (generated shapes and noise)" in text
     config["cifarnet"]["data"]["outliers"] = "strangers"
     assert "not know (strangers, and generated shapes)" in model_card(results, config)
 

@@ -71,7 +71,8 @@ def noise(count: int, size: int) -> np.ndarray:
         low, high = np.sort(rng.uniform(0, 255, (2, channels)), axis=0)
         values = rng.uniform(low, high, (side, side, channels))
         small = fromarray(values.astype(np.uint8).repeat(3 // channels, axis=2))
-        drawn[i] = small.resize((size, size), rng.choice([Resampling.NEAREST, Resampling.BICUBIC]))
+        kind = (Resampling.NEAREST, Resampling.BICUBIC)[rng.integers(2)]
+        drawn[i] = np.asarray(small.resize((size, size), kind))
     return drawn.transpose(0, 3, 1, 2)  # (N, 3, size, size)
 
 
