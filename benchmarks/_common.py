@@ -4,11 +4,12 @@ import argparse
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,6 +129,16 @@ def in_turn(asked: dict[str, Callable[[], T]], rounds: int) -> dict[str, list[T]
         for name, run in asked.items():
             found[name].append(run())
     return {name: values[1:] for name, values in found.items()}
+
+
+def averaged(some: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The mean of each number, at any depth, over alike dictionaries, to four digits."""
+    return {
+        key: averaged([one[key] for one in some])
+        if isinstance(value, dict)
+        else round(statistics.fmean(one[key] for one in some), 4)
+        for key, value in some[0].items()
+    }
 
 
 @contextmanager

@@ -14,7 +14,6 @@ training alone. Writes finetune.json to benchmarks/results.
 
 import contextlib
 import io
-import statistics
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,9 +25,10 @@ from PIL import Image
 from tqdm import tqdm
 
 import train
-from benchmarks._common import CIFAR100, options, write
+from benchmarks._common import CIFAR100, averaged, options, write
 from model.data import HELD_OUT, ImageDataset, open_dataset
 from model.inference.classifier import Classifier
+from model.inference.prediction import Prediction
 from model.utils import files
 from model.utils.errors import exit_on_error
 
@@ -60,18 +60,34 @@ def lay_out(
                 Image.fromarray(pixels).save(folder / kind / name / f"{row:05}.png")
 
 
-def strangers(dataset: ImageDataset) -> list[np.ndarray]:
+def as_arrays(images: torch.Tensor) -> list[np.ndarray]:
+    """Images (N, 3, S, S), as `Classifier` takes them: (S, S, 3) each."""
+    return list(images.permute(0, 2, 3, 1).numpy())
+
+
+def strangers(dataset: ImageDataset, classes: Sequence[str]) -> list[np.ndarray]:
     """Test pictures of classes that no network here was ever shown, (S, S, 3) each."""
     split = dataset.splits["test"]
-    others = [dataset.label_names.index(name) for name in sorted(HELD_OUT - set(CLASSES))]
+    others = [dataset.label_names.index(name) for name in sorted(HELD_OUT - set(classes))]
     rows = torch.isin(split.labels, torch.tensor(others)).nonzero().flatten()  # (n,)
-    return list(split.load(rows).images.permute(0, 2, 3, 1).numpy())
+    return as_arrays(split.load(rows).images)
 
 
 def train_by_command(data: Path, run: Path, seed: int, *more: str) -> None:
     """Trains as a user would."""
     with contextlib.redirect_stdout(io.StringIO()):
         train.main(["--dataset", str(data), "--output", str(run), "--seed", str(seed), *more])
+
+
+def sureness(answers: Sequence[Prediction], pictures: Sequence[Path]) -> Scores:
+    """How right answers to pictures in class folders are, and how sure: shares of all of them."""
+    right = [one.label == path.parent.name for one, path in zip(answers, pictures, strict=True)]
+    sure = [right[i] for i, one in enumerate(answers) if one.verdict == "confident"]
+    return {
+        "accuracy": sum(right) / len(right),
+        "confident": len(sure) / len(right),
+        "confident_right": sum(sure) / len(right),
+    }
 
 
 def learned(data: Path, run: Path, seed: int, strange: list[np.ndarray], *more: str) -> Scores:
@@ -82,14 +98,10 @@ def learned(data: Path, run: Path, seed: int, strange: list[np.ndarray], *more: 
     classify = Classifier.from_pretrained(run)
     test = sorted((data / "test").glob("*/*.png"))
     known, other = classify(test), classify(strange)
-    right = [one.label == path.parent.name for one, path in zip(known, test, strict=True)]
-    sure = [right[i] for i, one in enumerate(known) if one.verdict == "confident"]
     return {
-        "accuracy": answers["accuracy"],
+        **sureness(known, test),
         "ece": answers["ece"],
         "seconds": results["training"]["seconds"],
-        "confident": len(sure) / len(test),
-        "confident_right": sum(sure) / len(test),  # a share of all, too
         "known_none": sum(answer.verdict == "none" for answer in known) / len(known),
         "strangers_none": sum(answer.verdict == "none" for answer in other) / len(other),
         "strangers_confident": sum(a.verdict == "confident" for a in other) / len(other),
@@ -103,7 +115,7 @@ def main() -> None:
     assert set(CLASSES) <= HELD_OUT
     with exit_on_error():
         dataset = open_dataset(args.dataset)
-    strange = strangers(dataset)
+    strange = strangers(dataset, CLASSES)
     result: dict[str, Any] = {"classes": CLASSES, "seeds": args.seeds, "each": {}}
     if len(args.each) < len(EACH):  # rows of an earlier run stay
         result["each"] = files.read_json(args.output / "finetune.json")["each"]
@@ -117,9 +129,7 @@ def main() -> None:
                     line = [flag.format(model=args.model) for flag in flags]
                     runs[way].append(learned(data, Path(folder) / f"run{i}", seed, strange, *line))
         result["each"][str(each)] = rows = {
-            way: {key: round(statistics.fmean(x[key] for x in some), 4) for key in some[0]}
-            | {"runs": some}
-            for way, some in runs.items()
+            way: averaged(some) | {"runs": some} for way, some in runs.items()
         }
         for way, row in rows.items():
             told = f"{row['accuracy']:.1%} right, ECE {row['ece']:.1%}, {row['seconds']:.0f} s"

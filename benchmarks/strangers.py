@@ -9,22 +9,20 @@ else, as `benchmarks.photographs` reads them. All are asked at the network's siz
 pictures are, and as they come, many of them larger. Writes strangers.json to benchmarks/results.
 """
 
-import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from benchmarks import photographs
-from benchmarks._common import CIFAR10, CIFAR100, options, spread, write
-from benchmarks.finetune import lay_out, train_by_command
+from benchmarks._common import CIFAR10, CIFAR100, averaged, options, spread, write
+from benchmarks.finetune import as_arrays, lay_out, strangers, sureness, train_by_command
 from benchmarks.out_of_scope import answered
 from benchmarks.outliers import outliers
 from benchmarks.teach import CLASSES, EACH
-from model.data import HELD_OUT, open_dataset
+from model.data import open_dataset
 from model.inference.calibration import energy
 from model.inference.classifier import Classifier
 from model.inference.logits import both_views, predict
@@ -50,15 +48,15 @@ def main() -> None:
         dataset, others = open_dataset(args.dataset), open_dataset(args.others)
         photos = [*photographs.read(args.photos)] if args.photos else []
     test = dataset.splits["test"]
-    numbers = [dataset.label_names.index(name) for name in sorted(HELD_OUT - {*CLASSES})]
-    rows = torch.isin(test.labels, torch.tensor(numbers)).nonzero().flatten()  # (n,)
-    near = rows[torch.linspace(0, len(rows) - 1, args.count).long()]  # (count,)
+    near = strangers(dataset, CLASSES)
     mine = torch.tensor([dataset.label_names.index(name) for name in CLASSES])
     inside = test.load(torch.isin(test.labels, mine).nonzero().flatten()).images  # (n, 3, S, S)
     theirs = spread(others.splits["test"], args.count).images  # (n, 3, S, S)
     kinds: dict[str, list[Pixels]] = {
-        "other new classes": pictures(test.load(near).images),
-        others.name: pictures(theirs),
+        "other new classes": [
+            near[i] for i in torch.linspace(0, len(near) - 1, args.count).long().tolist()
+        ],
+        others.name: [*as_arrays(theirs)],
         **outliers(args.count, inside),  # type: ignore[dict-item]
     }
     if strange := [read_bytes(one["image"]) for one in photos if one["truth"] == photographs.OTHER]:
@@ -79,11 +77,6 @@ def main() -> None:
     write(args, "strangers", {"classes": CLASSES, "each": EACH, **mean, "runs": runs})
 
 
-def pictures(images: torch.Tensor) -> list[Pixels]:
-    """Images (N, 3, S, S) as arrays (S, S, 3)."""
-    return [*images.permute(0, 2, 3, 1).numpy()]
-
-
 def asked(
     classifier: Classifier, known: list[Path], kinds: dict[str, list[Pixels]]
 ) -> dict[str, Any]:
@@ -97,9 +90,6 @@ def asked(
     assert ours is not None
     inside = scores(known)
     at = float(inside.quantile(REFUSED))
-    answers = classifier([*known])
-    right = [one.label == path.parent.name for one, path in zip(answers, known, strict=True)]
-    sure = [right[i] for i, one in enumerate(answers) if one.verdict == "confident"]
     found = {}
     for name, some in kinds.items():
         strange, sent = scores(some), answered(classifier, some)
@@ -110,21 +100,9 @@ def asked(
             "confident_as_sent": sent["confident"],
         }
     return {
-        "accuracy": float(np.mean(right)),
+        **sureness(classifier([*known]), known),
         "refused": float((inside < ours).double().mean()),
-        "confident": len(sure) / len(known),
-        "confident_right": sum(sure) / len(known),  # a share of all, too
         "kinds": found,
-    }
-
-
-def averaged(some: list[dict[str, Any]]) -> dict[str, Any]:
-    """The mean of each number, at any depth, over alike dictionaries."""
-    return {
-        key: averaged([one[key] for one in some])
-        if isinstance(value, dict)
-        else round(statistics.fmean(one[key] for one in some), 4)
-        for key, value in some[0].items()
     }
 
 

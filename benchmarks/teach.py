@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks._common import CIFAR100, browser, options, write
+from benchmarks._common import CIFAR100, averaged, browser, options, write
 from benchmarks.finetune import lay_out
 from model.data import open_dataset
 from model.inference.classifier import Classifier
@@ -42,10 +42,8 @@ def main() -> None:
                 with chromium.new_context(permissions=["camera"]) as context:
                     rounds.append(lesson(context.new_page(), url, Path(name)))
             print(rounds[-1], flush=True)
-    result: dict[str, Any] = {"classes": CLASSES, "each": EACH, "rounds": rounds}
-    for key in rounds[0]:
-        result[key] = round(statistics.fmean(one[key] for one in rounds), 4)
-    write(args, "teach", result)
+    about = {"classes": CLASSES, "each": EACH, "rounds": rounds}
+    write(args, "teach", about | averaged(rounds))
 
 
 def lesson(page: Any, url: str, folder: Path) -> dict[str, float]:

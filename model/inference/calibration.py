@@ -69,8 +69,9 @@ class Calibration:
         few = len(labels) < FEWEST
         every = logits if distorted is None else torch.cat((logits, distorted))  # (M, C)
         truth = labels.repeat(len(every) // len(labels))  # (M,)
-        enough = (every, truth) if few else (logits, labels)
-        temperature = fit_temperature(*enough)
+        if few:
+            logits, labels = every, truth
+        temperature = fit_temperature(logits, labels)
         best, predicted = (every.double() / temperature).softmax(dim=1).max(dim=1)  # (M,), (M,)
         confident = _confident(best, predicted == truth)
         if few:  # one sure mistake among them would leave nothing confident
@@ -79,7 +80,7 @@ class Calibration:
         return cls(
             temperature=temperature,
             confident=confident,
-            known=_least_energy(enough[0], FEW_CALLED_NONE if few else 1 - TARGET_TPR),
+            known=_least_energy(logits, FEW_CALLED_NONE if few else 1 - TARGET_TPR),
         )
 
     @classmethod
