@@ -30,6 +30,7 @@ from accelerate.utils import broadcast_object_list, gather_object, parse_flag_fr
 
 import model  # noqa: F401  (registers the networks)
 from model import advice, checkpoint, hub
+from model.build import build_trainer, new_network
 from model.check import check_data
 from model.data import (
     ImageDataset,
@@ -45,7 +46,7 @@ from model.inference.logits import predict_logits
 from model.options import Options
 from model.progress import RunProgress, reading_progress
 from model.recipe import OURS, DataOptions, Recipe
-from model.training import EpochReport, Trainer, build_trainer, new_network
+from model.training import EpochReport, Trainer
 from model.utils import files, folder
 from model.utils.device import (
     repeat_bit_for_bit,

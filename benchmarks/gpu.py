@@ -29,10 +29,11 @@ from matplotlib.figure import Figure
 from benchmarks._common import CIFAR10, options, write
 from benchmarks.speed import give_images, mean_and_spread, six_views
 from model import augment
+from model.build import build_trainer
 from model.data import load_training_data, open_for_training
 from model.evaluation import style
 from model.recipe import RECIPES, DataOptions, Recipe
-from model.training import Trainer, build_trainer
+from model.training import Trainer
 from model.utils.device import has_bf16
 
 COLOURS = (style.BLUE, style.RUST)  # ours, the other program

@@ -15,7 +15,6 @@ from .utils.device import has_bf16
 
 REFERENCE_BATCH = 1000  # images a step, for which recipes give SGD's rates and decay
 NEWTON_SCHULZ = [(3.4445, -4.7750, 2.0315)]
-HEAD_ALONE = 20.0  # times the classifier's rate, where it alone is trained
 TIMM_RATE, TIMM_DECAY = 0.02, 0.05  # share of Muon's rate that AdamW has, and its decay
 
 
@@ -115,27 +114,23 @@ def build_optimizers(
         if param.requires_grad:
             kind = filters if param.ndim == 4 else heads if name.startswith("head.") else biases
             kind.append(param)
-    optimizers: list[Optimizer] = []
-    if filters:  # else they are frozen
-        steps = recipe.newton_schulz_steps
-        optimizers.append(Muon(filters, recipe.learning_rate, recipe.momentum, steps))
+    steps = recipe.newton_schulz_steps
+    muon = Muon(filters, recipe.learning_rate, recipe.momentum, steps)
     scale = recipe.batch_size / REFERENCE_BATCH
-    head_rate = scale * recipe.head_learning_rate * (HEAD_ALONE if recipe.freeze else 1.0)
-    rates = (scale * recipe.bias_learning_rate, head_rate)
+    rates = (scale * recipe.bias_learning_rate, scale * recipe.head_learning_rate)
     decay = scale * recipe.weight_decay
     groups = [
         # SGD multiplies decay by the rate: divide, so that the recipe's is a share of the weight.
         dict(params=params, lr=rate, weight_decay=decay / rate if rate else 0.0)
         for params, rate in zip((biases, heads), rates, strict=True)
-        if params
     ]
     nesterov = recipe.sgd_momentum > 0
     fused = rates_on_device or None  # the only kind that reads its rate on the device
-    optimizers.append(SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov, fused=fused))
+    sgd = SGD(groups, momentum=recipe.sgd_momentum, nesterov=nesterov, fused=fused)
     if rates_on_device:  # a recorded step reads them there, a number would be recorded with it
-        for group in (group for one in optimizers for group in one.param_groups):
+        for group in muon.param_groups + sgd.param_groups:
             group["lr"] = torch.tensor(group["lr"], device=heads[0].device)
-    return tuple(optimizers)
+    return muon, sgd
 
 
 def linear_warmup_decay(step: int, steps: int, warmup: float, final: float = 0.0) -> float:

@@ -317,8 +317,6 @@ def for_few_images(images: int, data: DataOptions, **asked: Any) -> tuple[Recipe
         # Where all epochs are needed, there are too few steps to forget much in.
         rate = TRAINED_RATE if epochs < recipe.epochs else recipe.learning_rate
         recipe = dataclasses.replace(recipe, epochs=epochs, learning_rate=rate)
-    if asked.get("freeze"):  # what suits a classifier that learns alone was found with this rate
-        recipe = dataclasses.replace(recipe, head_learning_rate=Recipe.head_learning_rate)
     recipe = dataclasses.replace(recipe, **asked)
     if not data.outliers and data.name != SYNTHETIC:
         data = dataclasses.replace(data, outliers=SYNTHETIC)

@@ -7,20 +7,20 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from . import augment, distort
-from .data import Loader, TrainingData
+from .data import Loader
 from .network import CifarNet
 from .optimizer import build_optimizers, linear_warmup_decay
 from .recipe import Recipe
 from .utils.device import plan_for
-from .utils.errors import ConfigError, TrainingError
+from .utils.errors import TrainingError
 from .utils.graphs import GraphedStep
 
 CHECK_EVERY = 10  # steps between looks at the loss, which on a GPU wait for it to arrive
@@ -57,81 +57,6 @@ class EpochReport:
     images: int
 
 
-def build_trainer(
-    recipe: Recipe,
-    data: TrainingData,
-    accelerator: Accelerator,
-    *,
-    begin: Any = None,
-    compiled: bool = False,
-) -> "Trainer":
-    """Builds a network, whitens its first layer by the images, and wraps it in a `Trainer`.
-
-    Args:
-        recipe: What to do.
-        data: What to train on.
-        accelerator: Decides device, processes and precision.
-        begin: A trained network to go on from, with its own mean and std; if it told other
-            classes, or in another order, it gets a new classifier. None begins with a new one.
-        compiled: See `Trainer`.
-    """
-    torch.manual_seed(recipe.seed)
-    names, size = tuple(data.dataset.label_names), data.dataset.image_size
-    network: Any = begin
-    if begin is None:
-        network = new_network(recipe, len(names), size)
-    elif begin.pretrained_cfg.get("label_names") != names:
-        network.reset_classifier(len(names))
-    mean, std = network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
-    if begin is None and isinstance(network, CifarNet):
-        mean, std = data.mean, data.std
-        network.init_whitening(augment.normalize(data.sample, mean, std).cpu())
-    network.pretrained_cfg["input_size"] = (3, size, size)
-    if recipe.freeze:
-        network.requires_grad_(False)
-        network.get_classifier().requires_grad_(True)
-    return Trainer(
-        network,
-        recipe,
-        data.loader,
-        mean=mean,
-        std=std,
-        accelerator=accelerator,
-        outliers=data.outliers,
-        # So that a class of few images counts as much as others: King and Zeng, "Logistic
-        # regression in rare events data", 2001.
-        class_weights=data.counts.mean(dtype=torch.float32) / data.counts
-        if recipe.class_weights == "balanced"
-        else None,
-        compiled=compiled,
-    )
-
-
-def new_network(recipe: Recipe, classes: int, size: int) -> Any:
-    """A network with new weights, or those that timm fetches for it, for square images of a size.
-
-    Raises:
-        ConfigError: If there are none, or the network cannot be trained on such images.
-    """
-    name = recipe.network
-    try:
-        network = timm.create_model(name, recipe.pretrained, num_classes=classes)
-    except (OSError, RuntimeError) as error:  # no such weights, or no connection
-        raise ConfigError(
-            f"--pretrained: the weights of {name} cannot be had ({error}); check the connection, "
-            "or leave it out."
-        ) from None
-    try:
-        with torch.inference_mode():
-            network.eval()(torch.zeros(2, 3, size, size))  # (2, classes)
-    except (AssertionError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"--network {name} takes no images of {size} pixels ({error}); choose a convolutional "
-            "network, or another --image-size."
-        ) from None
-    return network
-
-
 class Trainer:
     """A network, its optimizers and its weight average, trained epoch by epoch.
 
@@ -151,6 +76,8 @@ class Trainer:
         class_weights: Of each class's images in the loss, (C,); None weighs all alike.
         compiled: Whether the network is compiled first, which takes a while on a GPU.
     """
+
+    recordable = True  # whether a step could be replayed as a CUDA graph
 
     def __init__(
         self,
@@ -172,7 +99,7 @@ class Trainer:
         ours = isinstance(network, CifarNet)
         body: Any = network
         # The first layer's bias is frozen after some epochs; timm's networks have no such layer.
-        self.stem_bias: Any = body.stem.conv.bias if ours and not recipe.freeze else None
+        self.stem_bias: Any = body.stem.conv.bias if ours else None
         self.stem_frozen = False
         # The order that convolutions compute in, on processors and GPUs: 1.5 times as fast.
         network.to(memory_format=torch.channels_last)
@@ -192,9 +119,9 @@ class Trainer:
             self.device,
             accelerator.num_processes,
             # Neither can be recorded: float16's scale, and AdamW's rate.
-            recordable=not accelerator.scaler and ours,
+            recordable=self.recordable and not accelerator.scaler and ours,
         )
-        self.optimizers = build_optimizers(self.network, recipe, self.plan.graphs)
+        self.optimizers = self._optimizers()
         # The schedule scales these; what the optimizers hold is the rate of the moment.
         self.peaks = [[float(group["lr"]) for group in o.param_groups] for o in self.optimizers]
         self.random = torch.Generator(self.device)
@@ -228,10 +155,7 @@ class Trainer:
         total = torch.zeros((), device=self.device)  # summed there, so that no step waits for it
         images_seen = done = 0
         rate = 0.0
-        # Validation left it in evaluation mode. Frozen networks stay in it, or the statistics of
-        # their batch normalisation would change.
-        self.parallel.train(not self.recipe.freeze)
-        self._freeze_stem(epoch)
+        self._begin_epoch(epoch)
         for images, labels, indices in self.batches.epoch(epoch):
             rate = self._schedule(epoch * steps + done)
             total += self._step(images, labels, indices, done)
@@ -253,12 +177,16 @@ class Trainer:
         mean_loss = self.accelerator.reduce(total / steps, reduction="mean").item()
         return EpochReport(mean_loss, rate, time.perf_counter() - started, images_seen)
 
-    def _freeze_stem(self, epoch: int) -> None:
+    def _optimizers(self) -> tuple[Optimizer, ...]:
+        return build_optimizers(self.network, self.recipe, self.plan.graphs)
+
+    def _begin_epoch(self, epoch: int) -> None:
         """Freezes the first layer's bias after some epochs: backward passes end behind it then.
 
         DistributedDataParallel wants the same set of gradients in every step, so there the bias
         keeps its gradient and loses it before the optimizer sees it, to the same effect.
         """
+        self.parallel.train()  # validation left it in evaluation mode
         if self.stem_bias is None:
             return
         self.stem_frozen = epoch >= self.recipe.stem_bias_epochs

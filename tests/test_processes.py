@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import QUICK, ROOT, SIGKILL, Program, kill_when
+from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +65,21 @@ def test_metrics_of_two_processes_are_those_of_one(
     done = program("-m", "model.evaluation", pair[1], "--dataset", shapes, "--split", "test")
     assert done.returncode == 0, done.stderr
     assert "identical to results.json" in done.stdout, done.stdout
+
+
+def test_two_processes_find_the_classifier_that_one_finds(
+    pair: tuple[Path, Path, str], shapes: Path, program: Program, tmp_path: Path
+) -> None:
+    options: list[str | Path] = ["--dataset", shapes, *QUICK, *MORE, "--init-from", pair[0]]
+    options += ["--freeze", "--output"]
+    done = program("train.py", *options, tmp_path / "one")
+    assert done.returncode == 0, done.stderr
+    process = start(*options, tmp_path / "two")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    runs = [load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    for name, value in runs[0].items():
+        assert torch.allclose(value, runs[1][name], atol=1e-4), name
 
 
 def test_one_set_of_files_is_written(pair: tuple[Path, Path, str]) -> None:

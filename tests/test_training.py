@@ -17,10 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import model  # noqa: F401  (registers the networks)
 from benchmarks.gpu import start_again
+from model.build import build_trainer
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.data import Loader
 from model.recipe import Recipe
-from model.training import StepReport, Trainer, build_trainer
+from model.training import StepReport, Trainer
 from model.utils.errors import TrainingError
 
 NANO = "cifarnet_nano"

@@ -20,6 +20,7 @@ from torch import Tensor
 
 import model  # noqa: F401  (registers the networks)
 from model import hub, options, training
+from model.build import build_trainer
 from model.data import load_training_data, open_for_training
 from model.evaluation import finish
 from model.inference.logits import predict_logits
@@ -111,7 +112,7 @@ class TrainingJob:
         self.recipe = dataclasses.replace(self.recipe, val_size=self.data.val_size)
         source = self.options.init_from
         begin: Any = hub.from_pretrained(source) if source else None
-        self.trainer = training.build_trainer(self.recipe, self.data, accelerator, begin=begin)
+        self.trainer = build_trainer(self.recipe, self.data, accelerator, begin=begin)
         self._introduce()
 
     def _introduce(self) -> None:

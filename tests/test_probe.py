@@ -1,0 +1,68 @@
+"""The classifier of a frozen network."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from test_training import RECIPE, Stripes, dark_stripes
+from torch import Tensor
+
+from model.checkpoint import load_checkpoint, save_checkpoint
+from model.probe import DECAY, LinearProbe
+
+FROZEN = dataclasses.replace(RECIPE, freeze=True, epochs=2)
+
+
+def probe(outliers: Tensor | None = None) -> LinearProbe:
+    torch.manual_seed(0)
+    network: Any = timm.create_model(FROZEN.network, num_classes=2)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(cpu=True, mixed_precision="no")
+    about: dict[str, Any] = dict(mean=(0.3,) * 3, std=(0.2,) * 3, accelerator=accelerator)
+    return LinearProbe(network, FROZEN, Stripes(), outliers=outliers, **about)
+
+
+def weight(run: LinearProbe) -> Tensor:
+    kept: Tensor = run.network.get_classifier().weight.detach().clone()
+    return kept
+
+
+def test_each_epoch_ends_where_no_step_is_better_and_the_mean_is_kept() -> None:
+    run = probe(dark_stripes(1))
+    before = {name: value.clone() for name, value in run.network.state_dict().items()}
+    solutions = []
+    for _ in range(FROZEN.epochs):
+        run.train_epoch()
+        solutions.append(weight(run))
+    features, targets, weights = (torch.cat(parts) for parts in zip(*run.seen, strict=True))
+    assert len(features) == 64 + 4 * 4  # a quarter as many outliers in each of four steps
+
+    def slope(at: Tensor) -> float:
+        at.requires_grad_(True)
+        losses = F.cross_entropy(features @ at.T, targets, reduction="none")
+        loss = (losses * weights).sum() / weights.sum() + DECAY * at.square().sum()
+        return torch.autograd.grad(loss, at)[0].norm().item()
+
+    start = before.pop("head.fc.weight")
+    assert slope(solutions[1].clone()) < 0.01 * slope(start)
+    mean = torch.stack(solutions).mean(0)
+    torch.testing.assert_close(run.ema_or_model.get_classifier().weight, mean)
+    after = run.network.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_resuming_gives_the_same_classifier(tmp_path: Path) -> None:
+    whole, first, second = probe(), probe(), probe()
+    whole.train_epoch()
+    whole.train_epoch()
+    first.train_epoch()
+    save_checkpoint(tmp_path, *first.state())
+    second.load_state(*load_checkpoint(tmp_path))
+    second.train_epoch()
+    kept = [run.ema_or_model.get_classifier().weight for run in (whole, second)]
+    assert torch.equal(*kept)
