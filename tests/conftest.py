@@ -23,6 +23,8 @@ from pages import (  # noqa: F401  (fixtures)
 )
 from PIL import Image
 
+from model.inference import optimize
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several test processes wait for each other
     torch.set_num_threads(1)
 
@@ -54,6 +56,12 @@ def picture(kind: int, rng: np.random.Generator, size: int = 32) -> np.ndarray:
     colour = rng.uniform(120, 255, 3)
     image = rng.uniform(0, 80, (size, size, 3)) + shape[..., None] * colour * 0.7
     return image.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers as on a processor that has no units for bfloat16."""
+    monkeypatch.setattr(optimize, "has_bf16", lambda _: False)
 
 
 @pytest.fixture(autouse=True)

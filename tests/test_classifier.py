@@ -47,6 +47,7 @@ def classify(saved: Path) -> Classifier:
     return Classifier.from_pretrained(saved)
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_answer_is_that_of_the_network(classify: Classifier, saved: Path) -> None:
     image = pixels()
     x = (torch.tensor(image).permute(2, 0, 1)[None] / 255).double()  # (1, 3, 24, 24)
@@ -64,6 +65,7 @@ def test_answer_is_that_of_the_network(classify: Classifier, saved: Path) -> Non
     assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_a_large_picture_is_answered_by_the_mean_of_three_looks(classify: Classifier) -> None:
     image = np.random.default_rng(3).integers(0, 256, (80, 120, 3), np.uint8)
     boxes = ((20, 0, 100, 80), (26, 6, 94, 74), (0, 0, 120, 80))

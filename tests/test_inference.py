@@ -10,6 +10,7 @@ from torch import nn
 
 from model.inference import optimize
 from model.inference.optimize import optimize_for_inference
+from model.utils.device import has_bf16
 
 NAMES = timm.list_models("cifarnet_*")
 
@@ -18,6 +19,20 @@ def images(n: int, size: int) -> torch.Tensor:
     return torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(n))
 
 
+@pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="needs a processor with bfloat16")
+@pytest.mark.parametrize("name", NAMES)
+def test_bfloat16_answers_nearly_alike(name: str) -> None:
+    network = make_network(name)
+    x = images(40, 32)
+    with torch.inference_mode():
+        expected = network(x)
+        found = optimize_for_inference(network)(x)
+    assert found.dtype == torch.float32
+    assert not torch.allclose(found, expected, rtol=1e-5)  # it was used
+    assert (found - expected).abs().max() < 0.03 * expected.abs().max()
+
+
+@pytest.mark.usefixtures("in_float32")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("count", "size"), [(2, 32), (1, 32), (7, 24), (2, 33)])
 def test_same_logits(name: str, count: int, size: int) -> None:
@@ -32,6 +47,7 @@ def test_same_logits(name: str, count: int, size: int) -> None:
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
+@pytest.mark.usefixtures("in_float32")
 @pytest.mark.parametrize("case", ["no oneDNN", "no operator", "wrong answers", "negative scale"])
 def test_what_cannot_be_packed_or_folded_answers_as_before(
     case: str, monkeypatch: pytest.MonkeyPatch

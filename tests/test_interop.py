@@ -65,6 +65,7 @@ def test_transformers_pipeline(small: Path, ship: torch.Tensor) -> None:
     assert [found[name] for name in names] == pytest.approx(expected.tolist(), abs=1e-4)
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_onnx(tmp_path: Path, small: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
