@@ -1,13 +1,11 @@
 """Temperature, verdicts and their thresholds, and what config.json keeps of them."""
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from model.evaluation.finish import fit_calibration
 from model.inference.calibration import Calibration, energy, fit_temperature
 from model.utils.errors import ConfigError
 
@@ -135,10 +133,3 @@ def test_a_perfect_network_is_not_certain() -> None:
     labels = torch.zeros(8, dtype=torch.int64)
     assert fit_temperature(logits, labels) == pytest.approx(2 / math.log(9), abs=1e-5)
     assert fit_temperature(logits, 1 - labels) == 100  # always wrong: even answers
-
-
-@pytest.mark.parametrize("images", [None, SimpleNamespace(labels=[])])
-def test_without_validation_images_nothing_is_fitted(images: Any) -> None:
-    """Nothing is claimed that was not measured."""
-    data: Any = SimpleNamespace(validation=images)
-    assert fit_calibration(torch.nn.Identity(), data) is None

@@ -1,5 +1,6 @@
 """What an error advises is tried: it leads to a model, or to the next true sentence."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def test_a_picture_that_turns_bad_on_the_way(
     assert "fingerprint" in told("--resume", run, "--max-bad-images", "1")
     bad.write_bytes(good)
     assert told("--resume", run, "--max-bad-images", "1") == ""
+    results = json.loads((run / "results.json").read_text())
+    assert results["validation"] is results["calibration"] is None  # nothing was held back
 
 
 def test_labels_that_cannot_be_saved(tmp_path: Path, told: Callable[..., str]) -> None:

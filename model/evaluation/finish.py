@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import distort, hub
-from ..data import TrainingData
+from ..data import LabelledImages, TrainingData
 from ..inference.calibration import Calibration
 from ..inference.logits import both_views, predict
 from ..recipe import RECIPES, DataOptions, Recipe
@@ -16,7 +16,7 @@ from ..utils.files import public_name
 from ..utils.root import ROOT
 from ..utils.shares import interval, stands_out
 from . import figures
-from .report import assemble, evaluate_split
+from .report import assemble, evaluate_split, reports
 
 DISTORTED = 500  # images, at least: among fewer, one sure mistake may leave nothing confident
 PIECE = 5000  # images of the test split at a time: bounded memory whatever its size
@@ -49,15 +49,19 @@ def measure_and_save(
     Returns:
         The content of results.json.
     """
-    calibration = fit_calibration(network, data)
+    calibration = None
+    if held_back := data.validation:
+        plain, mean = predict(network, held_back.images, both_views)  # (N, C), (N, C)
+        calibration = fit_calibration(network, held_back, mean)
     # What training gave is safe before the test split has a chance to fail.
     save(network, directory, data, options, recipe, calibration)
     names = data.dataset.label_names
     pieces = data.dataset.splits["test"].iter_batches(None, PIECE, device)
     test = evaluate_split(network, pieces, names, calibration=calibration)
     validation = None
-    if data.validation:
-        validation = evaluate_split(network, data.validation, names, calibration=calibration)
+    if held_back:
+        labels, rows = held_back.labels.cpu(), held_back.indices.cpu()
+        validation = reports(plain, mean, labels, rows, names, calibration)
     images = data.sizes["train"] * trained["epochs"][-1]["epoch"]
     sizes = {**data.sizes, "test": test["plain"]["count"]}
     results = assemble(network, data.dataset, data.dataset.splits, sizes, device) | {
@@ -76,12 +80,15 @@ def measure_and_save(
     return results
 
 
-def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | None:
-    """Fits temperature and thresholds on the validation images; None without any."""
-    if data.validation is None or len(data.validation.labels) == 0:
-        return None
-    images = data.validation.images  # (N, 3, S, S)
-    logits = predict(network, images, both_views)[1]  # (N, C)
+def fit_calibration(network: nn.Module, held_back: LabelledImages, logits: Tensor) -> Calibration:
+    """Fits temperature and thresholds on the validation images.
+
+    Args:
+        network: On any device, in any mode.
+        held_back: The N images.
+        logits: Of each, the mean of image and mirror image, (N, C).
+    """
+    images = held_back.images  # (N, 3, S, S)
     # As photographs might be, whatever the recipe trained for: people will bring some. Of few
     # images, each in many ways.
     shares = distort.shares_of(RECIPES["robust"])
@@ -89,7 +96,7 @@ def fit_calibration(network: nn.Module, data: TrainingData) -> Calibration | Non
     copies = images.repeat(-(-DISTORTED // len(images)), 1, 1, 1)  # (k * N, 3, S, S)
     parts = [distort.distort(part, shares, random).round().byte() for part in copies.split(1000)]
     worse = predict(network, torch.cat(parts), both_views)[1]  # (k * N, C)
-    return Calibration.fit(logits, data.validation.labels.cpu(), worse)
+    return Calibration.fit(logits, held_back.labels.cpu(), worse)
 
 
 def _calibration(

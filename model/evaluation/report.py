@@ -60,10 +60,34 @@ def evaluate_split(
     if not parts:
         raise DataError("There are no images to evaluate; check the split's name and size.")
     plain, mean, labels, rows = map(torch.cat, zip(*parts, strict=True))
+    return reports(plain, mean, labels, rows, label_names, calibration)
+
+
+def reports(
+    plain: Tensor,
+    mean: Tensor,
+    labels: Tensor,
+    indices: Tensor,
+    label_names: Sequence[str],
+    calibration: Calibration | None,
+) -> dict[str, dict[str, Any]]:
+    """What `evaluate_split` gives, of logits that are there.
+
+    Args:
+        plain: Of a single look, (N, C).
+        mean: Of image and mirror image, (N, C).
+        labels: True classes, int64 (N,).
+        indices: Rows of the dataset, int64 (N,).
+        label_names: Of all C classes.
+        calibration: Of a classifier; None leaves its answers out.
+
+    Raises:
+        DataError: If there are no images, or the labels do not fit the network.
+    """
     answers = {"plain": plain}  # logits, (N, C)
     if calibration:
         answers["calibrated"] = mean.double() / calibration.temperature
-    found = {name: report(values, labels, label_names, rows) for name, values in answers.items()}
+    found = {name: report(values, labels, label_names, indices) for name, values in answers.items()}
     if calibration:
         sure = _confident(answers["calibrated"], labels, calibration.confident)
         found["calibrated"]["confident"] = _rounded(sure)

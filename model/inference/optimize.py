@@ -15,7 +15,7 @@ from ..utils.device import has_bf16
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2}
 
 
-def optimize_for_inference(network: nn.Module) -> nn.Module:
+def optimize_for_inference(network: nn.Module, in_float32: bool = False) -> nn.Module:
     """Copies a network in evaluation mode into the form that answers fastest here.
 
     Normalisation becomes part of the convolutions; maps are in channels_last order; on CPUs,
@@ -25,6 +25,7 @@ def optimize_for_inference(network: nn.Module) -> nn.Module:
 
     Args:
         network: A cifarnet; any other network is returned as it is, not copied.
+        in_float32: Whatever the processor has.
 
     Returns:
         A network for inference only, which does not follow later changes of the first one.
@@ -34,8 +35,8 @@ def optimize_for_inference(network: nn.Module) -> nn.Module:
     fast = fold(network).to(memory_format=torch.channels_last).requires_grad_(False)
     if next(fast.parameters()).device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return fast
-    kinds = [torch.bfloat16] if has_bf16(torch.device("cpu")) else []
-    for dtype in (*kinds, torch.float32):
+    half = not in_float32 and has_bf16(torch.device("cpu"))
+    for dtype in (torch.bfloat16, torch.float32) if half else (torch.float32,):
         try:
             packed = _packed(fast, dtype)
             if _agree(packed, fast, TOLERANCE[dtype]):
