@@ -5,6 +5,7 @@ from typing import Any
 import timm
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from . import augment
 from .data import TrainingData
@@ -32,6 +33,9 @@ def build_trainer(
         begin: A trained network to go on from, with its own mean and std; if it told other
             classes, or in another order, it gets a new classifier. None begins with a new one.
         compiled: See `Trainer`.
+
+    Raises:
+        ConfigError: If the network cannot be had, or not be trained as is asked.
     """
     torch.manual_seed(recipe.seed)
     names, size = tuple(data.dataset.label_names), data.dataset.image_size
@@ -46,6 +50,11 @@ def build_trainer(
         network.init_whitening(augment.normalize(data.sample, mean, std).cpu())
     network.pretrained_cfg["input_size"] = (3, size, size)
     kind: type[Trainer] = LinearProbe if recipe.freeze else Trainer
+    if recipe.freeze and not isinstance(network.get_classifier(), nn.Linear):
+        raise ConfigError(
+            f"--freeze needs a network whose classifier is one linear layer, which that of "
+            f"{recipe.network} is not; leave it out, or choose another network."
+        )
     return kind(
         network,
         recipe,

@@ -55,7 +55,10 @@ class Recipe:
     name: str = option("default", "name of the recipe")
     network: str = option("cifarnet_small", "timm's name of a convolutional network.")
     pretrained: bool = option(False, "Begin with the weights that timm fetches for the network.")
-    freeze: bool = option(False, "Keep trained weights, and learn the classifier alone.")
+    freeze: bool = option(
+        False,
+        "Keep trained weights, and learn the classifier alone, by L-BFGS, which needs no rates.",
+    )
     epochs: int = option(9, "Passes over the training images.", 1)
     batch_size: int = option(
         2000,

@@ -98,7 +98,7 @@ SHOWN: list[tuple[str, Any, str]] = [
     ("calibration images", 4321, "4,321 validation images"),
     ("calibration confident threshold", 0.4141, "probability of 41.4%"),
     ("calibration confident share", 0.2198, "22.0% get a confident answer"),
-    ("calibration confident accuracy", 0.3761, "37.6% of those are right"),
+    ("calibration confident accuracy", 0.3761, "37.6% of those right"),
     ("test calibrated nll", 0.5432, "| 0.5432 |"),
     ("scope kinds noise auroc", 0.1988, "| noise | 0.199 |"),
     ("scope as_sent kinds noise confident", 0.4567, "| 45.7% |"),

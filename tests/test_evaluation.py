@@ -15,7 +15,7 @@ from benchmarks.speed import six_views
 from model.data import LabelledImages
 from model.evaluation.report import evaluate_split, report
 from model.inference import logits as logits_module
-from model.inference.calibration import Calibration
+from model.inference.calibration import Calibration, energy
 from model.inference.logits import both_views, predict, predict_logits
 from model.utils.errors import DataError, WeightsError
 
@@ -198,8 +198,14 @@ def test_a_classifiers_answers_are_reported_too() -> None:
     right = (guess == split.labels)[best >= 0.6].double().mean()
     assert sure["accuracy"] == pytest.approx(float(right), abs=1e-6)
     found = evaluate_split(network, split, NAMES, calibration=Calibration(confident=1.0))
-    nobody = {"threshold": 1.0, "share": 0.0, "accuracy": None}
+    nobody = {"threshold": 1.0, "share": 0.0, "accuracy": None, "none": 0.0}
     assert found["calibrated"]["confident"] == nobody
+    middle = float(energy(mirrored / 2).median())
+    strict = Calibration(temperature=0.5, confident=0.6, known=middle)
+    found = evaluate_split(network, split, NAMES, calibration=strict)
+    less = found["calibrated"]["confident"]
+    assert less["none"] == pytest.approx(0.5, abs=0.05)  # many have the same energy
+    assert less["share"] < sure["share"]
 
 
 def test_pieces_of_a_split_give_the_numbers_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

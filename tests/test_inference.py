@@ -28,8 +28,8 @@ def test_bfloat16_answers_nearly_alike(name: str) -> None:
         expected = network(x)
         found = optimize_for_inference(network)(x)
     assert found.dtype == torch.float32
-    assert not torch.allclose(found, expected, rtol=1e-5)  # it was used
-    assert (found - expected).abs().max() < 0.03 * expected.abs().max()
+    off = (found - expected).abs().max() / expected.abs().max()
+    assert 1e-4 < off < 0.03  # at least: it was used
 
 
 @pytest.mark.usefixtures("in_float32")

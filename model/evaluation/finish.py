@@ -16,7 +16,7 @@ from ..utils.files import public_name
 from ..utils.root import ROOT
 from ..utils.shares import interval, stands_out
 from . import figures
-from .report import assemble, evaluate_split, reports
+from .report import assemble, both_reports, evaluate_split
 
 DISTORTED = 500  # images, at least: among fewer, one sure mistake may leave nothing confident
 PIECE = 5000  # images of the test split at a time: bounded memory whatever its size
@@ -61,7 +61,7 @@ def measure_and_save(
     validation = None
     if held_back:
         labels, rows = held_back.labels.cpu(), held_back.indices.cpu()
-        validation = reports(plain, mean, labels, rows, names, calibration)
+        validation = both_reports(plain, mean, labels, rows, names, calibration)
     images = data.sizes["train"] * trained["epochs"][-1]["epoch"]
     sizes = {**data.sizes, "test": test["plain"]["count"]}
     results = assemble(network, data.dataset, data.dataset.splits, sizes, device) | {

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..data import ImageDataset, LabelledImages
-from ..inference.calibration import Calibration
+from ..inference.calibration import Calibration, energy
 from ..inference.logits import Progress, both_views, predict
 from ..utils.errors import DataError
 from ..utils.machine import machine, versions
@@ -42,8 +42,8 @@ def evaluate_split(
     Returns:
         {"plain": REPORT}, as `report` makes it, and with a calibration "calibrated": the report on
         a classifier's answers, from the mean logits of image and mirror image. Its key "confident"
-        holds the share of confident answers and how many of those are right, whether or not they
-        are called "none".
+        holds the share of confident answers, how many of those are right, and the share of images
+        that are called "none".
 
     Raises:
         DataError: If there are no images, or the labels do not fit the network.
@@ -60,10 +60,10 @@ def evaluate_split(
     if not parts:
         raise DataError("There are no images to evaluate; check the split's name and size.")
     plain, mean, labels, rows = map(torch.cat, zip(*parts, strict=True))
-    return reports(plain, mean, labels, rows, label_names, calibration)
+    return both_reports(plain, mean, labels, rows, label_names, calibration)
 
 
-def reports(
+def both_reports(
     plain: Tensor,
     mean: Tensor,
     labels: Tensor,
@@ -89,7 +89,7 @@ def reports(
         answers["calibrated"] = mean.double() / calibration.temperature
     found = {name: report(values, labels, label_names, indices) for name, values in answers.items()}
     if calibration:
-        sure = _confident(answers["calibrated"], labels, calibration.confident)
+        sure = _confident(mean, labels, calibration)
         found["calibrated"]["confident"] = _rounded(sure)
     return found
 
@@ -192,13 +192,19 @@ def multiply_adds(network: nn.Module, input_size: tuple[int, int, int]) -> int:
     return counter.get_total_flops() // 2  # a multiplication and an addition are two of its FLOPs
 
 
-def _confident(logits: Tensor, labels: Tensor, threshold: float) -> dict[str, Any]:
-    """Of answers with at least this probability: their share, and the share of them right."""
-    probability, predicted = logits.double().softmax(dim=1).max(dim=1)  # (N,), (N,)
-    sure = probability >= threshold  # (N,)
+def _confident(logits: Tensor, labels: Tensor, calibration: Calibration) -> dict[str, Any]:
+    """How many answers are confident, how many of those right, and how many "none"."""
+    probability, predicted = calibration.probabilities(logits).max(dim=1)  # (N,), (N,)
+    pairs = zip(probability.tolist(), energy(logits).tolist(), strict=True)
+    verdicts = [calibration.verdict(*pair) for pair in pairs]
+    sure = torch.tensor([verdict == "confident" for verdict in verdicts])  # (N,)
     right = (predicted == labels)[sure].double()
-    accuracy = float(right.mean()) if len(right) else None
-    return {"threshold": threshold, "share": float(sure.double().mean()), "accuracy": accuracy}
+    return {
+        "threshold": calibration.confident,
+        "share": float(sure.double().mean()),
+        "accuracy": float(right.mean()) if len(right) else None,
+        "none": verdicts.count("none") / len(verdicts),
+    }
 
 
 def _most_confused(values: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:

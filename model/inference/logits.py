@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from ..augment import normalize
 from ..utils.errors import WeightsError
-from .optimize import optimize_for_inference
 
 BATCH_SIZE = 500  # logits depend on it by rounding noise only
 
@@ -90,6 +89,6 @@ def _exactly(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
                 enabled=True, benchmark=False, deterministic=True, allow_tf32=False
             ),
         ):
-            yield optimize_for_inference(run, in_float32=True)
+            yield run
     finally:
         torch.set_float32_matmul_precision(precision)

@@ -1,4 +1,4 @@
-"""A network made ready to answer on this device: the same logits, sooner."""
+"""A network made ready to answer on this device: the same logits but for rounding, sooner."""
 
 import copy
 import math
@@ -15,17 +15,16 @@ from ..utils.device import has_bf16
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2}
 
 
-def optimize_for_inference(network: nn.Module, in_float32: bool = False) -> nn.Module:
+def optimize_for_inference(network: nn.Module) -> nn.Module:
     """Copies a network in evaluation mode into the form that answers fastest here.
 
     Normalisation becomes part of the convolutions; maps are in channels_last order; on CPUs,
     filters are put into the order that oneDNN computes with, once instead of in every call, and
-    computed with in bfloat16 where the processor has units for it: in half the time, with
-    probabilities that differ by a tenth of a percent (benchmarks/inference.py).
+    computed with in bfloat16 where the processor has units for it: in half the time, and
+    probabilities differ a little (`benchmarks/inference.py` measures by how much).
 
     Args:
         network: A cifarnet; any other network is returned as it is, not copied.
-        in_float32: Whatever the processor has.
 
     Returns:
         A network for inference only, which does not follow later changes of the first one.
@@ -35,14 +34,15 @@ def optimize_for_inference(network: nn.Module, in_float32: bool = False) -> nn.M
     fast = fold(network).to(memory_format=torch.channels_last).requires_grad_(False)
     if next(fast.parameters()).device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return fast
-    half = not in_float32 and has_bf16(torch.device("cpu"))
-    for dtype in (torch.bfloat16, torch.float32) if half else (torch.float32,):
+    for dtype in (
+        (torch.bfloat16, torch.float32) if has_bf16(torch.device("cpu")) else (torch.float32,)
+    ):
         try:
             packed = _packed(fast, dtype)
             if _agree(packed, fast, TOLERANCE[dtype]):
                 return packed
         except (AttributeError, RuntimeError):  # this build of torch packs no filters
-            continue
+            pass
     return fast
 
 
@@ -76,7 +76,7 @@ class PackedConv(nn.Module):
         super().__init__()
         self.act = "gelu" if gelu else "none"
         self.pooled = isinstance(conv, PooledConv)
-        self.bias = None if conv.bias is None else conv.bias.to(dtype)
+        self.bias = None if conv.bias is None else conv.bias.detach().to(dtype)
         self.options = (conv.padding, conv.stride, conv.dilation, conv.groups)
         # Not a parameter: it cannot be saved, and need not be.
         self.filters, self.packed = conv.weight.detach().to(dtype).to_mkldnn(), False
@@ -109,7 +109,7 @@ class ToFloat32(nn.Module):
 
 def _packed(folded: CifarNet, dtype: torch.dtype) -> CifarNet:
     network: Any = copy.deepcopy(folded)
-    network.stem.conv = PackedConv(network.stem.conv, gelu=True, dtype=dtype)
+    network.stem.conv = PackedConv(network.stem.conv, True, dtype)
     network.stem.act = nn.Identity()
     for stage in network.stages:
         for i, conv in enumerate(list(stage.convs)):
