@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import matplotlib
+import numpy as np
 import psutil
 import torch
 from matplotlib.figure import Figure
@@ -105,6 +106,11 @@ def spread(split: ShardedSplit, count: int) -> LabelledImages:
     """So many images of a split, spread evenly over it, or all."""
     total = len(split.labels)
     return split.load(torch.arange(0, total, max(1, total // count))[:count])
+
+
+def as_arrays(images: torch.Tensor) -> list[np.ndarray]:
+    """Images (N, 3, S, S), as `Classifier` takes them: (S, S, 3) each."""
+    return list(images.permute(0, 2, 3, 1).numpy())
 
 
 def timed(run: Callable[[], object]) -> Callable[[], float]:

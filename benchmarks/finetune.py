@@ -25,7 +25,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import train
-from benchmarks._common import CIFAR100, averaged, options, write
+from benchmarks._common import CIFAR100, as_arrays, averaged, options, write
 from model.data import HELD_OUT, ImageDataset, open_dataset
 from model.inference.classifier import Classifier
 from model.inference.prediction import Prediction
@@ -58,11 +58,6 @@ def lay_out(
             for row, image in zip(rows.sort().values, split.load(rows).images, strict=True):
                 pixels = image.permute(1, 2, 0).numpy()  # (S, S, 3)
                 Image.fromarray(pixels).save(folder / kind / name / f"{row:05}.png")
-
-
-def as_arrays(images: torch.Tensor) -> list[np.ndarray]:
-    """Images (N, 3, S, S), as `Classifier` takes them: (S, S, 3) each."""
-    return list(images.permute(0, 2, 3, 1).numpy())
 
 
 def strangers(dataset: ImageDataset, classes: Sequence[str]) -> list[np.ndarray]:

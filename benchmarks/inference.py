@@ -24,13 +24,13 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from benchmarks._common import dataset_name, in_turn, options, timed, write
+from benchmarks._common import as_arrays, dataset_name, in_turn, options, timed, write
 from model import from_pretrained
 from model.data import open_dataset
 from model.hub import read_config
 from model.hub.export import export_onnx
 from model.inference.classifier import BATCH_SIZE, Classifier
-from model.inference.optimize import fold, optimize_for_inference
+from model.inference.optimize import TOLERANCE, fold, optimize_for_inference
 from model.inference.prediction import Prediction
 from model.utils.device import has_bf16
 
@@ -85,7 +85,8 @@ def measure(found: dict[str, Run], count: int, rounds: int, calls: int) -> dict[
     expected = found["eager, contiguous"](x)
     for name, run in found.items():
         off = (run(x) - expected).abs().max().item()
-        bound = 0.03 * expected.abs().max().item() if name == SERVED and has_bf16(CPU) else 1e-3
+        largest = TOLERANCE[torch.bfloat16] * expected.abs().max().item()
+        bound = largest if name == SERVED and has_bf16(CPU) else 1e-3
         assert off < bound, f"{name} is off by {off}"
 
     each: dict[str, Callable[[], list[float]]]
@@ -97,7 +98,7 @@ def measure(found: dict[str, Run], count: int, rounds: int, calls: int) -> dict[
 def agreement(classify: Classifier, name: str) -> dict[str, float]:
     """How far a classifier answers about a dataset's test images as its network does in float32."""
     split = open_dataset(name).splits["test"].load()
-    images = list(split.images.permute(0, 2, 3, 1).numpy())  # N of (S, S, 3)
+    images = as_arrays(split.images)  # N of (S, S, 3)
     exact = copy.copy(classify)
     exact._fast = exact.network
     served, wanted = classify(images), exact(images)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from benchmarks._common import DATASET, load, options, plot, record
+from benchmarks._common import DATASET, as_arrays, load, options, plot, record
 from benchmarks.outliers import outliers
 from model import hub
 from model.data import HELD_OUT, open_dataset, train_validation_split
@@ -72,7 +72,7 @@ def main() -> None:
     if near:
         images = near.pop("images")
         best = compare(classifier, inside, unseen, {"near": look(images)})[METHOD]
-        sent = answered(classifier, [*images.permute(0, 2, 3, 1).numpy()])
+        sent = answered(classifier, as_arrays(images))
         content["near"] = near | {"images": len(images)} | best["kinds"]["near"] | sent
         print(f"near: {content['near']}")
     plot(lambda: draw(found), args.model / "figures" / "out_of_scope.png")

@@ -17,8 +17,8 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import photographs
-from benchmarks._common import CIFAR10, CIFAR100, averaged, options, spread, write
-from benchmarks.finetune import as_arrays, lay_out, strangers, sureness, train_by_command
+from benchmarks._common import CIFAR10, CIFAR100, as_arrays, averaged, options, spread, write
+from benchmarks.finetune import lay_out, strangers, sureness, train_by_command
 from benchmarks.out_of_scope import answered
 from benchmarks.outliers import outliers
 from benchmarks.teach import CLASSES, EACH

@@ -4,12 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from test_training import RECIPE, Stripes, dark_stripes
+from test_training import RECIPE, dark_stripes, trainer
 from torch import Tensor
 
 from model.checkpoint import load_checkpoint, save_checkpoint
@@ -18,16 +15,11 @@ from model.probe import DECAY, LinearProbe
 FROZEN = dataclasses.replace(RECIPE, freeze=True, epochs=2)
 
 
-def probe(outliers: Tensor | None = None) -> LinearProbe:
-    torch.manual_seed(0)
-    network: Any = timm.create_model(FROZEN.network, num_classes=2)
-    AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(cpu=True, mixed_precision="no")
-    about: dict[str, Any] = dict(mean=(0.3,) * 3, std=(0.2,) * 3, accelerator=accelerator)
-    return LinearProbe(network, FROZEN, Stripes(), outliers=outliers, **about)
+def probe(outliers: Tensor | None = None) -> Any:
+    return trainer(FROZEN, outliers, kind=LinearProbe)
 
 
-def weight(run: LinearProbe) -> Tensor:
+def weight(run: Any) -> Tensor:
     kept: Tensor = run.network.get_classifier().weight.detach().clone()
     return kept
 
@@ -43,7 +35,7 @@ def test_each_epoch_ends_near_the_solution_and_the_mean_is_kept() -> None:
         seen[:] = run.seen
         return solve()
 
-    run._solve = keep  # type: ignore[method-assign]
+    run._solve = keep
     losses = []
     for _ in range(FROZEN.epochs):
         losses.append(run.train_epoch().loss)

@@ -62,13 +62,16 @@ class Stripes(Loader):
 
 
 def trainer(
-    recipe: Recipe = RECIPE, outliers: Tensor | None = None, compiled: bool = False
+    recipe: Recipe = RECIPE,
+    outliers: Tensor | None = None,
+    compiled: bool = False,
+    kind: type[Trainer] = Trainer,
 ) -> Trainer:
     torch.manual_seed(recipe.seed)
     network: Any = timm.create_model(recipe.network, num_classes=2)
     AcceleratorState._reset_state(reset_partial_state=True)  # allows another precision
     accelerator = Accelerator(cpu=True, mixed_precision=recipe.mixed_precision)
-    return Trainer(
+    return kind(
         network,
         recipe,
         Stripes(),

@@ -34,9 +34,10 @@ def optimize_for_inference(network: nn.Module) -> nn.Module:
     fast = fold(network).to(memory_format=torch.channels_last).requires_grad_(False)
     if next(fast.parameters()).device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return fast
-    for dtype in (
-        (torch.bfloat16, torch.float32) if has_bf16(torch.device("cpu")) else (torch.float32,)
-    ):
+    dtypes = [torch.float32]
+    if has_bf16(torch.device("cpu")):
+        dtypes.insert(0, torch.bfloat16)
+    for dtype in dtypes:
         try:
             packed = _packed(fast, dtype)
             if _agree(packed, fast, TOLERANCE[dtype]):
