@@ -97,7 +97,8 @@ def measure(found: dict[str, Run], count: int, rounds: int, calls: int) -> dict[
 
 def agreement(classify: Classifier, name: str) -> dict[str, float]:
     """How far a classifier answers about a dataset's test images as its network does in float32."""
-    split = open_dataset(name).splits["test"].load()
+    size = classify.image_size
+    split = open_dataset(name, image_size=size).splits["test"].load()
     images = as_arrays(split.images)  # N of (S, S, 3)
     exact = copy.copy(classify)
     exact._fast = exact.network

@@ -24,7 +24,6 @@ class LinearProbe(Trainer):
     saved. What the network made of an epoch's images is kept in memory until its end.
     """
 
-    recordable = False
     seen: list[tuple[Tensor, Tensor, Tensor]]
 
     def _optimizers(self) -> tuple[Optimizer, ...]:

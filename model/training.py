@@ -77,8 +77,6 @@ class Trainer:
         compiled: Whether the network is compiled first, which takes a while on a GPU.
     """
 
-    recordable = True  # whether a step could be replayed as a CUDA graph
-
     def __init__(
         self,
         network: nn.Module,
@@ -118,8 +116,8 @@ class Trainer:
         self.plan = plan_for(
             self.device,
             accelerator.num_processes,
-            # Neither can be recorded: float16's scale, and AdamW's rate.
-            recordable=self.recordable and not accelerator.scaler and ours,
+            # None can be recorded: what --freeze keeps, float16's scale, and AdamW's rate.
+            recordable=not recipe.freeze and not accelerator.scaler and ours,
         )
         self.optimizers = self._optimizers()
         # The schedule scales these; what the optimizers hold is the rate of the moment.

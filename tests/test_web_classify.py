@@ -112,6 +112,8 @@ def test_examples_can_be_read_and_fit_the_classes(shapes: Path) -> None:
     nothing = examples.Examples(("cat",), "no/such-dataset")
     assert not nothing.came(60)
     assert nothing.ready.keys() == DRAWN.ready.keys()
+    assert "does not know" in classify._gallery(DRAWN.ready, ("cat", "dog"))
+    assert "does not know" not in classify._gallery(DRAWN.ready, ("cat", "ship"))
 
 
 def test_no_answer_waits_for_examples(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def tab(site: Site) -> None:
     with gr.Row(equal_height=False, elem_id="classify"):
         with gr.Column(scale=6, min_width=300):
             stage, chooser = taking(FILE)
-            gallery = html(_gallery({}), "examples", script="gallery.js seen.js")
+            gallery = html(_gallery({}, labels), "examples", script="gallery.js seen.js")
         with gr.Column(scale=5, min_width=300):
             chosen = gr.CheckboxGroup(
                 models.names,
@@ -98,9 +98,9 @@ def tab(site: Site) -> None:
         yield from desk.look(str(said_by(event, "path") or said_by(event, "key")), names)
 
     def offered() -> Iterator[str]:
-        yield _gallery(examples.ready)
+        yield _gallery(examples.ready, labels)
         if examples.came():
-            yield _gallery(examples.ready)
+            yield _gallery(examples.ready, labels)
 
     outputs = [source, answer, why, stage, explained, compared, layers]
     latest: dict[str, Any] = dict(QUIET, trigger_mode="always_last")
@@ -192,11 +192,13 @@ class Desk:
         return cards.stage(picture, first), shown, compared
 
 
-def _gallery(examples: dict[str, Example]) -> str:
+def _gallery(examples: dict[str, Example], labels: tuple[str, ...]) -> str:
+    some_known = not examples or any(one.shows in labels for one in examples.values())
+    caption = "Or try one of these" if some_known else "Or something that it does not know"
     items = "".join(
         f'<li><button type="button" data-key="{key}" title="{escape(one.name)}"><img '
         f'src="{pictures.thumbnail_uri(read(one.content).image)}" alt="{escape(one.name)}">'
         "</button></li>"
         for key, one in examples.items()
     )
-    return f'<p class="caption">Or try one of these</p><ul class="gallery">{items}</ul>'
+    return f'<p class="caption">{caption}</p><ul class="gallery">{items}</ul>'

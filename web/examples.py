@@ -21,10 +21,16 @@ FROM_DATASET = 8  # test images offered
 
 @dataclass(frozen=True)
 class Example:
-    """A picture to try, and what to call it."""
+    """A picture to try, where it is from, and what it shows."""
 
-    name: str
+    origin: str
+    shows: str
     content: bytes
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return f"{self.origin}: {self.shows}"
 
 
 class Examples:
@@ -71,7 +77,7 @@ class Examples:
             return
         images = split.images.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
         real = {
-            f"test-{i}": Example(f"Test image: {source.label_names[label]}", png(image))
+            f"test-{i}": Example("Test image", source.label_names[label], png(image))
             for i, (image, label) in enumerate(zip(images, split.labels.tolist(), strict=True))
         }
         self.ready = real | self.ready
@@ -82,10 +88,10 @@ def _drawn(labels: tuple[str, ...]) -> list[Example]:
         rng = np.random.default_rng(1)
         shapes = ("star", "crescent", "ring", "checkers")
         drawn = {one: synthetic.picture(synthetic.NAMES.index(one), rng) for one in shapes}
-        return [Example(f"Drawing: {name}", png(pixels)) for name, pixels in drawn.items()]
+        return [Example("Drawing", name, png(pixels)) for name, pixels in drawn.items()]
     files = sorted((ROOT / "examples").glob("*.png"))
-    found = [Example(f"Drawing: {path.stem}", path.read_bytes()) for path in files]
+    found = [Example("Drawing", path.stem, path.read_bytes()) for path in files]
     word = Image.new("RGB", (256, 256), "white")  # which none of the ten classes fits
     font, middle = ImageFont.load_default(84), (128, 128)
     ImageDraw.Draw(word).text(middle, "hello", "#1f2933", font, anchor="mm")
-    return [*found, Example("Drawing: a word", png(np.asarray(word)))]
+    return [*found, Example("Drawing", "a word", png(np.asarray(word)))]

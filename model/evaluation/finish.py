@@ -49,7 +49,7 @@ def measure_and_save(
     Returns:
         The content of results.json.
     """
-    calibration = None
+    calibration = validation = None
     if held_back := data.validation:
         plain, mean = predict(network, held_back.images, both_views)  # (N, C), (N, C)
         calibration = fit_calibration(network, held_back, mean)
@@ -58,7 +58,6 @@ def measure_and_save(
     names = data.dataset.label_names
     pieces = data.dataset.splits["test"].iter_batches(None, PIECE, device)
     test = evaluate_split(network, pieces, names, calibration=calibration)
-    validation = None
     if held_back:
         labels, rows = held_back.labels.cpu(), held_back.indices.cpu()
         validation = both_reports(plain, mean, labels, rows, names, calibration)
@@ -67,7 +66,7 @@ def measure_and_save(
     results = assemble(network, data.dataset, data.dataset.splits, sizes, device) | {
         "validation": validation,
         "test": test,
-        "calibration": calibration and _calibration(calibration, test, validation),
+        "calibration": calibration and validation and _calibration(calibration, validation, test),
         "training": trained
         | {
             "recipe": recipe.to_dict(),
@@ -100,16 +99,16 @@ def fit_calibration(network: nn.Module, held_back: LabelledImages, logits: Tenso
 
 
 def _calibration(
-    calibration: Calibration, test: dict[str, Any], validation: dict[str, Any] | None
+    calibration: Calibration, validation: dict[str, Any], test: dict[str, Any]
 ) -> dict[str, Any]:
     """How far a classifier's answers can be believed, in short."""
 
-    def short(split: dict[str, Any] | None, *names: str) -> dict[str, Any] | None:
-        return split and {name: split["calibrated"][name] for name in names}
+    def short(split: dict[str, Any], *names: str) -> dict[str, Any]:
+        return {name: split["calibrated"][name] for name in names}
 
     return {
         "temperature": calibration.temperature,
-        "images": validation["calibrated"]["count"] if validation else 0,
+        "images": validation["calibrated"]["count"],
         "validation": short(validation, "accuracy", "ece", "nll"),
         "test": short(test, "accuracy", "ece", "nll", "reliability"),
         "confident": test["calibrated"]["confident"],
