@@ -5,9 +5,10 @@
 
 Ours are whole commands on all training images (`--val-size 0`), from start to saved model, without
 the imports; the look at the test images comes after that. The other program, moved to the CPU as it
-stands (channels_last, not compiled), runs a few steps before each of our runs, in bfloat16, where
-its authors have float16, if the processor has units for it, and in float32; the median times its
-200 steps is its time, and the faster kind is the baseline. Nothing else should run beside them.
+stands (channels_last, not compiled), runs a few steps before and after each of our runs, in
+bfloat16, where its authors have float16, if the processor has units for it, and in float32; the
+median times its 200 steps is its time, and the faster kind is the baseline. Nothing else should run
+beside them.
 Runs that are done are not repeated, so that the command can be given again. Writes speed.json and
 speed.png in benchmarks/results; `python -m model.hub.release` takes them into README.md.
 """
@@ -208,7 +209,7 @@ def main() -> None:
         recipes=(["flash", "default"], "of ours", *RECIPES),
         seeds=([0, 1, 2], "one run for each"),
         peer=("", "airbench94_muon.py; without it ours alone"),
-        peer_steps=(4, "before each run of ours"),
+        peer_steps=(4, "between runs of ours"),
     )
     kinds = kinds_of(args.peer)
     written = args.output / "speed.json"
@@ -223,11 +224,18 @@ def main() -> None:
         folder = Path(name)
         if args.peer and missing:
             give_images(args.dataset, folder)
+
+        def peers() -> dict[str, list[float]]:
+            return {k: peer_steps(Path(args.peer), folder, k, args.peer_steps) for k in kinds}
+
+        before = peers() if missing else {}
         for seed, recipe in missing:
-            steps = {k: peer_steps(Path(args.peer), folder, k, args.peer_steps) for k in kinds}
-            runs[recipe].append(ours(recipe, seed, args.dataset, folder) | {"peer_steps": steps})
+            run = ours(recipe, seed, args.dataset, folder)
+            after = peers()
+            run["peer_steps"] = {kind: before[kind] + after[kind] for kind in kinds}
+            before = after
+            runs[recipe].append(run)
             publish(args, runs)
-            run = runs[recipe][-1]
             print(recipe, {key: run[key] for key in run if key != "resolved"}, flush=True)
     publish(args, runs)  # also where nothing was missing: the plot may have changed
 
@@ -246,7 +254,7 @@ def summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         for kind in (every[0]["peer_steps"] if every else ())
     }
     fastest = min(kinds, key=lambda kind: kinds[kind], default=None)
-    for run in every if fastest else ():  # against the steps just before
+    for run in every if fastest else ():  # against the steps just before and after
         run["share_of_peer"] = run["seconds"] / (
             PEER_STEPS * statistics.median(run["peer_steps"][fastest])
         )

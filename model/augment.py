@@ -44,18 +44,17 @@ def translate(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
     Returns:
         (N, C, H, W).
     """
-    n, chans, height, width = images.shape
-    device = images.device
-    shift = torch.randint(-pad, pad + 1, (2, n, 1), generator=generator, device=device)
-
-    def source(size: int, shift: Tensor) -> Tensor:
-        at = (torch.arange(size, device=device) + shift).abs()  # (N, size)
-        return torch.minimum(at, 2 * (size - 1) - at)
-
-    rows = source(height, shift[0])[:, None, :, None]  # (N, 1, H, 1)
-    columns = source(width, shift[1])[:, None, None, :]  # (N, 1, 1, W)
-    first = torch.arange(n, device=device)[:, None, None, None]
-    return images[first, torch.arange(chans, device=device)[:, None, None], rows, columns]
+    n, _, height, width = images.shape
+    on = images.device
+    shift = torch.randint(-pad, pad + 1, (2, n, 1), generator=generator, device=on)
+    for axis, size in ((2, height), (3, width)):  # F.pad does not reflect bytes on every device
+        before = images.narrow(axis, 1, pad).flip(axis)
+        after = images.narrow(axis, size - 1 - pad, pad).flip(axis)
+        images = torch.cat((before, images, after), axis)  # (N, C, H + 2 * pad, W + 2 * pad)
+    # A view of all shifts: taking one a picture copies whole rows, not pixels one by one.
+    shifts = images.unfold(2, height, 1).unfold(3, width, 1)  # (N, C, 1 + 2 * pad, same, H, W)
+    down, right = shift[..., 0] + pad  # (N,), (N,)
+    return shifts[torch.arange(n, device=on), :, down, right]  # (N, C, H, W)
 
 
 def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
