@@ -5,12 +5,12 @@
 
 Ours are whole commands on all training images (`--val-size 0`), from start to saved model, without
 the imports; the look at the test images comes after that. The other program, moved to the CPU as it
-stands (channels_last, not compiled), runs a few steps before and after each of our runs, in
-bfloat16, where its authors have float16, if the processor has units for it, and in float32; the
-median times its 200 steps is its time, and the faster kind is the baseline. Nothing else should run
-beside them.
-Runs that are done are not repeated, so that the command can be given again. Writes speed.json and
-speed.png in benchmarks/results; `python -m model.hub.release` takes them into README.md.
+stands (channels_last, not compiled), runs a few steps before and after each of our runs: in
+bfloat16, where its authors have float16, if the processor has units for it, with freed memory kept,
+as ours has it, and without; and in float32. The median times its 200 steps is its time, and the
+fastest kind is the baseline. Nothing else should run beside them. Runs that are done are not
+repeated, so that the command can be given again. Writes speed.json and speed.png in
+benchmarks/results; `python -m model.hub.release` takes them into README.md.
 """
 
 import argparse
@@ -61,25 +61,36 @@ MOVES = (  # what makes the program run on a CPU, a few steps long
     ('    model.compile(mode="max-autotune")\n', ""),
     ('    main("warmup", model)\n', ""),
 )
-KINDS = {  # of numbers, and how the program is told: few CPUs compute in its authors' float16
-    "bfloat16": ((".half()", ".bfloat16()"),),
-    "float32": ((".half()", ".float()"), ("G.bfloat16()", "G.float()")),
+BFLOAT16 = ((".half()", ".bfloat16()"),)  # few CPUs compute in its authors' float16
+FLOAT32 = ((".half()", ".float()"), ("G.bfloat16()", "G.float()"))
+# What `model.utils.memory.keep_memory` does for ours: else glibc maps large tensors anew each time.
+KEPT = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    "MALLOC_TOP_PAD_": str(2**28),
+    "MALLOC_ARENA_MAX": "1",
+}
+KINDS = {  # how the program is changed, and the environment that it runs in
+    "bfloat16": (BFLOAT16, KEPT),
+    "bfloat16, memory not kept": (BFLOAT16, {}),
+    "float32": (FLOAT32, KEPT),
 }
 
 
 def peer_steps(program: Path, folder: Path, kind: str, steps: int) -> list[float]:
-    """Seconds of single steps of the other program in a kind of numbers, without the first one.
+    """Seconds of single steps of the other program, as one of `KINDS`, without the first one.
 
     Raises:
         SystemExit: If it is not the program this was written for, or fails.
     """
     text = program.read_text()
-    for old, new in MOVES + KINDS[kind]:
+    changes, environment = KINDS[kind]
+    for old, new in MOVES + changes:
         if old not in text:
             sys.exit(f"{program} holds no {old.strip()!r}: it is another version of the program.")
         text = text.replace(old, new)
     (folder / "peer.py").write_text(text)
-    env = {**os.environ, "STEPS": str(steps + 1)}
+    env = os.environ | environment | {"STEPS": str(steps + 1)}
     line = [sys.executable, "peer.py"]
     done = subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True)
     ends = [float(value) for value in re.findall(r"STEP ([\d.]+)", done.stdout)]
@@ -154,7 +165,7 @@ def ours(recipe: str, seed: int, dataset: str, folder: Path) -> dict[str, Any]:
 
 
 def kinds_of(program: str) -> tuple[str, ...]:
-    """The kinds of numbers that the other program, if there is one, is timed in here."""
+    """How the other program, if there is one, is timed here."""
     if not program:
         return ()
     return tuple(KINDS) if has_bf16(torch.device("cpu")) else ("float32",)

@@ -29,6 +29,8 @@ from timm.models import (
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
+from .utils import beside
+
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2470, 0.2435, 0.2616)
 STEM_KERNEL = 2
@@ -88,6 +90,25 @@ def pad_for_pooling(x: Tensor) -> Tensor:
     return F.pad(x, (1, 1 - odd_w, 1, 1 - odd_h))  # (N, C, H + 2 or H + 1, W + 2 or W + 1)
 
 
+def conv3x3(x: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """Maps (N, C, H, W) to (N, K, H + 2 * padding - 2, W + 2 * padding - 2)."""
+    if not torch.jit.is_scripting():  # noqa: SIM102  (TorchScript)
+        if beside.pays(x):
+            return beside.conv2d(x, weight, padding)
+    return F.conv2d(x, weight, padding=padding)
+
+
+class Conv3x3(nn.Conv2d):
+    """A 3x3 convolution with zeros around the map."""
+
+    def __init__(self, in_chs: int, out_chs: int) -> None:
+        super().__init__(in_chs, out_chs, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, in_chs, H, W) to (N, out_chs, H, W)."""
+        return conv3x3(x, self.weight, 1)
+
+
 class PooledConv(nn.Conv2d):
     """A 3x3 convolution with zeros around the map, without the outputs that pooling drops.
 
@@ -99,7 +120,7 @@ class PooledConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_chs, H, W) to (N, out_chs, H, W) with H and W rounded down to even."""
-        return F.conv2d(pad_for_pooling(x), self.weight, self.bias)
+        return conv3x3(pad_for_pooling(x), self.weight, 0)
 
 
 class Stage(nn.Module):
@@ -115,7 +136,7 @@ class Stage(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList([PooledConv(in_chs, out_chs)])
         for _ in range(depth - 1):
-            self.convs.append(nn.Conv2d(out_chs, out_chs, 3, padding=1, bias=False))
+            self.convs.append(Conv3x3(out_chs, out_chs))
         self.norms = nn.ModuleList(nn.BatchNorm2d(out_chs) for _ in range(depth))
         # Before normalisation, which then costs a quarter, and normalises what the next layer gets.
         self.pool = nn.MaxPool2d(2)

@@ -13,6 +13,7 @@ from model import network as module
 from model.evaluation.report import describe, multiply_adds
 from model.hub import from_pretrained, read_config, save_pretrained
 from model.network import PooledConv
+from model.utils import beside
 
 NAMES = timm.list_models("cifarnet_*")
 
@@ -215,3 +216,46 @@ def test_convolution_before_pooling_computes_only_what_pooling_keeps(size: int) 
     x = images(size=size)
     whole = nn.functional.conv2d(x, conv.weight, padding=1)  # (2, 5, size, size)
     assert torch.allclose(conv(x), whole[..., :6, :6], atol=1e-6)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize(("many", "size"), [(1, 3), (9, 3), (7, 7), (3, 40)])
+def test_gradients_from_maps_side_by_side_are_the_convolutions(
+    many: int, size: int, padding: int
+) -> None:
+    torch.manual_seed(0)
+    found = []
+    for convolve in (
+        beside.conv2d,
+        lambda x, weight, n: nn.functional.conv2d(x, weight, padding=n),
+    ):
+        torch.manual_seed(0)
+        x = torch.randn(many, 3, size, size + 1, dtype=torch.float64, requires_grad=True)
+        weight = torch.randn(4, 3, 3, 3, dtype=torch.float64, requires_grad=True)
+        out = convolve(x, weight, padding)
+        out.backward(torch.randn_like(out))
+        found.append((out, x.grad, weight.grad))
+    for ours, torchs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, torchs)
+
+
+def test_deep_narrow_maps_in_bfloat16_stand_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    conv2d = beside.conv2d
+    monkeypatch.setattr(
+        beside, "conv2d", lambda x, *rest: sizes.append(x.shape[3]) or conv2d(x, *rest)
+    )
+    network: Any = timm.create_model("cifarnet_small").to(memory_format=torch.channels_last)
+    gradients = []
+    for has in (False, True):
+        monkeypatch.setattr(beside, "HAS_AMX", has)
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            network(images()).square().mean().backward()
+        gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
+    assert sizes == [7, 8, 3]  # a stage's second layer, and both of the last
+    for plain, side in zip(*gradients, strict=True):
+        assert (plain - side).norm() <= 0.02 * plain.norm()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        network(images())
+    assert len(sizes) == 3  # an answer needs no gradients
