@@ -40,6 +40,7 @@ from model.recipe import RECIPES, Recipe
 from model.utils import files
 from model.utils.device import has_bf16
 from model.utils.machine import machine, versions
+from model.utils.memory import KEEP
 
 PEER_STEPS, PEER_ACCURACY = 200, 0.9401  # 8 epochs of 25 steps; its authors' mean of 200 runs
 MOVES = (  # what makes the program run on a CPU, a few steps long
@@ -63,17 +64,12 @@ MOVES = (  # what makes the program run on a CPU, a few steps long
 )
 BFLOAT16 = ((".half()", ".bfloat16()"),)  # few CPUs compute in its authors' float16
 FLOAT32 = ((".half()", ".float()"), ("G.bfloat16()", "G.float()"))
-# What `model.utils.memory.keep_memory` does for ours: else glibc maps large tensors anew each time.
-KEPT = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
-    "MALLOC_TOP_PAD_": str(2**28),
-    "MALLOC_ARENA_MAX": "1",
-}
+# As our command keeps memory: else glibc maps large tensors anew each time.
+KEPT = {f"MALLOC_{name}": str(value) for name, value in KEEP.items()}
 KINDS = {  # how the program is changed, and the environment that it runs in
-    "bfloat16": (BFLOAT16, KEPT),
-    "bfloat16, memory not kept": (BFLOAT16, {}),
-    "float32": (FLOAT32, KEPT),
+    "bfloat16, freed memory kept": (BFLOAT16, KEPT),
+    "bfloat16": (BFLOAT16, {}),
+    "float32, freed memory kept": (FLOAT32, KEPT),
 }
 
 
@@ -168,7 +164,8 @@ def kinds_of(program: str) -> tuple[str, ...]:
     """How the other program, if there is one, is timed here."""
     if not program:
         return ()
-    return tuple(KINDS) if has_bf16(torch.device("cpu")) else ("float32",)
+    halves = has_bf16(torch.device("cpu"))
+    return tuple(kind for kind in KINDS if halves or "bfloat16" not in kind)
 
 
 def is_current(run: dict[str, Any], recipe: str, kinds: tuple[str, ...]) -> bool:
@@ -200,10 +197,10 @@ def draw(result: dict[str, Any]) -> Figure:
         minutes = [run["seconds"] / 60 for run in found]
         accuracies = [100 * run["accuracy_tta"] for run in found]
         axes.plot(minutes, accuracies, "o", color=colours.get(name), alpha=0.8, label=name)
-    for kind, seconds in result["peer_kinds"].items():
+    for (kind, seconds), mark in zip(result["peer_kinds"].items(), "sD^", strict=False):
         at, label = seconds / 60, f"airbench94_muon, {kind}"
         faded = 1.0 if seconds == result["peer_seconds"] else 0.4
-        axes.plot(at, 100 * PEER_ACCURACY, "s", color=style.RUST, alpha=faded, label=label)
+        axes.plot(at, 100 * PEER_ACCURACY, mark, color=style.RUST, alpha=faded, label=label)
     axes.set(xscale="log", xlim=(0.5, 60), ylabel="test accuracy, %")
     axes.set_xticks([0.5, 1, 2, 5, 10, 20, 40], ["½", "1", "2", "5", "10", "20", "40"])
     axes.minorticks_off()
@@ -258,7 +255,7 @@ def publish(args: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -> 
 
 
 def summary(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Means over runs, and their shares of the time of the other program's faster kind."""
+    """Means over runs, and their shares of the time of the other program's fastest kind."""
     every = [run for found in runs.values() for run in found]
     kinds = {
         kind: PEER_STEPS * statistics.median([s for run in every for s in run["peer_steps"][kind]])

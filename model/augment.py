@@ -46,14 +46,13 @@ def translate(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
     """
     n, _, height, width = images.shape
     on = images.device
-    shift = torch.randint(-pad, pad + 1, (2, n, 1), generator=generator, device=on)
+    down, right = torch.randint(0, 2 * pad + 1, (2, n), generator=generator, device=on)
     for axis, size in ((2, height), (3, width)):  # F.pad does not reflect bytes on every device
         before = images.narrow(axis, 1, pad).flip(axis)
         after = images.narrow(axis, size - 1 - pad, pad).flip(axis)
         images = torch.cat((before, images, after), axis)  # (N, C, H + 2 * pad, W + 2 * pad)
     # A view of all shifts: taking one a picture copies whole rows, not pixels one by one.
     shifts = images.unfold(2, height, 1).unfold(3, width, 1)  # (N, C, 1 + 2 * pad, same, H, W)
-    down, right = shift[..., 0] + pad  # (N,), (N,)
     return shifts[torch.arange(n, device=on), :, down, right]  # (N, C, H, W)
 
 

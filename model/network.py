@@ -90,12 +90,12 @@ def pad_for_pooling(x: Tensor) -> Tensor:
     return F.pad(x, (1, 1 - odd_w, 1, 1 - odd_h))  # (N, C, H + 2 or H + 1, W + 2 or W + 1)
 
 
-def conv3x3(x: Tensor, weight: Tensor, padding: int) -> Tensor:
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
     """Maps (N, C, H, W) to (N, K, H + 2 * padding - 2, W + 2 * padding - 2)."""
     if not torch.jit.is_scripting():  # noqa: SIM102  (TorchScript)
-        if beside.pays(x):
+        if bias is None and beside.pays(x):  # folded norms leave one, for answers
             return beside.conv2d(x, weight, padding)
-    return F.conv2d(x, weight, padding=padding)
+    return F.conv2d(x, weight, bias, padding=padding)
 
 
 class Conv3x3(nn.Conv2d):
@@ -106,7 +106,7 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_chs, H, W) to (N, out_chs, H, W)."""
-        return conv3x3(x, self.weight, 1)
+        return conv3x3(x, self.weight, self.bias, 1)
 
 
 class PooledConv(nn.Conv2d):
@@ -120,7 +120,7 @@ class PooledConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_chs, H, W) to (N, out_chs, H, W) with H and W rounded down to even."""
-        return conv3x3(pad_for_pooling(x), self.weight, 0)
+        return conv3x3(pad_for_pooling(x), self.weight, self.bias, 0)
 
 
 class Stage(nn.Module):

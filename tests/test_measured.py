@@ -54,7 +54,7 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
     assert last.startswith("On one Some GPU, `quick` trains in 2.35 s to 94.00%\n")
 
 
-def test_shares_are_of_the_faster_kind_just_before_each_run() -> None:
+def test_shares_are_of_the_fastest_kind_around_each_run() -> None:
     row = {"accuracy": 0.9, "accuracy_tta": 0.91, "peak_memory_mib": None}
     runs = [
         row | {"seconds": 300.0, "peer_steps": {"bfloat16": [3.0, 2.0, 9.0], "float32": [6.0]}},

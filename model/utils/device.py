@@ -60,8 +60,17 @@ def has_bf16(device: torch.device) -> bool:
     """Whether a device multiplies bfloat16 natively; a CPU does with AVX512-BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device.type == "cpu" and any(getattr(torch.cpu, test, lambda: False)() for test in tests)
+    return device.type == "cpu" and (_cpu_has("avx512_bf16") or has_amx(device))
+
+
+def has_amx(device: torch.device) -> bool:
+    """Whether a device is a processor with Intel's units for products of matrices."""
+    return device.type == "cpu" and _cpu_has("amx_tile")
+
+
+def _cpu_has(name: str) -> bool:
+    """Asks torch, in some versions of which there is no such question."""
+    return bool(getattr(torch.cpu, f"_is_{name}_supported", lambda: False)())
 
 
 def repeat_bit_for_bit() -> None:

@@ -4,7 +4,8 @@ import ctypes
 import sys
 from contextlib import suppress
 
-TRIM_THRESHOLD, TOP_PAD, MMAP_MAX, ARENA_MAX = -1, -2, -4, -8  # names and numbers of malloc.h
+OPTIONS = {"TRIM_THRESHOLD_": -1, "TOP_PAD_": -2, "MMAP_MAX_": -4, "ARENA_MAX": -8}  # of malloc.h
+KEEP = {"MMAP_MAX_": 0, "TRIM_THRESHOLD_": 2**31 - 1, "TOP_PAD_": 2**28, "ARENA_MAX": 1}
 
 
 def keep_memory() -> None:
@@ -13,7 +14,7 @@ def keep_memory() -> None:
     glibc maps every tensor above 32 MiB anew and the system clears each page at its first touch,
     in every layer of every step: with networks this small, a tenth of the time.
     """
-    _set({MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**28, ARENA_MAX: 1})
+    _set(KEEP)
 
 
 def limit_arenas() -> None:
@@ -22,7 +23,7 @@ def limit_arenas() -> None:
     By default there are up to eight a core, and what threads freed in one is of no use to the
     others: a server with many threads holds more than it needs.
     """
-    _set({ARENA_MAX: 1})
+    _set({"ARENA_MAX": 1})
 
 
 def give_back() -> None:
@@ -30,9 +31,9 @@ def give_back() -> None:
     _call("malloc_trim", 0)
 
 
-def _set(options: dict[int, int]) -> None:
-    for option in options.items():
-        _call("mallopt", *option)
+def _set(options: dict[str, int]) -> None:
+    for name, value in options.items():
+        _call("mallopt", OPTIONS[name], value)
 
 
 def _call(name: str, *values: int) -> None:
