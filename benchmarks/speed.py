@@ -68,7 +68,7 @@ FLOAT32 = ((".half()", ".float()"), ("G.bfloat16()", "G.float()"))
 KEPT = {f"MALLOC_{name}": str(value) for name, value in KEEP.items()}
 KINDS = {  # how the program is changed, and the environment that it runs in
     "bfloat16, freed memory kept": (BFLOAT16, KEPT),
-    "bfloat16": (BFLOAT16, {}),
+    "bfloat16, freed memory given back": (BFLOAT16, {}),
     "float32, freed memory kept": (FLOAT32, KEPT),
 }
 

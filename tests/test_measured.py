@@ -52,6 +52,10 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
     gpu = {"recipe": "quick", "gpu": "Some GPU", "programs": {"quick": trained}}
     last = told(tmp_path, gpu=gpu)["recipes"].split("\n\n")[-1]
     assert last.startswith("On one Some GPU, `quick` trains in 2.35 s to 94.00%\n")
+    assert last.rstrip().endswith("How long the baseline takes there was not measured.")
+    gpu["programs"] |= {"another": trained | {"seconds": 2.5}}  # type: ignore[operator]
+    last = told(tmp_path, gpu=gpu)["recipes"].split("\n\n")[-1]
+    assert last.rstrip().endswith("another, in turn with it: 2.50 s to 94.00%.")
 
 
 def test_shares_are_of_the_fastest_kind_around_each_run() -> None:
