@@ -248,21 +248,21 @@ PHOTOGRAPHS: dict[str, Any] = GENTLE | dict(
 # Coarse shapes are learned first, and small images cost a fraction (progressive resizing).
 SMALL_FIRST = ((0.5, 0.625), (0.8, 0.75), (1.0, 1.0))
 
-# Accuracy over six views of the test images and time from start to saved model, on 2 slow cores
-# with bfloat16 units (benchmarks/results/speed.json).
+# Accuracy over six views of the test images and time from start to saved model, on 2 cores with
+# AMX units (benchmarks/results/speed.json).
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        # 94.2 %, 12 minutes.
+        # 94.1 %, four and a half minutes.
         Recipe(),
-        # 89.9 %, 140 seconds: a small network on small pictures, for impatient people and tests.
+        # 89.8 %, 90 seconds: a small network on small pictures, for impatient people and tests.
         Recipe(
             "flash",
             "cifarnet_nano",
             epochs=10,
             **GENTLE | dict(learning_rate=0.16, resolution=SMALL_FIRST),
         ),
-        # 95.1 %, nearly four times as long as default.
+        # 95.0 %, three times as long as default.
         Recipe(
             "long",
             "cifarnet_base",
