@@ -153,6 +153,8 @@ def kill_when(arguments: list[str | Path], ready: Callable[[], bool], sign: sign
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # Started in the background, the tests would hand on that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         while not ready():
