@@ -39,13 +39,13 @@ def test_recipes_stand_in_the_order_of_their_time(tmp_path: Path) -> None:
     }
     text, table = told(tmp_path, speed=content)["recipes"].split("\n\n")
     assert "on 2 cores of Some CPU" in text
-    assert "to the saved model, in bfloat16." in text
+    assert "that follow, in\nbfloat16;" in text
     assert table.splitlines()[2:] == [
         "| `quick` | 88.00% | 90.00% ± 0.11 | 85 ± 8 | not measured | 900 MiB | 3 |",
-        "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 ± 8 | 1/2.5 | 2,101 MiB | 3 |",
+        "| `slow` | 94.10% | 90.00% ± 0.11 | 1,234 ± 8 | 0.40 | 2,101 MiB | 3 |",
         "| `slowest` | 94.10% | 90.00% ± 0.11 | 2,345 | 1.17 | 4,000 MiB | 3 |",
         "| baseline | 94.01% | | 2,000 | 1 | | |",
-        "| the same in float32 | | | 3,000 | 1.50 | | |",
+        "| the same, float32 | | | 3,000 | 1.50 | | |",
     ]
     trained: dict[str, Any] = {"seconds": 2.345, "runs": [[2.3, 0.94]] * 5}
     trained |= {"accuracy_tta": 0.94, "accuracy_tta_stdev": None}
