@@ -223,7 +223,6 @@ def test_convolution_before_pooling_computes_only_what_pooling_keeps(size: int) 
 def test_gradients_from_maps_side_by_side_are_the_convolutions(
     many: int, size: int, padding: int
 ) -> None:
-    torch.manual_seed(0)
     found = []
     for convolve in (
         beside.conv2d,

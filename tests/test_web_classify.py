@@ -114,6 +114,10 @@ def test_examples_can_be_read_and_fit_the_classes(shapes: Path) -> None:
     assert nothing.ready.keys() == DRAWN.ready.keys()
     assert "does not know" in classify._gallery(DRAWN.ready, ("cat", "dog"))
     assert "does not know" not in classify._gallery(DRAWN.ready, ("cat", "ship"))
+    assert "does not know" not in classify._gallery(DRAWN.ready, ("Cat", "Ship"))
+    drawn = next(iter(DRAWN.ready.values()))
+    capital = {"0": examples.Example("Test image", "Ship", drawn.content)}
+    assert "does not know" not in classify._gallery(capital, ("Ship",))
 
 
 def test_no_answer_waits_for_examples(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

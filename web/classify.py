@@ -194,7 +194,7 @@ class Desk:
 
 def _gallery(examples: dict[str, Example], labels: tuple[str, ...]) -> str:
     known = {label.casefold() for label in labels}
-    some_known = not examples or any(one.shows in known for one in examples.values())
+    some_known = not examples or any(one.shows.casefold() in known for one in examples.values())
     caption = "Or try one of these" if some_known else "Or something that it does not know"
     items = "".join(
         f'<li><button type="button" data-key="{key}" title="{escape(one.name)}"><img '

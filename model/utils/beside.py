@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from .device import has_amx
 
@@ -46,7 +47,7 @@ class _Conv(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (x, weight), padding = ctx.saved_tensors, ctx.padding
         for_x, for_weight, _ = ctx.needs_input_grad
-        into = _backward(gradient, x, weight, padding, (for_x, False))[0] if for_x else None
+        into = conv2d_input(x.shape, weight, gradient, padding=padding) if for_x else None
         if not for_weight:
             return into, None, None
         # A zero between two maps is padding of both. Without padding there is none, and gradients,
@@ -56,7 +57,7 @@ class _Conv(torch.autograd.Function):
         rows = side_by_side(x, step, many)  # (n, C, H, many * step)
         width = many * step + 2 * padding - 2
         gradients = side_by_side(gradient, step, many)[..., :width]  # (n, K, H', width)
-        return into, _backward(gradients, rows, weight, padding, (False, True))[1], None
+        return into, conv2d_weight(rows, weight.shape, gradients, padding=padding), None
 
 
 def side_by_side(maps: Tensor, step: int, many: int) -> Tensor:
@@ -75,14 +76,3 @@ def side_by_side(maps: Tensor, step: int, many: int) -> Tensor:
     rows = F.pad(rows, (0, 0, 0, step - maps.shape[3], 0, 0, 0, last))  # (n * many, H, step, C)
     rows = rows.unflatten(0, (-1, many)).transpose(1, 2).flatten(2, 3)  # (n, H, many * step, C)
     return rows.permute(0, 3, 1, 2)  # (n, C, H, many * step)
-
-
-def _backward(
-    gradient: Tensor, x: Tensor, weight: Tensor, padding: int, wanted: tuple[bool, bool]
-) -> tuple[Tensor, Tensor]:
-    """torch's own gradients of maps and of filters, as far as they are wanted."""
-    ones, around, none = (1, 1), (padding, padding), (0, 0)
-    result = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, ones, around, ones, False, none, 1, (*wanted, False)
-    )
-    return result[0], result[1]
